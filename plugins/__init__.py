@@ -1,0 +1,1 @@
+"""Bundled methods, encodings, scorers, variations and objectives, on the public API alone."""

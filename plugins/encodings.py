@@ -1,0 +1,133 @@
+"""Encodings: one bit per unit, or one number per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import pruneframe as pf
+
+LOWEST_DENSITY = 0.05  # of the sparsest genome in a sample
+
+
+def densities(n: int) -> np.ndarray:
+    """N shares kept, evenly spread from 1 (the dense network) down, float64[n]."""
+    return np.linspace(1.0, LOWEST_DENSITY, n)
+
+
+def per_layer(layout: pf.Layout, kind: str, lower: np.ndarray, upper: np.ndarray) -> pf.Variables:
+    """One variable for every layer."""
+    layers = len(layout.sizes)
+    return pf.Variables(kind, layers, lower, upper, (1,) * layers)  # type: ignore[arg-type]
+
+
+def keep_best(kept: np.ndarray, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+    """Masks that keep the `kept` int64[n, layers] highest-scored units of each layer; ties fall to the first unit."""
+    ranks = [np.argsort(np.argsort(-part, kind="stable")) for part in layout.split(scores)]
+    rows = [
+        np.packbits(np.concatenate([rank < k for rank, k in zip(ranks, row, strict=True)])) for row in kept
+    ]
+    return pf.Masks(np.array(rows, dtype=np.uint8).reshape(len(kept), layout.width), layout)
+
+
+@dataclass(frozen=True, repr=False)
+class Mask(pf.Encoding):
+    """One bit per unit: the genome is the mask."""
+
+    name = "mask"
+    noise: float = pf.setting(0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling")
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        zeros, ones = np.zeros(layout.total), np.ones(layout.total)
+        return pf.Variables("binary", layout.total, zeros, ones, layout.sizes)
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        return pf.Masks(genomes, layout)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32) / max(1, layout.total - 1)
+        rows = []
+        for density in densities(n):
+            blurred = ranks + rng.normal(0.0, self.noise, layout.total).astype(np.float32)
+            kept = round(density * layout.total)
+            cut = np.partition(blurred, layout.total - kept)[layout.total - kept] if kept else np.inf
+            rows.append(np.packbits(blurred >= cut))
+        return np.array(rows)
+
+
+@dataclass(frozen=True, repr=False)
+class LayerThreshold(pf.Encoding):
+    """One quantile per layer: the share of the layer's units, least important first, that is removed."""
+
+    name = "layer-threshold"
+    highest: float = pf.setting(0.95, "largest share of a layer that may be removed")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.highest <= 1:
+            raise ValueError(f"0 < highest <= 1 must hold, but got {self.highest}")
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        layers = len(layout.sizes)
+        return per_layer(layout, "real", np.zeros(layers), np.full(layers, self.highest))
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        sizes = np.array(layout.sizes)
+        return keep_best(sizes - np.floor(np.clip(genomes, 0, 1) * sizes).astype(int), layout, scores)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        removed = np.outer(1 - densities(n), np.ones(len(layout.sizes)))
+        spread = removed * rng.uniform(0.5, 1.5, removed.shape)
+        return np.clip(spread, 0.0, self.highest)
+
+
+@dataclass(frozen=True, repr=False)
+class LayerRatio(pf.Encoding):
+    """The share kept per layer, most important units first; at least one unit of every layer stays."""
+
+    name = "layer-ratio"
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        layers = len(layout.sizes)
+        return per_layer(layout, "real", np.zeros(layers), np.ones(layers))
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        sizes = np.array(layout.sizes)
+        return keep_best(np.maximum(1, np.rint(np.clip(genomes, 0, 1) * sizes)).astype(int), layout, scores)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        kept = np.outer(densities(n), np.ones(len(layout.sizes)))
+        return np.clip(kept ** rng.uniform(0.5, 1.5, kept.shape), 0.0, 1.0)
+
+
+@dataclass(frozen=True, repr=False)
+class ChannelCount(pf.Encoding):
+    """An integer per layer: units kept, in steps; a layer keeps at least one step, or all of it if it has fewer."""
+
+    name = "channel-count"
+    step: int = pf.setting(1, "units per step; 8 suits the vector units of most processors")
+
+    def __post_init__(self) -> None:
+        if self.step < 1:
+            raise ValueError(f"step >= 1 must hold, but got {self.step}")
+
+    def _steps(self, layout: pf.Layout) -> np.ndarray:
+        return np.array([-(-size // self.step) for size in layout.sizes], dtype=np.float64)
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        return per_layer(layout, "integer", np.ones(len(layout.sizes)), self._steps(layout))
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        kept = np.minimum(np.maximum(genomes, 1).astype(int) * self.step, np.array(layout.sizes))
+        return keep_best(kept, layout, scores)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        steps = self._steps(layout)
+        kept = np.outer(densities(n), np.ones(len(steps))) ** rng.uniform(0.5, 1.5, (n, len(steps)))
+        return np.clip(np.rint(kept * steps), 1, steps).astype(np.int64)
+
+
+@pf.hookimpl
+def pruneframe_encodings() -> Sequence[type[pf.Encoding]]:
+    return [Mask, LayerThreshold, LayerRatio, ChannelCount]

@@ -1,0 +1,95 @@
+"""Objectives that need no measurement on hardware: error, distortion, parameters, multiply-adds, size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+import pruneframe as pf
+
+
+@dataclass(frozen=True, repr=False)
+class Error(pf.Objective):
+    """Share of images that are misclassified; 1 is guessing, 1 - 1/classes."""
+
+    name = "error"
+    unit = "share"
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        return float(np.mean(candidate.logits.argmax(axis=1) != candidate.labels))
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return 1 - 1 / dense.classes
+
+
+@dataclass(frozen=True, repr=False)
+class Distortion(pf.Objective):
+    """Mean Kullback-Leibler divergence of the outputs from the dense network's, in nats; needs no labels.
+
+    1 is log(classes): the divergence of a uniform guess from an output that is sure of one class.
+    """
+
+    name = "distortion"
+    unit = "nats"
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        dense = candidate if candidate.dense is None else candidate.dense
+        before = log_softmax(dense.logits.astype(np.float64), axis=1)
+        after = log_softmax(candidate.logits.astype(np.float64), axis=1)
+        return max(0.0, float(np.mean(np.sum(np.exp(before) * (before - after), axis=1))))
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return math.log(dense.classes)
+
+
+@dataclass(frozen=True, repr=False)
+class Params(pf.Objective):
+    """Parameters that remain, biases and batch norm included; of the shrunk network for filters."""
+
+    name = "params"
+    unit = "parameters"
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        return candidate.params
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return dense.params
+
+
+@dataclass(frozen=True, repr=False)
+class Macs(pf.Objective):
+    """Multiply-adds per image: non-zero weights times output positions; of the shrunk network for filters."""
+
+    name = "macs"
+    unit = "multiply-adds"
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        return candidate.macs
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return dense.macs
+
+
+@dataclass(frozen=True, repr=False)
+class Size(pf.Objective):
+    """Bytes on disk as float32: weights need a bitmap of what is kept beside the values, a shrunk network does not."""
+
+    name = "size"
+    unit = "bytes"
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        layout = candidate.masks.layout
+        bitmap = layout.width if layout.units == "weight" else 0
+        return 4 * candidate.params + bitmap
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return 4 * dense.params
+
+
+@pf.hookimpl
+def pruneframe_objectives() -> Sequence[type[pf.Objective]]:
+    return [Error, Distortion, Params, Macs, Size]

@@ -1,0 +1,203 @@
+"""Variation operators on packed bits and on numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import pruneframe as pf
+from pruneframe.mask import Bits, bit, flip
+from pruneframe.variation import need
+
+
+def two_parents(parents: pf.Genomes, n: int) -> tuple[pf.Genomes, pf.Genomes]:
+    """First and second parent of every child, [n, width] each; the first twice where a family has only one."""
+    family = pf.families(parents, n)
+    return family[:, 0], family[:, min(1, family.shape[1] - 1)]
+
+
+def mixed(first: pf.Genomes, second: pf.Genomes, take_first: np.ndarray, free: Bits | None) -> pf.Genomes:
+    """Bits of the first parent where `take_first` (packed) is set, and wherever bits are not free."""
+    if free is not None:
+        take_first = take_first | ~free
+    return (first & take_first) | (second & ~take_first)
+
+
+@dataclass(frozen=True, repr=False)
+class Uniform(pf.Variation):
+    """Every variable from either parent with equal chance (Syswerda, ICGA 1989)."""
+
+    name = "uniform"
+
+    def vary(
+        self,
+        parents: pf.Genomes,
+        n: int,
+        variables: pf.Variables,
+        rng: np.random.Generator,
+        scores: pf.Scores | None = None,
+        free: Bits | None = None,
+    ) -> pf.Genomes:
+        first, second = two_parents(parents, n)
+        if variables.kind == "binary":
+            return mixed(first, second, rng.integers(0, 256, first.shape, dtype=np.uint8), free)
+        return np.where(rng.random(first.shape) < 0.5, first, second)
+
+
+@dataclass(frozen=True, repr=False)
+class LayerCrossover(pf.Variation):
+    """One-point crossover in layer order: the layers before a random point from one parent, the rest from the other."""
+
+    name = "layer-crossover"
+
+    def vary(
+        self,
+        parents: pf.Genomes,
+        n: int,
+        variables: pf.Variables,
+        rng: np.random.Generator,
+        scores: pf.Scores | None = None,
+        free: Bits | None = None,
+    ) -> pf.Genomes:
+        first, second = two_parents(parents, n)
+        starts = np.concatenate([[0], np.cumsum(variables.groups)])
+        points = starts[rng.integers(0, len(starts), n)]
+        from_first = np.arange(variables.number)[None, :] < points[:, None]
+        if variables.kind == "binary":
+            return mixed(first, second, np.packbits(from_first, axis=1), free)
+        return np.where(from_first, first, second)
+
+
+@dataclass(frozen=True, repr=False)
+class BitFlip(pf.Variation):
+    """Flips each free bit with a small chance; at least one bit in expectation."""
+
+    name = "bit-flip"
+    rate: float = pf.setting(0.001, "chance of each bit to flip; never below one bit per genome in expectation")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"0 <= rate <= 1 must hold, but got {self.rate}")
+
+    def vary(
+        self,
+        parents: pf.Genomes,
+        n: int,
+        variables: pf.Variables,
+        rng: np.random.Generator,
+        scores: pf.Scores | None = None,
+        free: Bits | None = None,
+    ) -> pf.Genomes:
+        need(variables, ("binary",), self.name, "sbx-pm")
+        children = pf.families(parents, n)[:, 0].copy()
+        rate = max(self.rate, 1 / variables.number)
+        for child in children:
+            count = rng.binomial(variables.number, rate)
+            positions = rng.choice(variables.number, count, replace=False, shuffle=False)
+            flip(child, positions if free is None else positions[bit(free, positions)])
+        return children
+
+
+@dataclass(frozen=True, repr=False)
+class ImportanceGuided(pf.Variation):
+    """Clears unimportant bits and sets important ones, each the winner of a tournament of two on the scores.
+
+    Tian, Zhang, Wang and Jin, "An Evolutionary Algorithm for Large-Scale Sparse Multiobjective Optimization Problems",
+    IEEE Trans. Evol. Comput. 24(2), 2020, flip one bit a child; here a share of all bits flips, half of it each way.
+    """
+
+    name = "importance-guided"
+    rate: float = pf.setting(0.002, "share of the bits drawn for a tournament; at least two")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"0 <= rate <= 1 must hold, but got {self.rate}")
+
+    def vary(
+        self,
+        parents: pf.Genomes,
+        n: int,
+        variables: pf.Variables,
+        rng: np.random.Generator,
+        scores: pf.Scores | None = None,
+        free: Bits | None = None,
+    ) -> pf.Genomes:
+        need(variables, ("binary",), self.name, "sbx-pm")
+        if scores is None:
+            scores = np.zeros(variables.number, dtype=np.float32)
+        children = pf.families(parents, n)[:, 0].copy()
+        for child in children:
+            clears = rng.random() < 0.5
+            flip(child, self._winners(child, scores, clears, variables.number, rng, free))
+        return children
+
+    def _winners(
+        self,
+        child: Bits,
+        scores: pf.Scores,
+        clears: bool,
+        number: int,
+        rng: np.random.Generator,
+        free: Bits | None,
+    ) -> np.ndarray:
+        """Distinct positions to flip: kept bits of low score when clearing, removed bits of high score when setting."""
+        drawn = rng.integers(0, number, 2 * max(1, round(self.rate * number)))
+        eligible = drawn[bit(child, drawn) == clears]
+        if free is not None:
+            eligible = eligible[bit(free, eligible)]
+        pairs = eligible[: len(eligible) // 2 * 2].reshape(-1, 2)
+        better = scores[pairs[:, 0]] > scores[pairs[:, 1]]
+        return np.unique(np.where(better ^ clears, pairs[:, 0], pairs[:, 1]))
+
+
+@dataclass(frozen=True, repr=False)
+class SbxPm(pf.Variation):
+    """Simulated binary crossover, then polynomial mutation, of real or integer variables, within their bounds.
+
+    Deb and Agrawal, Complex Systems 9(2), 1995; Deb and Goyal, Computer Science and Informatics 26(4), 1996.
+    """
+
+    name = "sbx-pm"
+    crossover: float = pf.setting(0.9, "chance of a pair to be crossed")
+    spread: float = pf.setting(15.0, "distribution index of the crossover; larger stays nearer to the parents")
+    mutation: float | None = pf.setting(None, "chance of a variable to be mutated; none: one over their number")
+    reach: float = pf.setting(20.0, "distribution index of the mutation; larger moves less")
+
+    def vary(
+        self,
+        parents: pf.Genomes,
+        n: int,
+        variables: pf.Variables,
+        rng: np.random.Generator,
+        scores: pf.Scores | None = None,
+        free: Bits | None = None,
+    ) -> pf.Genomes:
+        need(variables, ("real", "integer"), self.name, "uniform+bit-flip")
+        first, second = (p.astype(np.float64) for p in two_parents(parents, n))
+        children = self._mutate(self._cross(first, second, rng), variables, rng)
+        children = np.clip(children, variables.lower, variables.upper)
+        return np.rint(children).astype(np.int64) if variables.kind == "integer" else children
+
+    def _cross(self, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One of the two children of SBX; each variable is crossed with chance one half."""
+        u = rng.random(first.shape)
+        power = 1 / (self.spread + 1)
+        beta = np.where(u <= 0.5, (2 * u) ** power, (1 / (2 * (1 - u))) ** power)
+        crossed = (rng.random((len(first), 1)) < self.crossover) & (rng.random(first.shape) < 0.5)
+        sign = np.where(rng.random((len(first), 1)) < 0.5, 1, -1)
+        return np.where(crossed, 0.5 * ((first + second) + sign * beta * (first - second)), first)
+
+    def _mutate(self, children: np.ndarray, variables: pf.Variables, rng: np.random.Generator) -> np.ndarray:
+        chance = 1 / variables.number if self.mutation is None else self.mutation
+        u = rng.random(children.shape)
+        power = 1 / (self.reach + 1)
+        delta = np.where(u < 0.5, (2 * u) ** power - 1, 1 - (2 * (1 - u)) ** power)
+        moved = children + delta * (variables.upper - variables.lower)
+        return np.where(rng.random(children.shape) < chance, moved, children)
+
+
+@pf.hookimpl
+def pruneframe_variations() -> Sequence[type[pf.Variation]]:
+    return [Uniform, LayerCrossover, BitFlip, ImportanceGuided, SbxPm]

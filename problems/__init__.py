@@ -1,0 +1,1 @@
+"""Bundled problems: a trained network, its data and what to minimise."""

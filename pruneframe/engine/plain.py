@@ -1,0 +1,74 @@
+"""Torch's own forward pass: weights written in place, images as one tensor, channels last."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..mask import Masks
+from ..network import Network
+from .batch_norm import shifted_statistics, statistics
+
+State = dict[str, Tensor]  # all parameters and buffers, by name
+
+BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
+
+
+class Engine:
+    """Computes outputs of masked networks on one device.
+
+    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
+    """
+
+    def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
+        self.network = network
+        self.device = torch.device(device)
+        self._module = copy.deepcopy(network.module).to(self.device, memory_format=torch.channels_last)
+        self._calibration = None if calibration is None else self.place(calibration)
+        self._loaded: State | None = None
+        self._unmasked_statistics: State = {}
+
+    def place(self, images: Tensor) -> Tensor:
+        """Images on this engine's device and in its memory format; do it once per set of images."""
+        return images.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+        """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
+        for row, state in enumerate(states):
+            with torch.inference_mode():
+                self._apply(masks, row, state)
+                outputs = torch.cat([self._module(batch) for batch in images.split(BATCH)])
+            yield outputs.float().cpu().numpy()
+
+    def _apply(self, masks: Masks, row: int, state: State) -> None:
+        """Make the module the masked network, statistics included."""
+        own = self._module.state_dict()
+        keep = self.network.keep(masks, row)
+        if state is not self._loaded:
+            self._load(state, own)
+        for name, kept in keep.items():
+            torch.mul(state[name].to(self.device), kept.to(self.device), out=own[name])
+        if self._calibration is not None:
+            self._set_statistics(
+                shifted_statistics(
+                    self.network, state, self._unmasked_statistics, statistics(self._module, self._calibration)
+                )
+            )
+
+    def _load(self, state: State, own: State) -> None:
+        """Other weights: all tensors are copied, and their unmasked batch statistics measured once."""
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
+        if self._calibration is not None:
+            self._unmasked_statistics = statistics(self._module, self._calibration)
+        self._loaded = state
+
+    def _set_statistics(self, values: State) -> None:
+        own = self._module.state_dict()
+        for name, tensor in values.items():
+            own[name].copy_(tensor)

@@ -1,0 +1,69 @@
+"""Pure functions on points to be minimised, float64[n, objectives]: Pareto front, hypervolume, attainment.
+
+Indicators work on *normalised* points: every objective divided by its reference, ideal 0, reference point 1, so that
+the hypervolume lies in [0, 1] for any number of objectives. The computations are moocore's.
+"""
+
+from __future__ import annotations
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+
+INDICATORS_VERSION = 1  # goes into a study's identity: raise it whenever a definition or constant here changes
+FRONT_LIMIT = 100  # members of a final front that are tested
+REGION_MARGIN = 0.10  # hypervolume_region divides the error by (dense test error + this)
+
+
+def non_dominated(points: Points) -> NDArray[np.bool_]:
+    """Which points no other point dominates, bool[n]; of equal points the first stays."""
+    if len(points) == 0:
+        return np.zeros(0, dtype=bool)
+    return np.asarray(moocore.is_nondominated(points), dtype=bool)
+
+
+def hypervolume(points: Points) -> float:
+    """Share of the unit box that normalised points dominate; points at or beyond 1 in any objective add nothing.
+
+    Zitzler and Thiele, "Multiobjective optimization using evolutionary algorithms", PPSN 1998.
+    """
+    inside = points[np.all(points < 1, axis=1)]
+    if len(inside) == 0:
+        return 0.0
+    return float(moocore.hypervolume(np.maximum(inside, 0.0), ref=1.0))
+
+
+def hypervolume_curve(points: Points) -> NDArray[np.float64]:
+    """Hypervolume after each of the points in turn, float64[n]."""
+    curve = np.empty(len(points))
+    front = points[:0]
+    best = 0.0
+    for i, point in enumerate(points):
+        if not np.any(np.all(front <= point, axis=1)):
+            front = np.vstack([front[~np.all(front >= point, axis=1)], point])
+            best = max(best, hypervolume(front))
+        curve[i] = best
+    return curve
+
+
+def thin(points: Points, limit: int = FRONT_LIMIT) -> NDArray[np.int64]:
+    """Indices, ascending, of at most `limit` points: the smallest contribution to the hypervolume goes first."""
+    kept = np.arange(len(points))
+    while len(kept) > limit:
+        shares = moocore.hv_contributions(np.clip(points[kept], 0.0, 1.0), ref=1.0)
+        kept = np.delete(kept, int(np.argmin(shares)))
+    return kept
+
+
+def attainment(fronts: list[Points], share: float) -> Points:
+    """The surface that `share` (in (0, 1]) of the fronts attain, as float64[k, objectives].
+
+    Fonseca, Guerreiro, López-Ibáñez and Paquete, "On the computation of the empirical attainment function", EMO 2011.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"0 < share <= 1 must hold, but got {share}")
+    labels = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
+    surface = moocore.eaf(np.vstack(fronts), sets=labels, percentiles=[share * 100])
+    return np.asarray(surface, dtype=np.float64)[:, :-1]

@@ -1,0 +1,57 @@
+"""The whole plugin API: what a plugin may bring.
+
+A plugin is a module, named by an entry point of the group `pruneframe`, with some of these functions, each marked with
+`@pruneframe.hookimpl`. Everything it brings is found by its `name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from .encoding import Encoding
+from .method import Method
+from .objective import Objective
+from .problem import Problem
+from .report import Report
+from .scorer import Scorer
+from .variation import Variation
+
+hookspec = pluggy.HookspecMarker("pruneframe")
+hookimpl = pluggy.HookimplMarker("pruneframe")
+
+
+@hookspec
+def pruneframe_encodings() -> Sequence[type[Encoding]]:  # type: ignore[empty-body]
+    """Ways to write a mask as a genome."""
+
+
+@hookspec
+def pruneframe_scorers() -> Sequence[type[Scorer]]:  # type: ignore[empty-body]
+    """Importance scores of weights or filters."""
+
+
+@hookspec
+def pruneframe_variations() -> Sequence[type[Variation]]:  # type: ignore[empty-body]
+    """Operators that make children from parents."""
+
+
+@hookspec
+def pruneframe_objectives() -> Sequence[type[Objective]]:  # type: ignore[empty-body]
+    """Numbers to minimise."""
+
+
+@hookspec
+def pruneframe_methods() -> Sequence[type[Method]]:  # type: ignore[empty-body]
+    """Searches for good masks."""
+
+
+@hookspec
+def pruneframe_problems() -> Sequence[Problem]:  # type: ignore[empty-body]
+    """Trained networks with their data."""
+
+
+@hookspec
+def pruneframe_reports() -> Sequence[type[Report]]:  # type: ignore[empty-body]
+    """Figures and tables of the comparison."""

@@ -1,0 +1,95 @@
+"""What a search has spent: compute in units, and seconds.
+
+One unit is one dense forward pass over the search set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ROUNDING = 1e-9  # sums of charges such as 0.1 are compared with this tolerance, so that ten of them fit into 1
+
+
+class BudgetSpent(BaseException):  # noqa: N818 - the end of a search, not an error
+    """The budget, or the share of it that the current phase has, is spent.
+
+    A BaseException so that it passes through the optimisation libraries, which catch Exception.
+    """
+
+
+class Ledger:
+    """The account of one run; `total` units may be spent in all."""
+
+    def __init__(self, total: float) -> None:
+        self.total = total
+        self.spent = 0.0
+        self.seconds = 0.0
+        self._limits = [total]
+
+    @property
+    def left(self) -> float:
+        """Units that may still be spent, within the current phase's share."""
+        return max(0.0, min(self._limits) - self.spent)
+
+    def affords(self, units: float) -> bool:
+        """Whether `units` still fit."""
+        return units <= self.left + ROUNDING
+
+    def affordable(self, price: float, wanted: int) -> int:
+        """How many of `wanted` answers at `price` units still fit."""
+        if price <= 0:
+            return wanted
+        return min(wanted, math.floor((self.left + ROUNDING) / price))
+
+    def charge(self, units: float, seconds: float = 0.0) -> None:
+        """Book an answer; raises BudgetSpent, and books nothing, when it does not fit."""
+        if not self.affords(units):
+            raise BudgetSpent
+        self.spent += units
+        self.seconds += seconds
+
+    @contextmanager
+    def share(self, share: float) -> Iterator[None]:
+        """Limit what the block spends to `share` of the total, on top of what is spent when it begins.
+
+        The block ends quietly when its part is spent; when the whole budget is spent, BudgetSpent goes on.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"0 < share <= 1 must hold, but got {share}")
+        self._limits.append(self.spent + share * self.total)
+        try:
+            yield
+        except BudgetSpent:
+            self._limits.pop()
+            if self.left <= ROUNDING:
+                raise
+        else:
+            self._limits.pop()
+
+
+class Budget:
+    """A method's read-only view of its ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @property
+    def total(self) -> float:
+        """Units of the whole search."""
+        return self._ledger.total
+
+    @property
+    def spent(self) -> float:
+        """Units charged so far."""
+        return self._ledger.spent
+
+    @property
+    def left(self) -> float:
+        """Units that the current phase may still spend."""
+        return self._ledger.left
+
+    def affordable(self, price: float, wanted: int) -> int:
+        """How many of `wanted` answers at `price` units still fit."""
+        return self._ledger.affordable(price, wanted)

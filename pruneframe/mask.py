@@ -1,0 +1,129 @@
+"""Keep-masks: one bit per prunable unit, packed; digests, counts and set operations.
+
+Bit order is that of `numpy.packbits` (the first unit is the highest bit of the first byte); the unused bits of the
+last byte are zero, so that equal masks have equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Units = Literal["weight", "filter"]
+Bits = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which unit each bit stands for: the units of every layer, one layer after the other in forward order."""
+
+    units: Units
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    @cached_property
+    def total(self) -> int:
+        """Number of units, and so of bits."""
+        return sum(self.sizes)
+
+    @property
+    def width(self) -> int:
+        """Bytes of one packed mask."""
+        return (self.total + 7) // 8
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each layer's units lie in an unpacked mask."""
+        stops = np.cumsum(self.sizes).tolist()
+        return tuple(slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True))
+
+    def split(self, units: NDArray) -> list[NDArray]:
+        """Cut an array [..., units] into views [..., units of one layer]."""
+        return [units[..., part] for part in self.slices]
+
+    def full(self, n: int = 1) -> Masks:
+        """N masks that keep everything: the dense network."""
+        return Masks.pack(np.ones((n, self.total), dtype=bool), self)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """N keep-masks of one layout: uint8[n, layout.width], a set bit keeps its unit."""
+
+    bits: Bits
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        if self.bits.dtype != np.uint8 or self.bits.shape[1:] != (self.layout.width,):
+            raise ValueError(
+                f"masks of {self.layout.total} units must be uint8[n, {self.layout.width}], "
+                f"but got {self.bits.dtype}{list(self.bits.shape)}"
+            )
+        spare = self.layout.width * 8 - self.layout.total
+        if spare and np.any(self.bits[:, -1] & ((1 << spare) - 1)):
+            raise ValueError(f"the last {spare} bits of a mask of {self.layout.total} units must be zero")
+
+    @classmethod
+    def pack(cls, keep: NDArray[np.bool_], layout: Layout) -> Masks:
+        """From bool[n, units]."""
+        return cls(np.packbits(keep, axis=-1), layout)
+
+    @classmethod
+    def join(cls, parts: Iterable[Masks]) -> Masks:
+        """One after the other; all of one layout, at least one."""
+        parts = list(parts)
+        return cls(np.concatenate([part.bits for part in parts]), parts[0].layout)
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, rows: slice | Sequence[int] | NDArray) -> Masks:
+        return Masks(self.bits[rows], self.layout)
+
+    def unpack(self, row: int) -> NDArray[np.bool_]:
+        """bool[units] of one mask."""
+        return np.unpackbits(self.bits[row], count=self.layout.total).view(np.bool_)
+
+    def counts(self) -> NDArray[np.int64]:
+        """Kept units, int64[n]."""
+        return np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
+
+    def layer_counts(self) -> NDArray[np.int64]:
+        """Kept units per layer, int64[n, layers]."""
+        counts = np.empty((len(self), len(self.layout.sizes)), dtype=np.int64)
+        for row in range(len(self)):
+            counts[row] = [np.count_nonzero(part) for part in self.layout.split(self.unpack(row))]
+        return counts
+
+    def digests(self) -> list[str]:
+        """32 hex digits each (BLAKE2b of the packed bytes): equal exactly where the masks are equal."""
+        return [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in self.bits]
+
+    def __and__(self, other: Masks) -> Masks:
+        return Masks(self.bits & other.bits, self.layout)
+
+    def __or__(self, other: Masks) -> Masks:
+        return Masks(self.bits | other.bits, self.layout)
+
+    def __sub__(self, other: Masks) -> Masks:
+        return Masks(self.bits & ~other.bits, self.layout)
+
+    def within(self, other: Masks) -> NDArray[np.bool_]:
+        """Whether each mask keeps nothing that `other` removes, bool[n]."""
+        return ~np.any(self.bits & ~other.bits, axis=1)
+
+
+def flip(bits: Bits, positions: NDArray[np.integer]) -> None:
+    """Flip the bits at `positions` of one packed row uint8[bytes], in place; a position named twice flips twice."""
+    np.bitwise_xor.at(bits, positions >> 3, (128 >> (positions & 7)).astype(np.uint8))
+
+
+def bit(bits: Bits, positions: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """The bits at `positions` of one packed row, bool[positions]."""
+    return (bits[positions >> 3] & (128 >> (positions & 7)).astype(np.uint8)).astype(bool)

@@ -1,0 +1,187 @@
+"""A trained torch module seen as prunable layers, with units of two sizes: single weights, or filters inside a block."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .errors import InputError
+from .graph import FilterGroup, filter_groups
+from .mask import Layout, Masks, Units
+
+PRUNABLE = (nn.Conv2d, nn.Linear)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A prunable layer; its multiply-adds are (weights) x (positions)."""
+
+    name: str
+    weights: int
+    positions: int  # output pixels of a convolution, 1 for a linear layer; summed over calls when it runs twice
+
+
+class Network:
+    """A module in evaluation mode, its prunable layers in forward order, and what a mask means for its parameters.
+
+    `input_shape` is that of one image, (channels, height, width). Raises InputError when there is nothing to prune at
+    the wanted granularity, or when the module does not run on such an image.
+    """
+
+    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], units: Units) -> None:
+        self.module = module.eval().requires_grad_(False)
+        self.input_shape = input_shape
+        self.layers = _layers(self.module, input_shape)
+        self.groups: tuple[FilterGroup, ...] = ()
+        if units == "filter":
+            self.groups = filter_groups(self.module, [layer.name for layer in self.layers])
+            sizes = [(group.layer, self.parameter(f"{group.layer}.weight").shape[0]) for group in self.groups]
+        else:
+            sizes = [(layer.name, layer.weights) for layer in self.layers]
+        if not sizes:
+            raise InputError(f"the network has no prunable {units}s; give one with Conv2d or Linear layers")
+        names, counts = zip(*sizes, strict=True)
+        self.layout = Layout(units, names, counts)
+
+    def parameter(self, name: str) -> nn.Parameter:
+        """A parameter by its name in the state dict."""
+        return self.module.get_parameter(name)
+
+    @cached_property
+    def norms(self) -> dict[str, nn.Module]:
+        """The batch-norm layers with running statistics, by name."""
+        found = {name: m for name, m in self.module.named_modules() if isinstance(m, NORMS)}
+        return {name: m for name, m in found.items() if m.running_mean is not None}
+
+    @cached_property
+    def total_params(self) -> int:
+        """All parameters of the dense network, biases and batch-norm scales included."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @cached_property
+    def total_macs(self) -> int:
+        """Multiply-adds of the dense network's prunable layers for one image."""
+        return sum(layer.weights * layer.positions for layer in self.layers)
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over names, shapes and values of all parameters and buffers."""
+        return digest(self.module.state_dict())
+
+    def keep(self, masks: Masks, row: int) -> dict[str, Tensor]:
+        """What one mask keeps, as bool tensors of the shapes of the parameters that it touches, by parameter name.
+
+        Weights: the weights of every prunable layer. Filters: also the filter's bias, its batch-norm scale and shift,
+        and the inputs of the layers that read it.
+        """
+        parts = self.layout.split(masks.unpack(row))
+        if self.layout.units == "weight":
+            names = [f"{name}.weight" for name in self.layout.names]
+            return {
+                name: torch.from_numpy(part.reshape(self.parameter(name).shape))
+                for name, part in zip(names, parts, strict=True)
+            }
+        return self._filter_keep([torch.from_numpy(part.copy()) for part in parts])
+
+    def _filter_keep(self, parts: list[Tensor]) -> dict[str, Tensor]:
+        keep: dict[str, Tensor] = {}
+
+        def narrow(name: str, kept: Tensor, dim: int) -> None:
+            shape = self.parameter(name).shape
+            view = kept.reshape([-1 if i == dim else 1 for i in range(len(shape))])
+            keep[name] = keep.get(name, torch.ones(shape, dtype=torch.bool)) & view
+
+        for group, kept in zip(self.groups, parts, strict=True):
+            for name in group.vectors:
+                narrow(name, kept, 0)
+            for name, repeat in group.readers:
+                narrow(name, kept.repeat_interleave(repeat), 1)
+        return keep
+
+    def structure(self, masks: Masks) -> Masks:
+        """The masks with one filter put back where a layer lost all of them: what physically remains.
+
+        torch has no convolution without channels, so a shrunk network keeps one filter there, all of it zero.
+        Weights are returned as they are.
+        """
+        if self.layout.units == "weight":
+            return masks
+        rows = []
+        for row in range(len(masks)):
+            kept = masks.unpack(row).copy()
+            for part in self.layout.split(kept):
+                part[0] |= not part.any()
+            rows.append(kept)
+        return Masks.pack(np.array(rows), self.layout)
+
+    def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
+        """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for filters."""
+        if self.layout.units == "weight":
+            return masks.layer_counts()
+        return self._remaining(masks, [f"{layer.name}.weight" for layer in self.layers])
+
+    def _remaining(self, masks: Masks, names: list[str]) -> NDArray[np.int64]:
+        real = self.structure(masks)
+        counts = np.empty((len(masks), len(names)), dtype=np.int64)
+        for row in range(len(masks)):
+            keep = self.keep(real, row)
+            counts[row] = [
+                int(keep[name].sum()) if name in keep else self.parameter(name).numel() for name in names
+            ]
+        return counts
+
+    def params(self, masks: Masks) -> NDArray[np.int64]:
+        """Parameters that remain, int64[n]: all that a mask does not remove, biases and batch norm included."""
+        if self.layout.units == "weight":
+            return self.total_params - self.layout.total + masks.counts()
+        names = [name for name, _ in self.module.named_parameters()]
+        return self._remaining(masks, names).sum(axis=1)
+
+    def macs(self, masks: Masks) -> NDArray[np.int64]:
+        """Multiply-adds per image, int64[n]: remaining weights times output positions."""
+        positions = np.array([layer.positions for layer in self.layers], dtype=np.int64)
+        return self.layer_weights(masks) @ positions
+
+
+def digest(state: dict[str, Tensor]) -> str:
+    """32 hex digits over names, shapes and values of a state dict."""
+    total = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(state.items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Run one blank image and note, in the order of the calls, how many positions each prunable layer computes."""
+    positions: dict[str, int] = {}
+
+    def note(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(layer: nn.Module, inputs: object, output: Tensor) -> None:
+            size = math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d) else math.prod(output.shape[1:-1])
+            positions[name] = positions.get(name, 0) + size
+
+        return hook
+
+    hooks = [m.register_forward_hook(note(name)) for name, m in module.named_modules() if isinstance(m, PRUNABLE)]
+    try:
+        with torch.inference_mode():
+            module(torch.zeros(1, *input_shape, device=next(module.parameters()).device))
+    except (RuntimeError, StopIteration) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
+        raise InputError(f"the network must run on one image of shape {input_shape}, but: {reason}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return tuple(
+        Layer(name, module.get_parameter(f"{name}.weight").numel(), count) for name, count in positions.items()
+    )

@@ -1,0 +1,65 @@
+"""A filter mask made into a physically smaller module, and the proof that it predicts the same."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from .errors import PruneframeError
+from .mask import Masks
+from .network import Network
+
+
+def masked_state(network: Network, masks: Masks, row: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict (on the CPU) with the removed parameters set to zero; tensors that no mask touches are shared."""
+    keep = network.keep(masks, row)
+    return {name: tensor * keep[name] if name in keep else tensor for name, tensor in state.items()}
+
+
+def shrink(network: Network, masks: Masks, row: int, state: dict[str, Tensor]) -> nn.Module:
+    """The module without the filters that one mask removes; `state` are the weights and statistics to keep from.
+
+    A layer that lost all its filters keeps one, all of it zero, see `Network.structure`.
+    """
+    values = masked_state(network, masks, row, state)
+    real = network.layout.split(network.structure(masks[[row]]).unpack(0))
+    module = copy.deepcopy(network.module).cpu()
+    module.load_state_dict(values)
+    for group, part in zip(network.groups, real, strict=True):
+        kept = torch.from_numpy(part.nonzero()[0])
+        for name in group.vectors:
+            _cut(module, name, kept, 0)
+        for name, repeat in group.readers:
+            _cut(module, name, (kept[:, None] * repeat + torch.arange(repeat)).flatten(), 1)
+    return module
+
+
+def _cut(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
+    """Keep some entries of a parameter along one dimension, and tell its layer its new size."""
+    owner_name, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(owner_name)
+    parameter = module.get_parameter(name)
+    setattr(owner, leaf, nn.Parameter(parameter.detach().index_select(dim, kept), requires_grad=False))
+    if isinstance(owner, nn.Conv2d):
+        setattr(owner, ("out_channels", "in_channels")[dim], len(kept))
+    elif isinstance(owner, nn.Linear):
+        setattr(owner, ("out_features", "in_features")[dim], len(kept))
+    elif leaf == "weight" and isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d):
+        owner.num_features = len(kept)
+        for statistic in ("running_mean", "running_var"):
+            values = getattr(owner, statistic)
+            if values is not None:
+                setattr(owner, statistic, values.index_select(0, kept))
+
+
+def prove(masked: Tensor, shrunk: Tensor, tolerance: float = 1e-4) -> None:
+    """Raise unless two networks' logits float[n, classes] agree to `tolerance` of their spread, with equal classes."""
+    spread = float(masked.max() - masked.min()) or 1.0
+    difference = float((masked - shrunk).abs().max()) / spread
+    if difference > tolerance or not torch.equal(masked.argmax(1), shrunk.argmax(1)):
+        raise PruneframeError(
+            f"a shrunk network must predict what the masked one does, but its logits differ by {difference:.1e} "
+            f"of their spread (at most {tolerance:.0e})"
+        )

@@ -1,0 +1,70 @@
+"""Training a module on images with stochastic gradient descent, weights that a mask removed kept at zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the learning rate follows one cosine from `learning_rate` to 0."""
+
+    epochs: int = 1
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 128
+    images: int | None = None  # how many training images an epoch uses; None: all
+
+
+def train(
+    module: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    seed: int,
+    keep: dict[str, Tensor] | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> None:
+    """Train in place; what `keep` (bool tensors by parameter name) removes stays exactly zero.
+
+    images float32[n, channels, height, width], labels int64[n]. The same seed and thread count give the same weights.
+    `progress` is called after every epoch with its number and mean loss. The module ends in evaluation mode.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    kept = {module.get_parameter(name): mask.to(images.device) for name, mask in (keep or {}).items()}
+    parameters = list(module.parameters())
+    optimiser = torch.optim.SGD(
+        parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    batches = math.ceil(len(images) / recipe.batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * batches)
+    module.train().requires_grad_(True)
+    _zero(kept)
+    for epoch in range(recipe.epochs):
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        total = 0.0
+        for rows in order.split(recipe.batch):
+            optimiser.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(module(images[rows]), labels[rows])
+            loss.backward()
+            optimiser.step()
+            _zero(kept)
+            schedule.step()
+            total += loss.item() * len(rows)
+        if progress:
+            progress(epoch + 1, total / len(images))
+    module.eval().requires_grad_(False)
+
+
+def _zero(kept: dict[nn.Parameter, Tensor]) -> None:
+    """Momentum and weight decay may move a pruned weight; put it back after every step."""
+    with torch.no_grad():
+        for parameter, mask in kept.items():
+            parameter.mul_(mask)

@@ -1,0 +1,138 @@
+"""The workbench: where a problem's images and weights lie, and where candidates are measured, scored and trained.
+
+Nothing here is charged or logged; the door (`pruneframe.task`) and the study use it, methods never see it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .data import Split
+from .encoding import Scores
+from .engine import Engine, State
+from .errors import InputError
+from .journal import Shelf
+from .mask import Masks
+from .objective import Candidate, Logits, Objective
+from .problem import LoadedProblem
+from .scorer import Scorer
+from .shrink import shrink
+from .training import Recipe, train
+
+DENSE = "dense"  # the id of the trained weights that the problem came with
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images on the engine's device, with their labels int64[n]."""
+
+    tensor: Tensor
+    labels: NDArray[np.int64]
+
+
+class Workbench:
+    """A loaded problem on one device, and the weights that a run has trained, by id, on its shelf."""
+
+    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf) -> None:
+        self.loaded = loaded
+        self.network = loaded.network
+        self.shelf = shelf
+        calibration = loaded.batch_norm_images
+        self._engine = Engine(
+            loaded.network, device, None if calibration is None else loaded.data.tensor(calibration)
+        )
+        self._states: dict[str, State] = {}
+        self._subsets: dict[tuple[str, int], Images] = {}
+        self._dense: dict[Images, Candidate] = {}
+
+    def images(self, split: Split) -> Images:
+        """A split on the device."""
+        return Images(self._engine.place(self.loaded.data.tensor(split)), split.labels)
+
+    @cached_property
+    def search(self) -> Images:
+        """The search split."""
+        return self.images(self.loaded.search)
+
+    def subset(self, images: Literal["train", "search"], count: int) -> Images:
+        """A fixed stratified subset of a split, all of it when it has no more."""
+        if (images, count) not in self._subsets:
+            if images == "train":
+                split = self.loaded.training_images(count)
+            else:
+                split = self.loaded.search.stratified(min(count, len(self.loaded.search)))[0]
+            self._subsets[images, count] = self.images(split)
+        return self._subsets[images, count]
+
+    def state(self, weights: str) -> State:
+        """The parameters and buffers of a weights id."""
+        if weights not in self._states:
+            if weights == DENSE:
+                own = self.network.module.state_dict()
+                self._states[weights] = {name: tensor.detach().clone() for name, tensor in own.items()}
+            else:
+                self._states[weights] = self.shelf.get(weights)
+        return self._states[weights]
+
+    def measure(
+        self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
+    ) -> Iterator[list[float]]:
+        """Objective values of each candidate in turn, computed as they are asked for."""
+        outputs = self._engine.logits(masks, [self.state(name) for name in weights], images.tensor)
+        dense = self.dense(images)
+        for row, name in enumerate(weights):
+            logits = next(outputs)
+            candidate = self._candidate(masks[[row]], name, images, lambda logits=logits: logits, dense)
+            yield [float(objective.measure(candidate)) for objective in objectives]
+
+    def dense(self, images: Images) -> Candidate:
+        """The unpruned network on some images; its outputs are computed once, when first asked for."""
+        if images not in self._dense:
+            mask = self.network.layout.full()
+            outputs = self._engine.logits(mask, [self.state(DENSE)], images.tensor)
+            self._dense[images] = self._candidate(mask, DENSE, images, lambda: next(outputs), None)
+        return self._dense[images]
+
+    def _candidate(
+        self, mask: Masks, weights: str, images: Images, predict: Callable[[], Logits], dense: Candidate | None
+    ) -> Candidate:
+        return Candidate(
+            network=self.network,
+            masks=mask,
+            weights=weights,
+            labels=images.labels,
+            classes=self.loaded.data.classes,
+            predict=predict,
+            make_shrunk=lambda: shrink(self.network, mask, 0, self.state(weights)),
+            dense=dense,
+        )
+
+    def score(self, scorer: Scorer, rng: np.random.Generator) -> Scores:
+        """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that."""
+        split = self.loaded.training_images(max(1, scorer.images))
+        images, labels = self.loaded.data.tensor(split), torch.from_numpy(split.labels)
+        scores = np.asarray(scorer.score(self.network, images, labels, rng), dtype=np.float32)
+        wanted = (self.network.layout.total,)
+        if scores.shape != wanted or not np.all(np.isfinite(scores)):
+            raise InputError(f"scorer {scorer!r} must give finite scores {wanted}, but gave {scores.shape}")
+        return scores
+
+    def train(self, mask: Masks, weights: str, recipe: Recipe, seed: int) -> State:
+        """The weights, on the CPU, after masked training on the train split."""
+        split = self.loaded.training_images(recipe.images or len(self.loaded.data.train))
+        images = self.images(split)
+        module = copy.deepcopy(self.network.module)
+        module.load_state_dict(self.state(weights))
+        module.to(images.tensor.device)
+        labels = torch.from_numpy(images.labels).to(images.tensor.device)
+        train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0))
+        return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}

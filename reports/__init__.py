@@ -1,0 +1,1 @@
+"""Bundled figures and tables, and the template of the comparison PDF."""
