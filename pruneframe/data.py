@@ -25,7 +25,7 @@ from .files import write_whole
 SPLIT_SEED = 0  # the splits are part of a problem's definition: they never follow a run's seed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Images and labels: uint8[n, height, width, channels] or float32[n, channels, height, width]; int64[n]."""
 
@@ -56,7 +56,7 @@ class Split:
         return total.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """The three splits of a problem; uint8 images are scaled to [0, 1] and standardised by `mean` and `std`."""
 

@@ -49,10 +49,11 @@ class Board:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """All that a report is told beside the long table: the boards, and one summary per run."""
+    """All that a report is told beside the long table: the boards, one summary per run, and methods' provenance."""
 
     boards: tuple[Board, ...]
     runs: tuple[dict[str, Any], ...]
+    provenance: dict[str, str]
 
 
 @dataclass(frozen=True, repr=False)

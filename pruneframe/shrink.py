@@ -12,21 +12,14 @@ from .mask import Masks
 from .network import Network
 
 
-def masked_state(network: Network, masks: Masks, row: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict (on the CPU) with the removed parameters set to zero; tensors that no mask touches are shared."""
-    keep = network.keep(masks, row)
-    return {name: tensor * keep[name] if name in keep else tensor for name, tensor in state.items()}
-
-
-def shrink(network: Network, masks: Masks, row: int, state: dict[str, Tensor]) -> nn.Module:
-    """The module without the filters that one mask removes; `state` are the weights and statistics to keep from.
+def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module:
+    """The module without the filters that one mask removes; `state` is the masked network's, zeros in place.
 
     A layer that lost all its filters keeps one, all of it zero, see `Network.structure`.
     """
-    values = masked_state(network, masks, row, state)
-    real = network.layout.split(network.structure(masks[[row]]).unpack(0))
+    real = network.layout.split(network.structure(mask).unpack(0))
     module = copy.deepcopy(network.module).cpu()
-    module.load_state_dict(values)
+    module.load_state_dict(state)
     for group, part in zip(network.groups, real, strict=True):
         kept = torch.from_numpy(part.nonzero()[0])
         for name in group.vectors:

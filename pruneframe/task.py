@@ -90,6 +90,11 @@ class Task:
         """Evaluations that the current phase can still pay for."""
         return self._ledger.affordable(self.price, 1_000_000_000)
 
+    @property
+    def seconds(self) -> float:
+        """Seconds that all answers so far took to compute."""
+        return self._ledger.seconds
+
     def decline(self, reason: str) -> NoReturn:
         """Say that the method cannot run on this problem; only before it has spent anything."""
         assert self._ledger.spent == 0 or not self._known, "a method may decline only before it spends"

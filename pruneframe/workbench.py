@@ -83,15 +83,18 @@ class Workbench:
                 self._states[weights] = self.shelf.get(weights)
         return self._states[weights]
 
+    def candidates(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
+        """Each pruned network in turn, its outputs on `images` computed; weights[i] is the id under masks[i]."""
+        outputs = self._engine.logits(masks, [self.state(name) for name in weights], images.tensor)
+        dense = self.dense(images)
+        for row, (name, logits) in enumerate(zip(weights, outputs, strict=True)):
+            yield self._candidate(masks[[row]], name, images, lambda logits=logits: logits, dense)
+
     def measure(
         self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
     ) -> Iterator[list[float]]:
         """Objective values of each candidate in turn, computed as they are asked for."""
-        outputs = self._engine.logits(masks, [self.state(name) for name in weights], images.tensor)
-        dense = self.dense(images)
-        for row, name in enumerate(weights):
-            logits = next(outputs)
-            candidate = self._candidate(masks[[row]], name, images, lambda logits=logits: logits, dense)
+        for candidate in self.candidates(masks, weights, images):
             yield [float(objective.measure(candidate)) for objective in objectives]
 
     def dense(self, images: Images) -> Candidate:
@@ -112,9 +115,13 @@ class Workbench:
             labels=images.labels,
             classes=self.loaded.data.classes,
             predict=predict,
-            make_shrunk=lambda: shrink(self.network, mask, 0, self.state(weights)),
+            make_shrunk=lambda: shrink(self.network, mask, self.masked(mask, weights)),
             dense=dense,
         )
+
+    def masked(self, mask: Masks, weights: str) -> State:
+        """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
+        return self._engine.masked(mask, self.state(weights))
 
     def score(self, scorer: Scorer, rng: np.random.Generator) -> Scores:
         """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that."""

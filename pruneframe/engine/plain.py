@@ -45,6 +45,12 @@ class Engine:
                 outputs = torch.cat([self._module(batch) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()
 
+    def masked(self, mask: Masks, state: State) -> State:
+        """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
+        with torch.inference_mode():
+            self._apply(mask, 0, state)
+            return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._module.state_dict().items()}
+
     def _apply(self, masks: Masks, row: int, state: State) -> None:
         """Make the module the masked network, statistics included."""
         own = self._module.state_dict()

@@ -1,0 +1,189 @@
+"""`pruneframe bench`: compare methods on problems."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import InputError, NothingSelected
+from . import options
+
+if TYPE_CHECKING:
+    from ..registry import Registry
+    from ..study import Plan
+    from ..store import StudyFolder
+
+
+def _read_config(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Options from a TOML file, under their long names; what the command line says goes first."""
+    if value is None:
+        return
+    try:
+        settings = tomllib.loads(value.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{value} must be a TOML file of options, but cannot be read ({error})") from error
+    known = {p.opts[-1].lstrip("-"): str(p.name) for p in ctx.command.params if p.name != "config"}
+    for name in settings:
+        if name.replace("_", "-") not in known:
+            raise InputError(f"{value}: no option is named {name!r}; there are: {', '.join(sorted(known))}")
+    ctx.default_map = {known[name.replace("_", "-")]: _as_text(setting) for name, setting in settings.items()}
+
+
+def _as_text(setting: Any) -> Any:
+    """TOML lists and numbers as the command line would have them."""
+    if isinstance(setting, list):
+        return ",".join(str(item) for item in setting)
+    return setting if isinstance(setting, bool) else str(setting)
+
+
+@click.command("bench", short_help="Compare methods on problems; the main job.")
+@click.option("--methods", required=True, help="Methods, as name or name[setting=value,...], separated by commas.")
+@click.option("--problems", default="lenet-digits", show_default=True, help="Problems, separated by commas.")
+@click.option("--seeds", default="0-2", show_default=True, help="Independent repetitions, as 0-4 or 1,5,9.")
+@click.option("--budget", type=float, help="Units of compute per run; one unit is one dense pass over the search set.")
+@click.option("--units", type=click.Choice(["weight", "filter"]), help="What is pruned.")
+@click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]), help="What happens to batch statistics.")
+@click.option("--search-images", type=int, help="Images behind each evaluation.")
+@click.option("--objectives", help="What to minimise, separated by commas, e.g. error,params.")
+@click.option("--output", type=click.Path(path_type=Path), default="pruneframe-study", show_default=True, help="The study's folder.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time.")
+@click.option("--threads", type=click.IntRange(1), help="Threads per run [default: cores / jobs]; part of a run's identity.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda:0.")
+@click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_read_config, help="A TOML file with any of these options.")
+@click.option("--force", is_flag=True, help="Do runs again that are finished.")
+@click.option("--dry-run", is_flag=True, help="Print the runs, what is there, and an estimate of the time; run nothing.")
+@options.data
+@options.plugins
+@options.as_json
+def command(
+    methods: str,
+    problems: str,
+    seeds: str,
+    output: Path,
+    jobs: int,
+    threads: int | None,
+    device: str,
+    force: bool,
+    dry_run: bool,
+    sources: tuple[str, ...],
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Compare METHODS on PROBLEMS: same seeds, same compute. The same command again runs only what is missing.
+
+    Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
+    """
+    from ..registry import names
+    from ..store import StudyFolder
+    from ..study import plan
+
+    chosen, boards = names([methods]), names([problems])
+    if not chosen or not boards:
+        raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
+    if settings["objectives"] is not None:
+        settings["objectives"] = tuple(names([settings["objectives"]]))
+    _check_device(device)
+    sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
+    registry = options.registry(sources)
+    threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
+    planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)
+    study = StudyFolder(output.resolve())
+    if dry_run:
+        _describe(planned, study, device, jobs, as_json)
+        return 0
+    _prepare(study, planned, settings, force)
+    failures = _carry_out(planned, study, sources, jobs, threads)
+    _conclude(study, registry, as_json)
+    for failure in failures:
+        click.echo(f"Failed: {failure}", err=True)
+    return 1 if failures else 0
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InputError(f"--device must be cpu or cuda:N, but got {device!r}") from error
+    if kind not in ("cpu", "cuda"):
+        raise InputError(f"--device must be cpu or cuda:N, but got {device!r}")
+    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()}; use cpu")
+
+
+def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force: bool) -> None:
+    """Make the study's folder; until here nothing has been written."""
+    from ..run import environment
+
+    first = planned.runs[0]
+    wanted = {
+        "methods": list(dict.fromkeys(run.method for run in planned.runs)),
+        "problems": list(dict.fromkeys(run.problem for run in planned.runs)),
+        "seeds": list(dict.fromkeys(run.seed for run in planned.runs)),
+        "device": first.device,
+        "threads": first.threads,
+        **settings,
+    }
+    study.prepare(json.loads(json.dumps(wanted)), environment() | {"cores": os.cpu_count()})
+    if force:
+        for run in planned.runs:
+            run.folder(study).forget()
+
+
+def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int) -> list[str]:
+    from ..study import carry_out_all, local_executor
+    from .progress import display
+
+    missing = [run for run in planned.runs if not run.folder(study).finished]
+    if len(missing) < len(planned.runs):
+        options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
+    if not missing:
+        return []
+    executor = local_executor(min(jobs, len(missing)), threads)
+    with display(study, missing) as watch:
+        return carry_out_all(missing, study, sources, executor, watch)
+
+
+def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
+    """Print the table, or its data, and typeset the comparison."""
+    from ..study import summaries
+    from .report import write
+    from .summary import show
+
+    found = summaries(study)
+    if any(run["status"] == "done" for run in found):
+        write(study, registry, study.pdf)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    show(study)
+    if study.pdf.exists():
+        click.echo(f"\ncomparison: {study.pdf}")
+
+
+def _describe(planned: Plan, study: StudyFolder, device: str, jobs: int, as_json: bool) -> None:
+    """What a command would do."""
+    from ..study import seconds_per_unit
+
+    pace = {one.problem.name: seconds_per_unit(one, device) for one in planned.problems}
+    rows: list[dict[str, Any]] = []
+    for run in planned.runs:
+        folder = run.folder(study)
+        there = "done" if folder.finished else "begun" if folder.journal.exists() else "missing"
+        seconds = 0.0 if there == "done" else run.budget * pace[run.problem]
+        rows.append(
+            {"problem": run.problem, "method": run.method, "seed": run.seed, "there": there, "estimated_seconds": seconds}
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['there']:8} {row['problem']}  {row['method']}  seed {row['seed']}  {row['estimated_seconds']:.0f} s")
+    total = sum(row["estimated_seconds"] for row in rows) / jobs
+    click.echo(f"{len(rows)} runs, about {total:.0f} s for what is missing, without start-up and tests of final fronts")

@@ -1,0 +1,117 @@
+"""`pruneframe export`: a pruned network out of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from ..errors import InputError, NothingSelected
+from . import options
+
+if TYPE_CHECKING:
+    from ..registry import Registry
+    from ..store import RunFolder
+
+
+@click.command("export", short_help="Write a pruned network out of a study.")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--problem", required=True, help="The problem.")
+@click.option("--method", help="The method, as the summary names it [default: any].")
+@click.option("--seed", type=int, help="The seed [default: any].")
+@click.option("--max-drop", type=float, help="The smallest member whose search error is at most so many points above dense.")
+@click.option("--member", type=int, help="The member with this number in its run's final front.")
+@click.option("-o", "output", type=click.Path(path_type=Path), required=True, help="FILE.safetensors")
+@options.data
+@options.plugins
+def command(
+    study: Path,
+    problem: str,
+    method: str | None,
+    seed: int | None,
+    max_drop: float | None,
+    member: int | None,
+    output: Path,
+    sources: tuple[str, ...],
+) -> int:
+    """Write one member of a final front as a state dict, zeros in place of what is pruned."""
+    from ..store import StudyFolder
+
+    if (max_drop is None) == (member is None):
+        raise InputError("exactly one of --max-drop and --member must be given")
+    if output.suffix != ".safetensors":
+        raise InputError(f"-o must name a .safetensors file, but got {str(output)!r}")
+    wanted = {"problem": problem, "method": method, "seed": seed}
+    runs = [run for run in StudyFolder.existing(study).runs() if run.finished and _fits(run.identity, wanted)]
+    if not runs:
+        raise NothingSelected(f"{study} has no finished run with {_words(wanted)}; see pruneframe summary {study}")
+    if member is not None and len(runs) > 1:
+        raise InputError(f"--member needs one run, but {len(runs)} fit; add --method and --seed")
+    folder, row = (runs[0], _checked(runs[0], member)) if member is not None else _smallest(runs, max_drop or 0.0)
+    _write(options.registry(sources), folder, row, output)
+    return 0
+
+
+def _fits(identity: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    method = identity["method"]
+    names = {"problem": identity["problem"], "seed": identity["seed"]}
+    return wanted["method"] in (None, method, method.partition("[")[0]) and all(
+        wanted[key] in (None, value) for key, value in names.items()
+    )
+
+
+def _words(wanted: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in wanted.items() if value is not None)
+
+
+def _checked(run: RunFolder, member: int) -> int:
+    size = len(run.front()["bits"])
+    if not 0 <= member < size:
+        raise InputError(f"--member must be from 0 to {size - 1} in {run.path}, but got {member}")
+    return member
+
+
+def _smallest(runs: list[RunFolder], drop: float) -> tuple[RunFolder, int]:
+    """Over all runs, the member with the fewest parameters whose search error is at most `drop` points above dense."""
+    from ..result import choose
+
+    found = []
+    for run in runs:
+        front = run.front()
+        row = choose(front["search_error"], -front["params"].astype(np.float64), run.result["dense_error"] + drop / 100)
+        if row is not None:
+            found.append((int(front["params"][row]), float(front["search_error"][row]), str(run.path), run, row))
+    if not found:
+        raise NothingSelected(f"no member loses at most {drop:g} points on the search split; allow more with --max-drop")
+    return min(found, key=lambda item: item[:3])[3:]
+
+
+def _write(registry: Registry, folder: RunFolder, row: int, output: Path) -> None:
+    from safetensors.torch import save
+
+    from ..files import write_whole
+    from ..journal import Shelf
+    from ..mask import Masks
+    from ..workbench import Workbench
+
+    identity, front = folder.identity, folder.front()
+    names = ("units", "batch_norm", "search_images", "budget")
+    settings = {name: identity[name] for name in names} | {"objectives": tuple(identity["objectives"])}
+    loaded = registry.problem(identity["problem"]).with_settings(**settings).load(options.say)
+    if loaded.fingerprint != identity["fingerprint"]:
+        raise InputError(f"problem {identity['problem']!r} has other weights or images here than where it was pruned")
+    bench = Workbench(loaded, "cpu", Shelf(folder.weights))
+    masks = Masks(front["bits"][[row]], loaded.network.layout)
+    tensors = bench.masked(masks, str(front["weights"][row]))
+    try:
+        write_whole(output, lambda file: file.write(save(tensors)))
+    except OSError as error:
+        raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
+    drop = 100 * (front["search_error"][row] - folder.result["dense_error"])
+    share = 1 - front["params"][row] / folder.result["total_params"]
+    click.echo(
+        f"{output}: member {row} of {identity['method']}, seed {identity['seed']}: {100 * share:.2f} % of the parameters "
+        f"removed, search error {drop:+.2f} points, test error {100 * front['test_error'][row]:.2f} %"
+    )

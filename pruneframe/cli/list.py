@@ -1,0 +1,54 @@
+"""`pruneframe list`: what can be named."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import click
+
+from ..errors import unknown
+from . import options
+
+
+@click.command("list", short_help="List methods, problems and all other components.")
+@click.argument("kind", required=False)
+@options.plugins
+@options.as_json
+def command(kind: str | None, sources: tuple[str, ...], as_json: bool) -> int:
+    """List everything that can be named, or one KIND of it, such as `methods`."""
+    from ..registry import KINDS
+
+    registry = options.registry(sources)
+    wanted = list(KINDS)
+    if kind is not None:
+        if kind.removesuffix("s") not in KINDS:
+            raise unknown("kind of component", kind, [f"{name}s" for name in KINDS])
+        wanted = [kind.removesuffix("s")]
+    rows = [
+        {
+            "kind": one,
+            "name": name,
+            "summary": summary(registry.entry(one, name).value),
+            "distribution": registry.entry(one, name).plugin.distribution,
+            "version": registry.entry(one, name).plugin.version,
+        }
+        for one in wanted
+        for name in registry.names(one)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return 0
+    width = max((len(row["name"]) for row in rows), default=0)
+    for one in wanted:
+        click.echo(f"{one}s")
+        for row in rows:
+            if row["kind"] == one:
+                click.echo(f"  {row['name']:{width}}  {row['summary']}")
+    return 0
+
+
+def summary(value: object) -> str:
+    """The first sentence about a component."""
+    text = getattr(value, "summary", None) or inspect.getdoc(value) or ""
+    return text.split("\n\n")[0].replace("\n", " ")

@@ -1,0 +1,58 @@
+"""`pruneframe summary`: the figures of a study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..store import StudyFolder
+
+
+@click.command("summary", short_help="Print a study's figures.")
+@click.argument("study", type=click.Path(path_type=Path))
+@options.as_json
+def command(study: Path, as_json: bool) -> int:
+    """Print one line per method of every problem in STUDY; with --json one object per run."""
+    from ..store import StudyFolder
+    from ..study import summaries
+
+    folder = StudyFolder.existing(study)
+    if as_json:
+        click.echo(json.dumps(summaries(folder), indent=2))
+    else:
+        show(folder)
+    return 0
+
+
+def show(study: StudyFolder) -> None:
+    """Print the table of results, problem by problem, and what is not finished."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pruneframe_reports.results import results
+
+    from ..study import facts
+
+    known = facts(study)
+    console = Console(soft_wrap=True) if not Console().is_terminal else Console()
+    for board in known.boards:
+        runs = [run for run in known.runs if run["board"] == board.label and run["status"] == "done"]
+        frame = results(runs)
+        table = Table(title=board.label, title_justify="left")
+        for column in frame.columns:
+            table.add_column(column, justify="left" if column == "method" else "right", overflow="fold")
+        for row in frame.itertuples(index=False):
+            table.add_row(*(str(value).replace("[", r"\[") for value in row))
+        console.print(table)
+    for run in known.runs:
+        if run["status"] != "done":
+            reason = f": {run['reason']}" if "reason" in run else ""
+            console.print(f"{run['status']}: {run['method']} on {run['problem']}, seed {run['seed']}{reason}", markup=False)
+    if not known.runs:
+        console.print("no runs yet")

@@ -1,0 +1,31 @@
+"""`pruneframe train`: train a problem's network before it is needed, or fetch its published weights."""
+
+from __future__ import annotations
+
+import click
+
+from . import options
+
+
+@click.command("train", short_help="Train or fetch a problem's network.")
+@click.argument("problem")
+@click.option("--force", is_flag=True, help="Train again, though the weights are there.")
+@options.data
+@options.plugins
+def command(problem: str, force: bool, sources: tuple[str, ...]) -> int:
+    """Make PROBLEM's weights, and print the dense network's accuracy on the search and test splits."""
+    from ..journal import Shelf
+    from ..problem import Trained
+    from ..workbench import DENSE, Workbench
+
+    registry = options.registry(sources)
+    found = registry.problem(problem)
+    if force and isinstance(found.weights, Trained):
+        found.weights.forget(found.network())  # type: ignore[operator] # trained problems make their networks
+    loaded = found.load(options.say)
+    bench = Workbench(loaded, "cpu", Shelf(None))
+    for name, images in (("search", bench.search), ("test", bench.images(loaded.data.test))):
+        candidate = next(bench.candidates(loaded.network.layout.full(), [DENSE], images))
+        accuracy = float((candidate.logits.argmax(axis=1) == candidate.labels).mean())
+        click.echo(f"{name:7} accuracy {100 * accuracy:.2f} % on {len(images.labels)} images")
+    return 0

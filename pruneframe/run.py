@@ -1,0 +1,178 @@
+"""One run: a method on a problem with a seed and a budget; what it is, and how it is carried out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from .errors import InputError, PruneframeError
+from .front import INDICATORS_VERSION
+from .journal import Journal, Shelf
+from .ledger import BudgetSpent, Ledger
+from .method import Method
+from .objective import Objective
+from .problem import LoadedProblem, Problem
+from .registry import Registry
+from .result import indicators, measure_members
+from .store import RunFolder, StudyFolder
+from .task import Task
+from .workbench import Workbench
+
+LIBRARIES = ("numpy", "pymoo", "platypus-opt", "scipy", "torch")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The identity of a run: the same identity is the same folder, and gives the same front."""
+
+    problem: str
+    method: str  # the component's repr
+    seed: int
+    budget: float
+    units: str
+    batch_norm: str
+    search_images: int
+    objectives: tuple[str, ...]
+    device: str
+    threads: int
+    fingerprint: str  # of the dense weights and all splits
+    versions: tuple[tuple[str, str], ...]  # of the plugins involved
+    dtype: str = "float32"
+    indicators: int = INDICATORS_VERSION
+
+    @property
+    def digest(self) -> str:
+        """10 hex digits over all fields."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def board(self) -> str:
+        """What runs must share to be compared: all but method and seed."""
+        shared = {k: v for k, v in asdict(self).items() if k not in ("method", "seed", "versions")}
+        return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:10]
+
+    def folder(self, study: StudyFolder) -> RunFolder:
+        """Where it lies in a study."""
+        return study.run(self.problem, self.method, self.seed, self.digest)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What turns the problem of this name into the one that is meant."""
+        names = ("units", "batch_norm", "search_images", "objectives", "budget")
+        return {name: getattr(self, name) for name in names}
+
+
+def environment() -> dict[str, Any]:
+    """Versions and platform under which answers are computed; a journal is replayed only under the same."""
+    return {
+        "pruneframe": version("pruneframe"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+@lru_cache(maxsize=1)
+def _registry(sources: tuple[str, ...]) -> Registry:
+    return Registry(sources)
+
+
+@lru_cache(maxsize=1)
+def _loaded(problem: Problem) -> LoadedProblem:
+    return problem.load()
+
+
+def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
+    """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend."""
+    ledger = Ledger(loaded.problem.budget)
+    ledger.spent = ledger.total
+    bench = Workbench(loaded, "cpu", Shelf(None))
+    task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
+    with contextlib.suppress(BudgetSpent):
+        method.search(task)
+
+
+def carry_out(run: Run, study: Path, sources: Sequence[str]) -> dict[str, Any]:
+    """Search, re-evaluate, test and store one run, in this process; continues where a killed one stopped.
+
+    Returns its result, also of a failure: that is written down, never raised.
+    """
+    folder = run.folder(StudyFolder(study))
+    try:
+        if not folder.finished:
+            _search(run, folder, _registry(tuple(sources)))
+        return folder.result
+    except Exception as error:  # a method may fail in any way; the other runs go on
+        known = isinstance(error, PruneframeError | OSError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(OSError):
+            folder.fail(reason)
+        return {"status": "failed", "reason": reason}
+
+
+def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
+    torch.set_num_threads(run.threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    start = time.time()
+    loaded = _loaded(registry.problem(run.problem).with_settings(**run.settings))
+    if loaded.fingerprint != run.fingerprint:
+        raise InputError(f"problem {run.problem!r} has other weights or images here than where the run was planned")
+    method = cast(Method, registry.component("method", run.method))
+    objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
+    bench = Workbench(loaded, run.device, Shelf(folder.weights))
+    references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
+    identity = asdict(run) | {"hash": run.digest, "board": run.board, "references": references.tolist()}
+    folder.begin(identity)
+    with Journal(folder.journal, environment()) as journal:
+        task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
+        with contextlib.suppress(BudgetSpent):
+            method.search(task)
+    members = measure_members(bench, task.archive, objectives)
+    values = {
+        "status": "done",
+        "units_spent": task.budget.spent,
+        "evaluations": len(task.archive.evaluations),
+        "seconds": task.seconds,
+        "seconds_in_all": time.time() - start,
+        "looks_at_test": len(members.masks),
+        "deterministic": method.deterministic,
+        "provenance": method.provenance,
+        "dense_search": members.dense_search.values[0].tolist(),
+        "dense_test": members.dense_test.values[0].tolist(),
+        "total_params": members.total_params,
+        "environment": environment(),
+    }
+    names = task.objectives
+    folder.finish(
+        task.archive, members, names, task.records, values | indicators(members, names, references)
+    )
+
+
+def prepare_worker(threads: int, parent: int) -> None:
+    """Set up a worker process: its threads, and its end when the process that started it dies."""
+    torch.set_num_threads(threads)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    """A killed study must not leave workers that go on writing to its folder."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(137)

@@ -1,0 +1,213 @@
+"""The only module that knows a file name of a study.
+
+    STUDY/study.json                            commands, versions, hardware
+    STUDY/runs/PROBLEM/METHOD/SEED-HASH/
+        identity.json                           what the run is; written first
+        journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
+        evaluations.parquet  front.npz  diagnostics.parquet
+        failure.json                            why it failed, if it did
+        run.json                                written last: its presence marks the run as finished
+    STUDY/comparison.pdf
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .archive import Archive
+from .errors import InputError
+from .files import write_whole
+from .journal import read_lines
+from .result import Members
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run's files lie."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """The log of answers."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def weights(self) -> Path:
+        """The folder of scores and trained weights."""
+        return self.path / "weights"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended well."""
+        return (self.path / "run.json").exists()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the run is, with the references of its objectives."""
+        return _read_json(self.path / "identity.json")
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `finish` wrote."""
+        return _read_json(self.path / "run.json")
+
+    @property
+    def failure(self) -> str | None:
+        """The reason why the last try failed."""
+        path = self.path / "failure.json"
+        return _read_json(path)["reason"] if path.exists() else None
+
+    def begin(self, identity: dict[str, Any]) -> None:
+        """Say what the run is; an earlier failure is forgotten."""
+        _write_json(self.path / "identity.json", identity)
+        (self.path / "failure.json").unlink(missing_ok=True)
+
+    def fail(self, reason: str) -> None:
+        """Say why the run ended badly; its journal stays, so that it can go on."""
+        _write_json(self.path / "failure.json", {"reason": reason})
+
+    def forget(self) -> None:
+        """Remove the run, so that it starts over."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def finish(
+        self,
+        archive: Archive,
+        members: Members,
+        objectives: tuple[str, ...],
+        records: dict[str, pd.DataFrame],
+        result: dict[str, Any],
+    ) -> None:
+        """Write all that a finished run consists of, `run.json` last."""
+        rows = [asdict(evaluation) for evaluation in archive.evaluations]
+        values = np.array([row.pop("values") for row in rows]).reshape(len(rows), len(objectives))
+        frame = pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds"])
+        for column, name in enumerate(objectives):
+            frame[name] = values[:, column]
+        _write_parquet(self.path / "evaluations.parquet", frame)
+        if records:
+            parts = [table.assign(record=name) for name, table in records.items()]
+            _write_parquet(self.path / "diagnostics.parquet", pd.concat(parts, ignore_index=True))
+        arrays = {
+            "bits": members.masks.bits,
+            "weights": np.array(members.weights, dtype=str),
+            "params": members.params,
+            "search": members.search.values,
+            "test": members.test.values,
+            "search_error": members.search.error,
+            "test_error": members.test.error,
+        }
+        write_whole(self.path / "front.npz", lambda file: np.savez(file, **arrays))
+        _write_json(self.path / "run.json", result)
+
+    def front(self) -> dict[str, np.ndarray]:
+        """The final front: bits uint8[members, bytes], weights, params, values and errors on search and test."""
+        with np.load(self.path / "front.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def evaluations(self) -> pd.DataFrame:
+        """One row per evaluation; of an unfinished run, what its journal holds."""
+        if self.finished:
+            return pd.read_parquet(self.path / "evaluations.parquet")
+        names = self.identity["objectives"]
+        rows, spent, seconds = [], 0.0, 0.0
+        for line in self.answers():
+            spent += line["charge"]
+            seconds += line["seconds"]
+            if line["kind"] == "evaluate":
+                head = {"number": line["number"], "mask": line["key"].partition(" ")[0], "spent": spent}
+                rows.append(head | {"seconds": seconds} | dict(zip(names, line["values"], strict=True)))
+        return pd.DataFrame(rows, columns=["number", "mask", "spent", "seconds", *names])
+
+    def answers(self) -> list[dict[str, Any]]:
+        """The journal's answers of its latest session."""
+        lines = read_lines(self.journal)[0] if self.journal.exists() else []
+        sessions = [number for number, line in enumerate(lines) if "session" in line]
+        return lines[sessions[-1] + 1 :] if sessions else []
+
+    def diagnostics(self) -> pd.DataFrame | None:
+        """What the method recorded: all its tables below each other, told apart by the column `record`."""
+        path = self.path / "diagnostics.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
+
+class StudyFolder:
+    """A folder with a study, or one that is to become a study."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def existing(cls, path: Path) -> StudyFolder:
+        """Open a study; raises InputError when the folder is none."""
+        if not (path / "study.json").is_file():
+            raise InputError(f"{path} is not a study (it has no study.json); name a folder that bench has written")
+        found = _read_json(path / "study.json").get("format")
+        if found != FORMAT:
+            raise InputError(f"{path} has study format {found!r}, but this version reads {FORMAT}")
+        return cls(path)
+
+    def prepare(self, settings: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Create the study, or note another command in it; raises InputError when the folder cannot be used."""
+        file = self.path / "study.json"
+        if file.exists():
+            study = _read_json(StudyFolder.existing(self.path).path / "study.json")
+        else:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise InputError(f"{self.path} must be a study, an empty folder or a new name, but is something else")
+            study = {"format": FORMAT, "commands": [], "environments": []}
+        for name, value in (("commands", settings), ("environments", environment)):
+            if value not in study[name]:
+                study[name].append(value)
+        try:
+            _write_json(file, study)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error.strerror}); choose another --output") from error
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The contents of study.json."""
+        return _read_json(self.path / "study.json")
+
+    @property
+    def pdf(self) -> Path:
+        """Where the comparison goes."""
+        return self.path / "comparison.pdf"
+
+    def run(self, problem: str, method: str, seed: int, digest: str) -> RunFolder:
+        """The folder of one run; the digest alone tells runs apart, the rest is for people."""
+        parts = [re.sub(r"[^A-Za-z0-9._=,+\[\]-]", "_", part)[:80] for part in (problem, method)]
+        return RunFolder(self.path / "runs" / parts[0] / parts[1] / f"{seed}-{digest}")
+
+    def runs(self) -> Iterator[RunFolder]:
+        """All runs that have begun, sorted by their folders."""
+        for identity in sorted(self.path.glob("runs/*/*/*/identity.json")):
+            yield RunFolder(identity.parent)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error})") from error
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    write_whole(path, lambda file: frame.to_parquet(file, index=False))
