@@ -12,13 +12,13 @@ import json
 
 import click
 import numpy as np
+from pruneframe_plugins.magnitude import sweep
 
 from pruneframe.data import Split
 from pruneframe.journal import Shelf
 from pruneframe.mask import Masks
 from pruneframe.registry import Registry
 from pruneframe.workbench import DENSE, Workbench
-from pruneframe_plugins.magnitude import sweep
 
 SHARES = (0.0, 0.30, 0.389, 0.45, 0.519, 0.60, 0.70)
 
@@ -46,7 +46,10 @@ def main(network: str, as_json: bool) -> None:
                 if as_json:
                     print(json.dumps(row | {"accuracy": round(accuracy, 2)}), flush=True)
                 else:
-                    print(f"{network} {batch_norm:8} {scope:7} {share:6.1%} removed: {accuracy:6.2f} %", flush=True)
+                    print(
+                        f"{network} {batch_norm:8} {scope:7} {share:6.1%} removed: {accuracy:6.2f} %",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ def per_layer(layout: pf.Layout, kind: str, lower: np.ndarray, upper: np.ndarray
 def keep_best(kept: np.ndarray, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
     """Masks that keep the `kept` int64[n, layers] highest-scored units of each layer; ties fall to the first unit."""
     ranks = [np.argsort(np.argsort(-part, kind="stable")) for part in layout.split(scores)]
-    rows = [
-        np.packbits(np.concatenate([rank < k for rank, k in zip(ranks, row, strict=True)])) for row in kept
-    ]
+    rows = [np.packbits(np.concatenate([rank < k for rank, k in zip(ranks, row, strict=True)])) for row in kept]
     return pf.Masks(np.array(rows, dtype=np.uint8).reshape(len(kept), layout.width), layout)
 
 

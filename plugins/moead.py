@@ -15,8 +15,8 @@ class MOEAD(pf.Method):
 
     name = "moead"
     provenance = (
-        "Published: Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007, as implemented by pymoo; a whole generation is "
-        "made before any of it replaces a parent. Ours: the start, spread over densities, and the default variation."
+        "Published: Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007, as implemented by pymoo; a whole generation "
+        "is made before any of it replaces a parent. Ours: the start, spread over densities, and the default variation."
     )
     encoding: str = pf.setting("mask", "what a genome is")
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")

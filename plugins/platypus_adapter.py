@@ -22,8 +22,8 @@ class Platypus(pf.Method):
 
     name = "platypus"
     provenance = (
-        "Published algorithms as implemented by Platypus (Hadka): NSGA-II, SPEA2, epsilon-MOEA, IBEA, MOEA/D, GDE3. Ours: "
-        "the start, spread over densities, and our variation in place of the library's, except in GDE3."
+        "Published algorithms as implemented by Platypus (Hadka): NSGA-II, SPEA2, epsilon-MOEA, IBEA, MOEA/D, GDE3. "
+        "Ours: the start, spread over densities, and our variation in place of the library's, except in GDE3."
     )
     algorithm: Literal["NSGAII", "SPEA2", "EpsMOEA", "IBEA", "MOEAD", "GDE3"] = pf.setting("NSGAII", "which one")
     encoding: str = pf.setting("layer-threshold", "what a genome is")
@@ -41,9 +41,7 @@ class Platypus(pf.Method):
             task.decline(
                 f"GDE3 needs a real encoding, but {self.encoding!r} is {variables.kind}; use encoding=layer-threshold"
             )
-        start, vary, evaluate = start_and_vary(
-            task, self.encoding, self.scorer, self.variation, self.population
-        )
+        start, vary, evaluate = start_and_vary(task, self.encoding, self.scorer, self.variation, self.population)
         with seeded(int(task.rng.integers(2**31))):
             self._run(task, variables, start, vary, lambda genomes: evaluate(genomes) / task.references)
 

@@ -44,7 +44,7 @@ def filters_only(network: pf.Network, name: str, instead: str) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Magnitude(pf.Scorer):
-    """|w|, for filters the mean over the filter (L1 norm; Li et al., "Pruning Filters for Efficient ConvNets", 2017)."""
+    """|w|, the mean over a filter (L1 norm; Li et al., "Pruning Filters for Efficient ConvNets", 2017)."""
 
     name = "magnitude"
 
@@ -54,7 +54,7 @@ class Magnitude(pf.Scorer):
 
 @dataclass(frozen=True, repr=False)
 class L2(pf.Scorer):
-    """w squared, for filters the mean over the filter: the order of the L2 norms (He et al., soft filter pruning, 2018)."""
+    """w squared, the mean over a filter: the order of the L2 norms (He et al., soft filter pruning, IJCAI 2018)."""
 
     name = "l2"
 
@@ -121,9 +121,7 @@ class BnScale(pf.Scorer):
         return network.parameter(scales[0]).detach().abs().numpy()
 
 
-def gradients(
-    network: pf.Network, images: Tensor, labels: Tensor, batch: int
-) -> Iterator[list[tuple[Tensor, Tensor]]]:
+def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """For each batch of images: (weight, gradient of the mean cross-entropy) behind each layer of the layout.
 
     Both as `layer_weights` shapes them. Batch norm stays in evaluation mode.

@@ -24,7 +24,7 @@ _HOMES = {
     "Network": "network",
     "Objective": "objective",
     "Problem": "problem",
-    "Published": "problem",
+    "Published": "weights",
     "Recipe": "training",
     "Report": "report",
     "Scorer": "scorer",
@@ -33,7 +33,7 @@ _HOMES = {
     "StudyFacts": "report",
     "Table": "report",
     "Task": "task",
-    "Trained": "problem",
+    "Trained": "weights",
     "Variables": "encoding",
     "Variation": "variation",
     "families": "variation",
@@ -41,7 +41,7 @@ _HOMES = {
     "setting": "component",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - all of them are strings
+__all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
     from .component import setting as setting
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from .objective import Candidate as Candidate
     from .objective import Objective as Objective
     from .problem import Problem as Problem
-    from .problem import Published as Published
-    from .problem import Trained as Trained
     from .report import Board as Board
     from .report import Figure as Figure
     from .report import Report as Report
@@ -72,6 +70,8 @@ if TYPE_CHECKING:
     from .training import Recipe as Recipe
     from .variation import Variation as Variation
     from .variation import families as families
+    from .weights import Published as Published
+    from .weights import Trained as Trained
 
 
 def __getattr__(name: str) -> Any:

@@ -110,9 +110,7 @@ def _stratified_rows(labels: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     shares = np.floor(exact).astype(int)
     for i in np.argsort(shares - exact, kind="stable")[: n - shares.sum()]:
         shares[i] += 1
-    picks = [
-        rng.permutation(np.flatnonzero(labels == c))[:k] for c, k in zip(classes, shares, strict=True)
-    ]
+    picks = [rng.permutation(np.flatnonzero(labels == c))[:k] for c, k in zip(classes, shares, strict=True)]
     return np.sort(np.concatenate(picks))
 
 
@@ -209,5 +207,5 @@ def _fetch_cifar10() -> Path:
     except (OSError, RuntimeError) as error:
         raise missing("CIFAR-10", "cifar10.npz", error) from error
     path = cache_folder() / "cifar10.npz"
-    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+    write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
     return path

@@ -77,8 +77,8 @@ def _about(study: StudyFacts, settings: dict[str, Any]) -> dict[str, Any]:
 def _protocol(study: StudyFacts) -> str:
     looks = sum(run["front_size"] or 0 for run in study.runs)
     return (
-        "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and every "
-        "evaluation, score and training step was charged. The search never saw a test image; each member of a final "
-        f"front was measured on the test split once, {looks} looks in all. Objectives are divided by the unpruned "
-        "network's value, error by that of guessing; the reference point of the hypervolume is 1 in every objective."
+        "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
+        "every evaluation, score and training step was charged. The search never saw a test image; each member of a "
+        f"final front was measured on the test split once, {looks} looks in all. Objectives are divided by the "
+        "unpruned network's value, error by that of guessing; the reference point of the hypervolume is 1 in every objective."
     )

@@ -65,9 +65,7 @@ def _nsga2(start: Genomes, objectives: int, mating: _Mating) -> NSGA2:
 def _moead(start: Genomes, objectives: int, mating: _Mating) -> ParallelMOEAD:
     """Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007; a whole generation is evaluated at once."""
     directions = reference_directions(objectives, len(start))
-    algorithm = ParallelMOEAD(
-        directions, n_neighbors=min(NEIGHBOURS, len(directions)), prob_neighbor_mating=0.9
-    )
+    algorithm = ParallelMOEAD(directions, n_neighbors=min(NEIGHBOURS, len(directions)), prob_neighbor_mating=0.9)
     algorithm.initialization.sampling = Population.new(X=start[: len(directions)])
     algorithm.mating = mating
     return algorithm
@@ -119,12 +117,13 @@ class _Mating(InfillCriterion):
     def do(self, *args: Any, parents: Any = None, **kwargs: Any) -> Any:
         if parents is None:
             return super().do(*args, **kwargs)
-        return self._do(*args, parents=parents, **kwargs)  # MOEA/D wants exactly one child per pair
+        return self._children(parents)  # MOEA/D chooses the pairs, and wants exactly one child of each
 
-    def _do(self, problem: Any, pop: Any, n: int, parents: Any = None, **kwargs: Any) -> Any:
-        if parents is None:
-            kwargs["n_parents"] = self.n_parents
-            parents = self._selection.do(problem, pop, n, **kwargs)
+    def _do(self, problem: Any, pop: Any, n: int, **kwargs: Any) -> Any:
+        return self._children(self._selection.do(problem, pop, n, self.n_parents, **kwargs))
+
+    def _children(self, parents: Any) -> Any:
+        """One child from each row of individuals [n, 2]."""
         genomes = np.array([parent.X for parent in parents.reshape(-1)])
         return Population.new(X=self._vary(genomes, len(parents)))
 
@@ -152,7 +151,12 @@ def default_variation(variables: Variables) -> str:
 
 
 def search_by(
-    algorithm: Algorithm, task: Task, encoding: str, scorer: str, variation: str | None, population: int | None
+    algorithm: Algorithm,
+    task: Task,
+    encoding: str,
+    scorer: str,
+    variation: str | None,
+    population: int | None,
 ) -> None:
     """The whole search of a plain evolutionary method."""
     start, vary, evaluate = start_and_vary(task, encoding, scorer, variation, population)

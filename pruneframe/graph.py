@@ -7,6 +7,7 @@ operation not listed here stay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import getitem
 
@@ -83,7 +84,7 @@ def _group(module: nn.Module, name: str, call: fx.Node) -> FilterGroup | None:
     layer = module.get_submodule(name)
     if getattr(layer, "groups", 1) != 1:
         return None
-    filters = layer.weight.shape[0]  # type: ignore[union-attr] # Conv2d and Linear both have one
+    filters = module.get_parameter(f"{name}.weight").shape[0]
     vectors = [f"{name}.weight"] + ([f"{name}.bias"] if layer.bias is not None else [])
     readers: list[tuple[str, int]] = []
     open_nodes = list(call.users)
@@ -91,7 +92,7 @@ def _group(module: nn.Module, name: str, call: fx.Node) -> FilterGroup | None:
         node = open_nodes.pop(0)
         target = module.get_submodule(node.target) if node.op == "call_module" else node.target  # type: ignore[arg-type]
         if isinstance(target, nn.Conv2d | nn.Linear):
-            inputs = target.weight.shape[1]
+            inputs = int(target.weight.shape[1])
             if getattr(target, "groups", 1) != 1 or inputs % filters or not _runs_once(node):
                 return None
             readers.append((f"{node.target}.weight", inputs // filters))
@@ -115,18 +116,23 @@ def _passes_zero(node: fx.Node, target: object) -> bool:
     if node.op == "call_module":
         return isinstance(target, ZERO_TO_ZERO)
     if node.op == "call_method" and target in ("view", "reshape"):
-        return len(node.args) == 3 and node.args[2] == -1  # flattening all but the batch
+        return len(node.args) == 3 and _are(node.args[2:], -1)  # flattening all but the batch
     if node.op == "call_method":
         return target in ZERO_TO_ZERO_METHODS
     if target is torch.flatten:
-        return node.args[1:] == (1,)
+        return _are(node.args[1:], 1)
     return node.op == "call_function" and target in ZERO_TO_ZERO_FUNCTIONS
 
 
 def _asks_size(node: fx.Node) -> bool:
     """A question for the batch size, as in `x.view(x.size(0), -1)`; the number of channels must not be asked for."""
     if node.op == "call_method" and node.target == "size":
-        return node.args[1:] == (0,)
+        return _are(node.args[1:], 0)
     if node.op == "call_function" and node.target is getattr and node.args[1] == "shape":
-        return all(user.target is getitem and user.args[1] == 0 for user in node.users)
+        return all(user.target is getitem and _are(user.args[1:], 0) for user in node.users)
     return False
+
+
+def _are(arguments: Sequence[object], *wanted: int) -> bool:
+    """Whether a call's arguments are exactly these numbers, and not values known only when the network runs."""
+    return all(isinstance(argument, int) for argument in arguments) and list(arguments) == list(wanted)

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -47,7 +47,7 @@ class Journal:
     """
 
     def __init__(self, path: Path | None, environment: dict[str, Any]) -> None:
-        self._file = None
+        self._file: BinaryIO | None = None
         self._replay: deque[Answer] = deque()
         self._earlier: dict[tuple[str, str], list[Any]] = {}
         self._number = 0
@@ -58,14 +58,14 @@ class Journal:
 
     def _open(self, path: Path, environment: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
+        self._file = file = path.open("a+b")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._file.close()
+            file.close()
             raise InputError(f"{path} is being written by another process; wait until it has ended") from error
         lines, whole = read_lines(path)
-        self._file.truncate(whole)  # a torn last line was never seen by the method
+        file.truncate(whole)  # a torn last line was never seen by the method
         previous = None
         for line in lines:
             if "session" in line:

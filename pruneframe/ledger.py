@@ -12,7 +12,7 @@ from contextlib import contextmanager
 ROUNDING = 1e-9  # sums of charges such as 0.1 are compared with this tolerance, so that ten of them fit into 1
 
 
-class BudgetSpent(BaseException):  # noqa: N818 - the end of a search, not an error
+class BudgetSpent(BaseException):
     """The budget, or the share of it that the current phase has, is spent.
 
     A BaseException so that it passes through the optimisation libraries, which catch Exception.

@@ -1,4 +1,4 @@
-"""A trained torch module seen as prunable layers, with units of two sizes: single weights, or filters inside a block."""
+"""A trained torch module seen as prunable layers, with units of two sizes: weights, or filters inside a block."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ class Network:
         counts = np.empty((len(masks), len(names)), dtype=np.int64)
         for row in range(len(masks)):
             keep = self.keep(real, row)
-            counts[row] = [
-                int(keep[name].sum()) if name in keep else self.parameter(name).numel() for name in names
-            ]
+            counts[row] = [int(keep[name].sum()) if name in keep else self.parameter(name).numel() for name in names]
         return counts
 
     def params(self, masks: Masks) -> NDArray[np.int64]:

@@ -92,9 +92,7 @@ class Registry:
     @property
     def complaints(self) -> list[str]:
         """One line for everything wrong with a plugin, naming it, its distribution and version."""
-        return [
-            f"plugin {p.name!r} of {p.origin}: {complaint}" for p in self.plugins for complaint in p.complaints
-        ]
+        return [f"plugin {p.name!r} of {p.origin}: {complaint}" for p in self.plugins for complaint in p.complaints]
 
     def names(self, kind: str) -> list[str]:
         """All names of one kind, sorted."""
@@ -168,7 +166,7 @@ class Registry:
 
     def _take(self, plugin: Plugin, kind: str, name: str, hook: pluggy.HookImpl) -> None:
         try:
-            brought = list(hook.function())
+            brought: list[Any] = list(hook.function())  # type: ignore[call-overload] # checked one by one below
         except Exception as error:  # as above: any failure of one plugin stays its own
             plugin.complaints.append(f"{name} fails: {type(error).__name__}: {error}")
             return
@@ -224,8 +222,9 @@ def _unfit(kind: str, value: Any) -> str | None:
         return None if isinstance(value, Problem) else f"a problem must be a pruneframe.Problem, but got {value!r}"
     if not isinstance(value, type) or not issubclass(value, wanted):
         return f"a {kind} must be a subclass of pruneframe.{wanted.__name__}, but got {value!r}"
-    if getattr(value, "__abstractmethods__", None):
-        return f"{kind} {value.__name__} must define {', '.join(sorted(value.__abstractmethods__))}"
+    lacking = sorted(getattr(value, "__abstractmethods__", ()))
+    if lacking:
+        return f"{kind} {value.__name__} must define {', '.join(lacking)}"
     name = getattr(value, "name", None)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         return f"{kind} {value.__name__} must have a name of lower-case letters, digits and dashes, but got {name!r}"

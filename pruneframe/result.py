@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from .archive import Archive
 from .front import REGION_MARGIN, hypervolume, thin
 from .mask import Masks
-from .objective import Candidate, Objective
-from .workbench import Images, Workbench
+from .objective import Objective
+from .workbench import Workbench
 
 DROPS = (0.5, 1.0, 2.0)  # points of lost accuracy at which the reduction is reported
 NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution

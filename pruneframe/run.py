@@ -160,9 +160,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "environment": environment(),
     }
     names = task.objectives
-    folder.finish(
-        task.archive, members, names, task.records, values | indicators(members, names, references)
-    )
+    folder.finish(task.archive, members, names, task.records, values | indicators(members, names, references))
 
 
 def prepare_worker(threads: int, parent: int) -> None:

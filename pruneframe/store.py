@@ -1,13 +1,13 @@
 """The only module that knows a file name of a study.
 
-    STUDY/study.json                            commands, versions, hardware
-    STUDY/runs/PROBLEM/METHOD/SEED-HASH/
-        identity.json                           what the run is; written first
-        journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
-        evaluations.parquet  front.npz  diagnostics.parquet
-        failure.json                            why it failed, if it did
-        run.json                                written last: its presence marks the run as finished
-    STUDY/comparison.pdf
+STUDY/study.json                            commands, versions, hardware
+STUDY/runs/PROBLEM/METHOD/SEED-HASH/
+    identity.json                           what the run is; written first
+    journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
+    evaluations.parquet  front.npz  diagnostics.parquet
+    failure.json                            why it failed, if it did
+    run.json                                written last: its presence marks the run as finished
+STUDY/comparison.pdf
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class RunFolder:
             "search_error": members.search.error,
             "test_error": members.test.error,
         }
-        write_whole(self.path / "front.npz", lambda file: np.savez(file, **arrays))
+        write_whole(self.path / "front.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
         _write_json(self.path / "run.json", result)
 
     def front(self) -> dict[str, np.ndarray]:

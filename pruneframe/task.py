@@ -38,9 +38,7 @@ Lookup = Callable[[str, str], Component]  # kind ("scorer"), spec ("taylor") -> 
 class Task:
     """One search on one problem with one budget; all that a method is handed."""
 
-    def __init__(
-        self, workbench: Workbench, journal: Journal, ledger: Ledger, seed: int, lookup: Lookup
-    ) -> None:
+    def __init__(self, workbench: Workbench, journal: Journal, ledger: Ledger, seed: int, lookup: Lookup) -> None:
         problem = workbench.loaded.problem
         self._workbench = workbench
         self._journal = journal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -47,9 +47,7 @@ class Workbench:
         self.network = loaded.network
         self.shelf = shelf
         calibration = loaded.batch_norm_images
-        self._engine = Engine(
-            loaded.network, device, None if calibration is None else loaded.data.tensor(calibration)
-        )
+        self._engine = Engine(loaded.network, device, None if calibration is None else loaded.data.tensor(calibration))
         self._states: dict[str, State] = {}
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
@@ -88,7 +86,7 @@ class Workbench:
         outputs = self._engine.logits(masks, [self.state(name) for name in weights], images.tensor)
         dense = self.dense(images)
         for row, (name, logits) in enumerate(zip(weights, outputs, strict=True)):
-            yield self._candidate(masks[[row]], name, images, lambda logits=logits: logits, dense)
+            yield self._candidate(masks[[row]], name, images, partial(np.asarray, logits), dense)
 
     def measure(
         self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
@@ -106,7 +104,12 @@ class Workbench:
         return self._dense[images]
 
     def _candidate(
-        self, mask: Masks, weights: str, images: Images, predict: Callable[[], Logits], dense: Candidate | None
+        self,
+        mask: Masks,
+        weights: str,
+        images: Images,
+        predict: Callable[[], Logits],
+        dense: Candidate | None,
     ) -> Candidate:
         return Candidate(
             network=self.network,

@@ -61,10 +61,10 @@ def spread(values: Sequence[float]) -> str:
 
 
 def operating_point(runs: Sequence[dict[str, Any]], drop: float) -> str:
-    """Median share removed and median points lost on test; a dash where no run has such a member."""
+    """Median share removed and median points lost on test; `none` where no run has such a member."""
     found = [run for run in runs if run[f"reduction_at_{drop:g}"] is not None]
     if not found:
-        return "–"
+        return "none"
     removed = np.median([run[f"reduction_at_{drop:g}"] for run in found])
     lost = np.median([run[f"test_drop_at_{drop:g}"] for run in found])
     return f"{100 * removed:.1f} % ({lost:+.2f})"

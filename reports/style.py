@@ -9,7 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
+import matplotlib.pyplot as plt
 
 COLUMN = 3.5  # inches, one column of a two-column paper
 # Okabe and Ito's palette, told apart by colour-blind readers and in print.
@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
     "pdf.fonttype": 42,  # TrueType: many publishers refuse Type 3
 }
 
-plt.rcParams.update(SETTINGS)
+plt.rcParams.update(SETTINGS)  # type: ignore[arg-type] # the stubs list every key by name
 
 
 def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -46,7 +46,11 @@ def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
 def panels(count: int) -> tuple[Any, list[Any]]:
     """A figure with `count` axes side by side, at most two columns wide."""
     figure, axes = plt.subplots(
-        1, count, figsize=(min(2.0, count) * COLUMN if count > 1 else 5.2, 2.9), squeeze=False, layout="constrained"
+        1,
+        count,
+        figsize=(min(2.0, count) * COLUMN if count > 1 else 5.2, 2.9),
+        squeeze=False,
+        layout="constrained",
     )
     return figure, list(axes[0])
 

@@ -15,8 +15,8 @@ from . import options
 
 if TYPE_CHECKING:
     from ..registry import Registry
-    from ..study import Plan
     from ..store import StudyFolder
+    from ..study import Plan
 
 
 def _read_config(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
@@ -50,13 +50,32 @@ def _as_text(setting: Any) -> Any:
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]), help="What happens to batch statistics.")
 @click.option("--search-images", type=int, help="Images behind each evaluation.")
 @click.option("--objectives", help="What to minimise, separated by commas, e.g. error,params.")
-@click.option("--output", type=click.Path(path_type=Path), default="pruneframe-study", show_default=True, help="The study's folder.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="pruneframe-study",
+    show_default=True,
+    help="The study's folder.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time.")
-@click.option("--threads", type=click.IntRange(1), help="Threads per run [default: cores / jobs]; part of a run's identity.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads per run [default: cores / jobs]; part of a run's identity.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda:0.")
-@click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_read_config, help="A TOML file with any of these options.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="A TOML file with any of these options.",
+)
 @click.option("--force", is_flag=True, help="Do runs again that are finished.")
-@click.option("--dry-run", is_flag=True, help="Print the runs, what is there, and an estimate of the time; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the runs, what is there, and an estimate of the time; run nothing."
+)
 @options.data
 @options.plugins
 @options.as_json
@@ -152,7 +171,7 @@ def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs
 
 def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
     """Print the table, or its data, and typeset the comparison."""
-    from ..study import summaries
+    from ..readout import summaries
     from .report import write
     from .summary import show
 
@@ -178,12 +197,20 @@ def _describe(planned: Plan, study: StudyFolder, device: str, jobs: int, as_json
         there = "done" if folder.finished else "begun" if folder.journal.exists() else "missing"
         seconds = 0.0 if there == "done" else run.budget * pace[run.problem]
         rows.append(
-            {"problem": run.problem, "method": run.method, "seed": run.seed, "there": there, "estimated_seconds": seconds}
+            {
+                "problem": run.problem,
+                "method": run.method,
+                "seed": run.seed,
+                "there": there,
+                "estimated_seconds": seconds,
+            }
         )
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['there']:8} {row['problem']}  {row['method']}  seed {row['seed']}  {row['estimated_seconds']:.0f} s")
+        click.echo(
+            f"{row['there']:8} {row['problem']}  {row['method']}  seed {row['seed']}  {row['estimated_seconds']:.0f} s"
+        )
     total = sum(row["estimated_seconds"] for row in rows) / jobs
     click.echo(f"{len(rows)} runs, about {total:.0f} s for what is missing, without start-up and tests of final fronts")

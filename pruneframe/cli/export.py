@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @click.option("--problem", required=True, help="The problem.")
 @click.option("--method", help="The method, as the summary names it [default: any].")
 @click.option("--seed", type=int, help="The seed [default: any].")
-@click.option("--max-drop", type=float, help="The smallest member whose search error is at most so many points above dense.")
+@click.option(
+    "--max-drop",
+    type=float,
+    help="The smallest member whose search error is at most so many points above dense.",
+)
 @click.option("--member", type=int, help="The member with this number in its run's final front.")
 @click.option("-o", "output", type=click.Path(path_type=Path), required=True, help="FILE.safetensors")
 @options.data
@@ -84,7 +88,9 @@ def _smallest(runs: list[RunFolder], drop: float) -> tuple[RunFolder, int]:
         if row is not None:
             found.append((int(front["params"][row]), float(front["search_error"][row]), str(run.path), run, row))
     if not found:
-        raise NothingSelected(f"no member loses at most {drop:g} points on the search split; allow more with --max-drop")
+        raise NothingSelected(
+            f"no member loses at most {drop:g} points on the search split; allow more with --max-drop"
+        )
     return min(found, key=lambda item: item[:3])[3:]
 
 
@@ -110,8 +116,9 @@ def _write(registry: Registry, folder: RunFolder, row: int, output: Path) -> Non
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
     drop = 100 * (front["search_error"][row] - folder.result["dense_error"])
+    test = 100 * front["test_error"][row]
     share = 1 - front["params"][row] / folder.result["total_params"]
     click.echo(
-        f"{output}: member {row} of {identity['method']}, seed {identity['seed']}: {100 * share:.2f} % of the parameters "
-        f"removed, search error {drop:+.2f} points, test error {100 * front['test_error'][row]:.2f} %"
+        f"{output}: member {row} of {identity['method']}, seed {identity['seed']}: {100 * share:.2f} % of the "
+        f"parameters removed, search error {drop:+.2f} points, test error {test:.2f} %"
     )

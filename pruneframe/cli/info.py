@@ -40,7 +40,12 @@ def describe(kind: str, entry: Entry) -> dict[str, Any]:
     from ..problem import Problem
 
     value = entry.value
-    head = {"kind": kind, "name": value.name, "distribution": entry.plugin.distribution, "version": entry.plugin.version}
+    head = {
+        "kind": kind,
+        "name": value.name,
+        "distribution": entry.plugin.distribution,
+        "version": entry.plugin.version,
+    }
     if isinstance(value, Problem):
         names = ("units", "objectives", "batch_norm", "search_images", "budget")
         fields = [{"name": n, "default": getattr(value, n), "help": "", "type": ""} for n in names]
@@ -51,13 +56,19 @@ def describe(kind: str, entry: Entry) -> dict[str, Any]:
 
 
 def _text(found: dict[str, Any]) -> str:
-    lines = [f"{found['kind']} {found['name']}  ({found['distribution']} {found['version']})", "", found["about"]]
+    lines = [
+        f"{found['kind']} {found['name']}  ({found['distribution']} {found['version']})",
+        "",
+        found["about"],
+    ]
     if found["settings"]:
         lines += ["", "settings"]
     for item in found["settings"]:
         kind = f"{item['type']}; " if item["type"] else ""
         default = "none" if item["default"] is None else item["default"]
-        lines.append(f"  {item['name']} = {default}  ({kind}{item['help']})" if kind else f"  {item['name']} = {default}")
+        lines.append(
+            f"  {item['name']} = {default}  ({kind}{item['help']})" if kind else f"  {item['name']} = {default}"
+        )
     if found["source"]:
         lines += ["", "provenance" if found["kind"] == "method" else "source", f"  {found['source']}"]
     return "\n".join(lines)

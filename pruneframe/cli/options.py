@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +11,11 @@ if TYPE_CHECKING:
     from ..registry import Registry
 
 plugins = click.option(
-    "-p", "sources", multiple=True, metavar="FILE.py|no:NAME", help="Add a plugin file, or leave a plugin out."
+    "-p",
+    "sources",
+    multiple=True,
+    metavar="FILE.py|no:NAME",
+    help="Add a plugin file, or leave a plugin out.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
@@ -61,5 +64,3 @@ def seeds(text: str) -> list[int]:
             raise InputError(f"a range of seeds must ascend, but got {part.strip()!r}")
         found += range(start, stop + 1)
     return list(dict.fromkeys(found))
-
-

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ..readout import Progress
 from ..run import Run
 from ..store import StudyFolder
-from ..study import Progress
 
 PLAIN_SECONDS = 30  # between two plain lines about one run
 SHOWN = 20  # runs in the live table

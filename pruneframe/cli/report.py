@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @click.command("report", short_help="Typeset a study's comparison as a PDF.")
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write [default: comparison.pdf in the study].")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    help="Where to write [default: comparison.pdf in the study].",
+)
 @options.plugins
 def command(study: Path, output: Path | None, sources: tuple[str, ...]) -> int:
     """Write STUDY's figures and tables as one PDF."""
@@ -35,8 +40,8 @@ def write(study: StudyFolder, registry: Registry, output: Path) -> None:
     from typing import cast
 
     from ..document import build
+    from ..readout import facts, long_table
     from ..report import Report
-    from ..study import facts, long_table
 
     known = facts(study)
     if not known.boards:

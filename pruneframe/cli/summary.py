@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from ..store import StudyFolder
 
 
+PLAIN_WIDTH = 160  # where no terminal says how wide it is
+
+
 @click.command("summary", short_help="Print a study's figures.")
 @click.argument("study", type=click.Path(path_type=Path))
 @options.as_json
 def command(study: Path, as_json: bool) -> int:
     """Print one line per method of every problem in STUDY; with --json one object per run."""
+    from ..readout import summaries
     from ..store import StudyFolder
-    from ..study import summaries
 
     folder = StudyFolder.existing(study)
     if as_json:
@@ -32,15 +35,14 @@ def command(study: Path, as_json: bool) -> int:
 
 def show(study: StudyFolder) -> None:
     """Print the table of results, problem by problem, and what is not finished."""
+    from pruneframe_reports.results import results
     from rich.console import Console
     from rich.table import Table
 
-    from pruneframe_reports.results import results
-
-    from ..study import facts
+    from ..readout import facts
 
     known = facts(study)
-    console = Console(soft_wrap=True) if not Console().is_terminal else Console()
+    console = Console() if Console().is_terminal else Console(width=PLAIN_WIDTH)
     for board in known.boards:
         runs = [run for run in known.runs if run["board"] == board.label and run["status"] == "done"]
         frame = results(runs)
@@ -53,6 +55,9 @@ def show(study: StudyFolder) -> None:
     for run in known.runs:
         if run["status"] != "done":
             reason = f": {run['reason']}" if "reason" in run else ""
-            console.print(f"{run['status']}: {run['method']} on {run['problem']}, seed {run['seed']}{reason}", markup=False)
+            console.print(
+                f"{run['status']}: {run['method']} on {run['problem']}, seed {run['seed']}{reason}",
+                markup=False,
+            )
     if not known.runs:
         console.print("no runs yet")

@@ -15,13 +15,13 @@ from . import options
 def command(problem: str, force: bool, sources: tuple[str, ...]) -> int:
     """Make PROBLEM's weights, and print the dense network's accuracy on the search and test splits."""
     from ..journal import Shelf
-    from ..problem import Trained
+    from ..weights import Trained
     from ..workbench import DENSE, Workbench
 
     registry = options.registry(sources)
     found = registry.problem(problem)
     if force and isinstance(found.weights, Trained):
-        found.weights.forget(found.network())  # type: ignore[operator] # trained problems make their networks
+        found.weights.forget(found.network())
     loaded = found.load(options.say)
     bench = Workbench(loaded, "cpu", Shelf(None))
     for name, images in (("search", bench.search), ("test", bench.images(loaded.data.test))):

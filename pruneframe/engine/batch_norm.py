@@ -46,6 +46,6 @@ def shifted_statistics(
     for name, norm in network.norms.items():
         mean, var, eps = f"{name}.running_mean", f"{name}.running_var", norm.eps
         shifted[mean] = state[mean].to(pruned[mean].device) + pruned[mean] - unpruned[mean]
-        ratio = torch.clamp((pruned[var] + eps) / (unpruned[var] + eps), *RATIO)  # type: ignore[operator, call-overload]
+        ratio = torch.clamp((pruned[var] + eps) / (unpruned[var] + eps), *RATIO)  # type: ignore[operator]
         shifted[var] = (state[var].to(ratio.device) + eps) * ratio - eps  # type: ignore[operator]
     return shifted

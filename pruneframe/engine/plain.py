@@ -28,7 +28,7 @@ class Engine:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
-        self._module = copy.deepcopy(network.module).to(self.device, memory_format=torch.channels_last)
+        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=torch.channels_last)
         self._calibration = None if calibration is None else self.place(calibration)
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
@@ -49,7 +49,9 @@ class Engine:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
         with torch.inference_mode():
             self._apply(mask, 0, state)
-            return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._module.state_dict().items()}
+            return {
+                name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._module.state_dict().items()
+            }
 
     def _apply(self, masks: Masks, row: int, state: State) -> None:
         """Make the module the masked network, statistics included."""
@@ -62,7 +64,10 @@ class Engine:
         if self._calibration is not None:
             self._set_statistics(
                 shifted_statistics(
-                    self.network, state, self._unmasked_statistics, statistics(self._module, self._calibration)
+                    self.network,
+                    state,
+                    self._unmasked_statistics,
+                    statistics(self._module, self._calibration),
                 )
             )
 

@@ -1,0 +1,179 @@
+"""Contract tests for authors of plugins: each function raises AssertionError where a component breaks its contract.
+
+    from pruneframe.testing import check_scorer
+    def test_my_scorer():
+        check_scorer(MyScorer())
+
+They run on a tiny random network within a second, for weights and for filters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .component import parse_spec
+from .data import Data, Split
+from .encoding import Encoding, Genomes
+from .front import non_dominated
+from .journal import Journal, Shelf
+from .ledger import BudgetSpent, Ledger
+from .mask import Units
+from .method import Method
+from .objective import Objective
+from .problem import BatchNorm, Problem
+from .registry import Registry
+from .scorer import Scorer
+from .task import Task
+from .variation import Variation
+from .workbench import DENSE, Workbench
+
+CLASSES = 3
+
+
+class TinyNetwork(nn.Module):
+    """Convolution, batch norm and ReLU twice, around a residual addition, then a linear layer; 6x6 images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 5, 3, padding=1, bias=False)
+        self.bn0 = nn.BatchNorm2d(5)
+        self.conv1 = nn.Conv2d(5, 7, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(7)
+        self.conv2 = nn.Conv2d(7, 5, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(5)
+        self.conv3 = nn.Conv2d(5, 6, 3, stride=2, padding=1)
+        self.pool = nn.MaxPool2d(3)
+        self.relu = nn.ReLU()
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(6, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32[n, 3] of images float32[n, 2, 6, 6]."""
+        stem = self.relu(self.bn0(self.stem(images)))
+        inside = self.relu(self.bn1(self.conv1(stem)))
+        block = self.relu(self.bn2(self.conv2(inside)) + stem)
+        return self.linear(self.flatten(self.pool(self.relu(self.conv3(block)))))
+
+
+def tiny_problem(units: Units = "weight", batch_norm: BatchNorm = "frozen", **settings: Any) -> Problem:
+    """A problem that loads in milliseconds: random weights and statistics, labels as the dense network sees them."""
+    rng = np.random.default_rng(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = TinyNetwork()
+        for norm in (module.bn0, module.bn1, module.bn2):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias, 0.0, 0.3)
+            norm.running_mean = torch.randn(norm.num_features) * 0.1
+            norm.running_var = torch.rand(norm.num_features) + 0.5
+    images = rng.normal(size=(140, 2, 6, 6)).astype(np.float32)
+    with torch.inference_mode():
+        labels = module.eval()(torch.from_numpy(images)).argmax(dim=1).numpy()
+    labels[:CLASSES] = np.arange(CLASSES)
+    parts = [Split(images[a:b], labels[a:b].astype(np.int64)) for a, b in ((0, 60), (60, 100), (100, 140))]
+    return Problem("tiny", module, Data(*parts), units=units, batch_norm=batch_norm, **settings)
+
+
+def make_task(problem: Problem, budget: float = 40, seed: int = 0, registry: Registry | None = None) -> Task:
+    """A task on a problem, with its journal in memory."""
+    bench = Workbench(problem.load(), "cpu", Shelf(None))
+    return Task(bench, Journal(None, {}), Ledger(budget), seed, (registry or Registry()).component)
+
+
+def check_encoding(encoding: Encoding, units: Units = "weight") -> None:
+    """Samples have the shape they claim, decode purely, include the dense network, and spread over densities."""
+    _check_identity(encoding)
+    task = make_task(tiny_problem(units))
+    layout, scores = task.layout, task.scores("magnitude")
+    variables = encoding.variables(layout)
+    genomes = encoding.sample(12, layout, scores, np.random.default_rng(1))
+    assert genomes.shape == (12, variables.width), "sample must give genomes[n, width]"
+    again = encoding.sample(12, layout, scores, np.random.default_rng(1))
+    assert np.array_equal(genomes, again), "sample must draw from rng alone"
+    assert sum(variables.groups) == variables.number, "groups must count all variables"
+    if variables.kind != "binary":
+        assert np.all((genomes >= variables.lower) & (genomes <= variables.upper)), "samples must keep the bounds"
+    masks = encoding.decode(genomes, layout, scores)
+    assert masks.layout == layout, "masks must be of the layout"
+    assert len(masks) == 12, "decode must give one mask a genome"
+    assert masks.digests() == encoding.decode(genomes, layout, scores).digests(), "decode must be pure"
+    counts = masks.counts()
+    assert counts.max() == layout.total, "a sample must include the dense network"
+    assert counts.min() < 0.5 * layout.total, "a sample must be spread over densities"
+
+
+def check_scorer(scorer: Scorer, units: Units = "weight") -> None:
+    """Scores are finite float32[units], and the same for the same rng."""
+    _check_identity(scorer)
+    bench = Workbench(tiny_problem(units).load(), "cpu", Shelf(None))
+    scores = bench.score(scorer, np.random.default_rng(1))
+    assert np.array_equal(scores, bench.score(scorer, np.random.default_rng(1))), "the same rng, the same scores"
+
+
+def check_variation(variation: Variation, encoding: str = "mask") -> None:
+    """Children keep shape, bounds and what is not free; parents stay as they are; randomness is rng's alone."""
+    _check_identity(variation)
+    task = make_task(tiny_problem())
+    coder, scores = task.encoding(encoding), task.scores("magnitude")
+    variables = coder.variables(task.layout)
+    parents = coder.sample(10, task.layout, scores, task.rng)
+    bits = scores if variables.kind == "binary" else None
+    before = parents.copy()
+    for n in (10, 5):  # one parent a child, and two
+        children = variation.vary(parents, n, variables, np.random.default_rng(1), bits)
+        again = variation.vary(parents, n, variables, np.random.default_rng(1), bits)
+        assert children.shape == (n, variables.width), "vary must give n children"
+        assert children.dtype == parents.dtype, "children must be of their parents' type"
+        assert np.array_equal(children, again), "vary must draw from rng alone"
+        _check_bounds(children, variables)
+    assert np.array_equal(parents, before), "vary must not change the parents"
+    if variables.kind == "binary":
+        free = np.packbits(np.arange(variables.number) % 3 == 0)
+        children = variation.vary(parents, 10, variables, np.random.default_rng(1), bits, free)
+        assert not np.any((children ^ parents) & ~free), "bits that are not free must stay"
+
+
+def _check_bounds(children: Genomes, variables: Any) -> None:
+    if variables.kind == "binary":
+        spare = variables.width * 8 - variables.number
+        assert not np.any(children[:, -1] & ((1 << spare) - 1)), "unused bits must stay zero"
+    else:
+        assert np.all((children >= variables.lower) & (children <= variables.upper)), "children must keep the bounds"
+
+
+def check_objective(objective: Objective, units: Units = "weight") -> None:
+    """Values are finite and repeatable, and the dense network's reference is positive."""
+    _check_identity(objective)
+    bench = Workbench(tiny_problem(units).load(), "cpu", Shelf(None))
+    dense = bench.dense(bench.search)
+    assert objective.reference(dense) > 0, "the reference must be positive"
+    masks = bench.network.layout.full()
+    values = [next(bench.measure(masks, [DENSE], [objective], bench.search))[0] for _ in range(2)]
+    assert values[0] == values[1], "the same candidate, the same value"
+    assert np.isfinite(values[0]), "values must be finite"
+
+
+def check_method(method: Method, units: Units = "weight", registry: Registry | None = None) -> None:
+    """Spends no more than its budget, finds a front, and asks the same questions for the same seed."""
+    _check_identity(method)
+    digests = []
+    for _ in range(2):
+        task = make_task(tiny_problem(units), registry=registry)
+        with contextlib.suppress(BudgetSpent):
+            method.search(task)
+        assert task.budget.spent <= task.budget.total + 1e-9, "the budget must hold"
+        assert task.archive.evaluations, "a search must evaluate something"
+        assert np.all(non_dominated(task.archive.front_values())), "a front must be mutually non-dominated"
+        digests.append([evaluation.mask for evaluation in task.archive.evaluations])
+    assert digests[0] == digests[1], "the same seed must ask the same questions"
+
+
+def _check_identity(component: Any) -> None:
+    name, settings = parse_spec(repr(component))
+    assert name == component.name, "repr must begin with the name"
+    assert type(component).configured(settings) == component, f"repr must read back, but got {component!r}"
