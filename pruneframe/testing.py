@@ -73,10 +73,10 @@ def tiny_problem(units: Units = "weight", batch_norm: BatchNorm = "frozen", **se
             norm.running_var = torch.rand(norm.num_features) + 0.5
     images = rng.normal(size=(140, 2, 6, 6)).astype(np.float32)
     with torch.inference_mode():
-        labels = module.eval()(torch.from_numpy(images)).argmax(dim=1).numpy()
+        labels = module.eval()(torch.from_numpy(images)).argmax(dim=1).numpy().astype(np.int64)
     labels[:CLASSES] = np.arange(CLASSES)
-    parts = [Split(images[a:b], labels[a:b].astype(np.int64)) for a, b in ((0, 60), (60, 100), (100, 140))]
-    return Problem("tiny", module, Data(*parts), units=units, batch_norm=batch_norm, **settings)
+    train, search, test = (Split(images[a:b], labels[a:b]) for a, b in ((0, 60), (60, 100), (100, 140)))
+    return Problem("tiny", module, Data(train, search, test), units=units, batch_norm=batch_norm, **settings)
 
 
 def make_task(problem: Problem, budget: float = 40, seed: int = 0, registry: Registry | None = None) -> Task:
