@@ -80,5 +80,5 @@ def _protocol(study: StudyFacts) -> str:
         "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
         "every evaluation, score and training step was charged. The search never saw a test image; each member of a "
         f"final front was measured on the test split once, {looks} looks in all. Objectives are divided by the "
-        "unpruned network's value, error by that of guessing; the hypervolume's reference point is 1 in every objective."
+        "unpruned network's value, error by guessing's; the hypervolume's reference point is 1 in every objective."
     )
