@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .cut import Cut, Cutter
 from .errors import InputError
 from .graph import FilterGroup, filter_groups
 from .mask import Layout, Masks, Units
@@ -71,6 +72,15 @@ class Network:
     def total_macs(self) -> int:
         """Multiply-adds of the dense network's prunable layers for one image."""
         return sum(layer.weights * layer.positions for layer in self.layers)
+
+    def share(self, start: int, stop: int) -> float:
+        """Share of the dense network's multiply-adds that layers[start:stop] cost."""
+        return sum(layer.weights * layer.positions for layer in self.layers[start:stop]) / self.total_macs
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where the network can be cut into parts; raises InputError if torch.fx cannot trace it."""
+        return Cutter(self.module, [layer.name for layer in self.layers]).cuts(self.input_shape)
 
     @cached_property
     def digest(self) -> str:

@@ -27,6 +27,7 @@ from .ledger import Budget, BudgetSpent, Ledger
 from .mask import Layout, Masks, Units
 from .network import Network
 from .objective import Objective
+from .part import Part, SubNetwork
 from .scorer import Scorer
 from .training import Recipe
 from .variation import Chain, Variation, chain
@@ -164,6 +165,15 @@ class Task:
             return [self._workbench.shelf.put(self._workbench.train(mask, weights, recipe, seed))]
 
         return self._ask("train", key, price, compute).values[0]
+
+    def part(self, start: int, stop: int) -> Part:
+        """The sub-network of prunable layers[start:stop], to be searched on its own; see `network.cuts` for where.
+
+        Raises InputError where the network cannot be cut.
+        """
+        sub = SubNetwork(self._workbench, start, stop)
+        ask = lambda kind, key, price, compute: self._ask(kind, key, price, compute).values  # noqa: E731
+        return Part(sub, ask, self._seed, self.price - 1)
 
     def record(self, name: str, table: pd.DataFrame) -> None:
         """Keep a diagnostic for the report; a later table of the same name replaces it."""

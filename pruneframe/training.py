@@ -30,11 +30,13 @@ def train(
     recipe: Recipe,
     seed: int,
     keep: dict[str, Tensor] | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> None:
     """Train in place; what `keep` (bool tensors by parameter name) removes stays exactly zero.
 
-    images float32[n, channels, height, width], labels int64[n]. The same seed and thread count give the same weights.
+    images float32[n, channels, height, width], labels int64[n]. `loss` is given a batch's outputs and its rows int64[b]
+    and defaults to cross-entropy with the labels. The same seed and thread count give the same weights.
     `progress` is called after every epoch with its number and mean loss. The module ends in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -52,12 +54,13 @@ def train(
         total = 0.0
         for rows in order.split(recipe.batch):
             optimiser.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(module(images[rows]), labels[rows])
-            loss.backward()
+            outputs = module(images[rows])
+            value = loss(outputs, rows) if loss else F.cross_entropy(outputs, labels[rows])
+            value.backward()
             optimiser.step()
             _zero(kept)
             schedule.step()
-            total += loss.item() * len(rows)
+            total += value.item() * len(rows)
         if progress:
             progress(epoch + 1, total / len(images))
     module.eval().requires_grad_(False)

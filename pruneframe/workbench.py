@@ -51,6 +51,7 @@ class Workbench:
         self._states: dict[str, State] = {}
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
+        self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
 
     def images(self, split: Split) -> Images:
         """A split on the device."""
@@ -121,6 +122,16 @@ class Workbench:
             make_shrunk=lambda: shrink(self.network, mask, self.masked(mask, weights)),
             dense=dense,
         )
+
+    def features(self, masks: Masks, weights: str, images: Images, start: int, stop: int) -> Tensor:
+        """What one candidate's layers[start:stop] make of images (start 0) or of what the dense network sends them."""
+        key = (images, start)
+        if start and key not in self._entering:
+            dense = self.network.layout.full()
+            entering = next(self._engine.outputs(dense, [self.state(DENSE)], images.tensor, 0, start))
+            self._entering[key] = entering
+        source = self._entering[key] if start else images.tensor
+        return next(self._engine.outputs(masks, [self.state(weights)], source, start, stop))
 
     def masked(self, mask: Masks, weights: str) -> State:
         """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""

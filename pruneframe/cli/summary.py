@@ -35,9 +35,10 @@ def command(study: Path, as_json: bool) -> int:
 
 def show(study: StudyFolder) -> None:
     """Print the table of results, problem by problem, and what is not finished."""
-    from pruneframe_reports.results import results
     from rich.console import Console
     from rich.table import Table
+
+    from pruneframe_reports.results import results
 
     from ..readout import facts
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..cut import Cutter
 from ..mask import Masks
 from ..network import Network
 from .batch_norm import shifted_statistics, statistics
@@ -44,6 +46,21 @@ class Engine:
                 self._apply(masks, row, state)
                 outputs = torch.cat([self._module(batch) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()
+
+    def outputs(
+        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
+    ) -> Iterator[Tensor]:
+        """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
+        part = self._cutter.part(start, stop)
+        for row, state in enumerate(states):
+            with torch.inference_mode():
+                self._apply(masks, row, state)
+                yield torch.cat([part(batch) for batch in features.split(BATCH)])
+
+    @cached_property
+    def _cutter(self) -> Cutter:
+        """Its parts share the module's parameters, so masks that are written into the module hold in them."""
+        return Cutter(self._module, [layer.name for layer in self.network.layers])
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""

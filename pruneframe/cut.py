@@ -1,0 +1,93 @@
+"""A network cut into parts that run one after the other, read off its torch.fx graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where all that was computed so far passes through one tensor; `layer` is the first prunable behind."""
+
+    layer: int
+    shape: tuple[int, ...]  # of that tensor for one image
+
+
+class Cutter:
+    """Cuts a module between its prunable layers, named in forward order.
+
+    Raises InputError if torch.fx cannot trace the module. The parts share the module's parameters and buffers.
+    """
+
+    def __init__(self, module: nn.Module, layers: list[str]) -> None:
+        try:
+            self._traced = fx.symbolic_trace(module)
+        except Exception as error:  # fx raises whatever the traced code raises
+            raise InputError(
+                f"parts need a network that torch.fx can trace, but tracing fails with: {error}"
+            ) from error
+        self._nodes = list(self._traced.graph.nodes)
+        self._layers = layers
+        self._places = {0: 0, len(layers): len(self._nodes)} | self._find()
+
+    def _find(self) -> dict[int, int]:
+        """For every layer that can begin a part, how many nodes of the graph lie before the cut."""
+        calls = {name: [i for i, n in enumerate(self._nodes) if n.target == name] for name in self._layers}
+        places = {}
+        for layer in range(1, len(self._layers)):
+            first = max(i for name in self._layers[:layer] for i in calls[name]) + 1
+            last = min(i for name in self._layers[layer:] for i in calls[name])
+            found = [place for place in range(last, first - 1, -1) if len(self._crossing(place)) == 1]
+            if found:
+                places[layer] = found[0]
+        return places
+
+    def _crossing(self, place: int) -> list[fx.Node]:
+        """The values computed before a place that are used behind it; parameters do not count."""
+        behind = set(self._nodes[place:])
+        return [node for node in self._nodes[:place] if node.op != "get_attr" and behind & set(node.users)]
+
+    def cuts(self, input_shape: tuple[int, ...]) -> tuple[Cut, ...]:
+        """All places between two layers where the network can be cut, in forward order."""
+        device = next(self._traced.parameters()).device
+        with torch.inference_mode():
+            ShapeProp(self._traced).propagate(torch.zeros(1, *input_shape, device=device))
+        inner = [layer for layer in sorted(self._places) if 0 < layer < len(self._layers)]
+        crossing = [self._crossing(self._places[layer])[0] for layer in inner]
+        shapes = [tuple(node.meta["tensor_meta"].shape[1:]) for node in crossing]
+        return tuple(Cut(layer, shape) for layer, shape in zip(inner, shapes, strict=True))
+
+    def part(self, start: int, stop: int) -> nn.Module:
+        """The sub-network of layers[start:stop]: what enters layer `start` goes in, what enters layer `stop` comes out.
+
+        Raises InputError where the network cannot be cut.
+        """
+        for layer in (start, stop):
+            if layer not in self._places:
+                raise InputError(f"parts begin and end at {sorted(self._places)}, but got {layer}")
+        if start >= stop:
+            raise InputError(f"start < stop must hold, but got ({start}, {stop})")
+        graph = fx.Graph()
+        copies: dict[fx.Node, fx.Node] = {}
+
+        def copied(node: fx.Node) -> fx.Node:
+            if node not in copies:  # a parameter that an earlier part already read
+                copies[node] = graph.node_copy(node, copied)
+            return copies[node]
+
+        if start > 0:
+            copies[self._crossing(self._places[start])[0]] = graph.placeholder("features")
+        for node in self._nodes[self._places[start] : self._places[stop]]:
+            if node.op == "output":
+                graph.output(fx.map_arg(node.args[0], copied))
+            else:
+                copies[node] = graph.node_copy(node, copied)
+        if stop < len(self._layers):
+            graph.output(copied(self._crossing(self._places[stop])[0]))
+        return fx.GraphModule(self._traced, graph).eval()
