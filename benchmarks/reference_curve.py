@@ -12,13 +12,13 @@ import json
 
 import click
 import numpy as np
-from pruneframe_plugins.magnitude import sweep
 
 from pruneframe.data import Split
 from pruneframe.journal import Shelf
 from pruneframe.mask import Masks
 from pruneframe.registry import Registry
 from pruneframe.workbench import DENSE, Workbench
+from pruneframe_plugins.magnitude import sweep
 
 SHARES = (0.0, 0.30, 0.389, 0.45, 0.519, 0.60, 0.70)
 

@@ -37,6 +37,10 @@ class Mask(pf.Encoding):
     name = "mask"
     noise: float = pf.setting(0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling")
 
+    def __post_init__(self) -> None:
+        if not self.noise >= 0:
+            raise ValueError(f"noise >= 0 must hold, but got {self.noise}")
+
     def variables(self, layout: pf.Layout) -> pf.Variables:
         zeros, ones = np.zeros(layout.total), np.ones(layout.total)
         return pf.Variables("binary", layout.total, zeros, ones, layout.sizes)
@@ -48,7 +52,7 @@ class Mask(pf.Encoding):
         ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32) / max(1, layout.total - 1)
         rows = []
         for density in densities(n):
-            blurred = ranks + rng.normal(0.0, self.noise, layout.total).astype(np.float32)
+            blurred = ranks + np.float32(self.noise) * rng.standard_normal(layout.total, dtype=np.float32)
             kept = round(density * layout.total)
             cut = np.partition(blurred, layout.total - kept)[layout.total - kept] if kept else np.inf
             rows.append(np.packbits(blurred >= cut))

@@ -25,6 +25,16 @@ def mixed(first: pf.Genomes, second: pf.Genomes, take_first: np.ndarray, free: B
     return (first & take_first) | (second & ~take_first)
 
 
+def leading_bits(counts: np.ndarray, width: int) -> Bits:
+    """Packed rows uint8[n, width] whose first counts[i] bits are set."""
+    bits = np.zeros((len(counts), width), dtype=np.uint8)
+    for row, count in zip(bits, counts, strict=True):
+        row[: count // 8] = 0xFF
+        if count % 8:
+            row[count // 8] = 0xFF << (8 - count % 8) & 0xFF
+    return bits
+
+
 @dataclass(frozen=True, repr=False)
 class Uniform(pf.Variation):
     """Every variable from either parent with equal chance (Syswerda, ICGA 1989)."""
@@ -64,10 +74,9 @@ class LayerCrossover(pf.Variation):
         first, second = two_parents(parents, n)
         starts = np.concatenate([[0], np.cumsum(variables.groups)])
         points = starts[rng.integers(0, len(starts), n)]
-        from_first = np.arange(variables.number)[None, :] < points[:, None]
         if variables.kind == "binary":
-            return mixed(first, second, np.packbits(from_first, axis=1), free)
-        return np.where(from_first, first, second)
+            return mixed(first, second, leading_bits(points, variables.width), free)
+        return np.where(np.arange(variables.number)[None, :] < points[:, None], first, second)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +84,7 @@ class BitFlip(pf.Variation):
     """Flips each free bit with a small chance; at least one bit in expectation."""
 
     name = "bit-flip"
-    rate: float = pf.setting(0.001, "chance of each bit to flip; never below one bit per genome in expectation")
+    rate: float = pf.setting(0.001, "chance of each free bit to flip; at least one bit per genome in expectation")
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
@@ -92,11 +101,12 @@ class BitFlip(pf.Variation):
     ) -> pf.Genomes:
         need(variables, ("binary",), self.name, "sbx-pm")
         children = pf.families(parents, n)[:, 0].copy()
-        rate = max(self.rate, 1 / variables.number)
-        for child in children:
-            count = rng.binomial(variables.number, rate)
-            positions = rng.choice(variables.number, count, replace=False, shuffle=False)
-            flip(child, positions if free is None else positions[bit(free, positions)])
+        eligible = None if free is None else np.flatnonzero(np.unpackbits(free, count=variables.number))
+        number = variables.number if eligible is None else len(eligible)
+        for child in children if number else ():
+            count = rng.binomial(number, max(self.rate, 1 / number))
+            positions = rng.choice(number, count, replace=False, shuffle=False)
+            flip(child, positions if eligible is None else eligible[positions])
         return children
 
 
@@ -164,6 +174,15 @@ class SbxPm(pf.Variation):
     spread: float = pf.setting(15.0, "distribution index of the crossover; larger stays nearer to the parents")
     mutation: float | None = pf.setting(None, "chance of a variable to be mutated; none: one over their number")
     reach: float = pf.setting(20.0, "distribution index of the mutation; larger moves less")
+
+    def __post_init__(self) -> None:
+        for name in ("crossover", "mutation"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"0 <= {name} <= 1 must hold, but got {value}")
+        for name in ("spread", "reach"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} >= 0 must hold, but got {getattr(self, name)}")
 
     def vary(
         self,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .front import hypervolume
 from .report import Board, StudyFacts
-from .result import DROPS
+from .result import DROPS, MEMBER
 from .store import RunFolder, StudyFolder
 
 INDICATORS = ("hypervolume", "hypervolume_search", "hypervolume_region", "front_size")
@@ -29,13 +29,16 @@ class Progress:
     spent: float = 0.0
     seconds: float = 0.0
     evaluations: int = 0
+    measured: int = 0  # final members, on search and test
     points: list[list[float]] = field(default_factory=list)
 
     def refresh(self) -> None:
         """Read the journal again."""
         if not (self.folder.path / "identity.json").exists():
             return
-        answers = self.folder.answers()
+        lines = self.folder.answers()
+        answers = [line for line in lines if line["kind"] != MEMBER]
+        self.measured = len(lines) - len(answers)
         self.spent = sum(answer["charge"] for answer in answers)
         self.seconds = sum(answer["seconds"] for answer in answers)
         self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
@@ -47,6 +50,13 @@ class Progress:
         if not self.points:
             return 0.0
         return hypervolume(np.array(self.points) / np.array(self.folder.identity["references"]))
+
+    @property
+    def state(self) -> str:
+        """What the run is doing."""
+        if self.measured:
+            return f"measuring its front ({self.measured})"
+        return "searching" if self.spent else "waiting"
 
     @property
     def seconds_left(self) -> float | None:

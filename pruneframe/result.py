@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 from .archive import Archive
 from .front import REGION_MARGIN, hypervolume, thin
+from .journal import Journal
 from .mask import Masks
 from .objective import Objective
-from .workbench import Workbench
+from .workbench import DENSE, Images, Workbench
 
 DROPS = (0.5, 1.0, 2.0)  # points of lost accuracy at which the reduction is reported
+MEMBER = "member"  # kind of the journal's lines about final members
 NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 Values = NDArray[np.float64]
@@ -54,37 +57,59 @@ class Members:
         return 1 - self.params / self.total_params
 
 
-def measure_members(bench: Workbench, archive: Archive, objectives: Sequence[Objective]) -> Members:
-    """Thin the front to at most 100 members, re-evaluate them on the search split, and look at the test split."""
+def measure_members(bench: Workbench, archive: Archive, objectives: Sequence[Objective], journal: Journal) -> Members:
+    """Thin the front to at most 100 members, re-evaluate them on the search split, and look at the test split.
+
+    Each is journalled, so that a killed run does not measure it again; nothing here is charged.
+    """
     masks, found = archive.front()
     references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
     values = np.array([evaluation.values for evaluation in found]).reshape(len(found), len(objectives))
     chosen = thin(values / references)
     masks, weights = masks[chosen], tuple(found[i].weights for i in chosen)
-    test = bench.images(bench.loaded.data.test)
+    full, dense = bench.network.layout.full(), (DENSE,)
+    splits = {"search": bench.search, "test": bench.images(bench.loaded.data.test)}
+    measured = {
+        (name, kind): _measure(bench, group, ids, objectives, name, images, journal)
+        for name, images in splits.items()
+        for kind, group, ids in (("dense", full, dense), ("members", masks, weights))
+    }
     return Members(
         masks=masks,
         weights=weights,
         params=bench.network.params(masks),
         total_params=bench.network.total_params,
-        search=_measure(bench.candidates(masks, weights, bench.search), objectives),
-        test=_measure(bench.candidates(masks, weights, test), objectives),
-        dense_search=_measure([bench.dense(bench.search)], objectives),
-        dense_test=_measure([bench.dense(test)], objectives),
+        search=measured["search", "members"],
+        test=measured["test", "members"],
+        dense_search=measured["search", "dense"],
+        dense_test=measured["test", "dense"],
     )
 
 
-def _measure(candidates: Any, objectives: Sequence[Objective]) -> Measured:
-    values, correct = [], []
-    images = 0
-    for candidate in candidates:
-        values.append([float(objective.measure(candidate)) for objective in objectives])
-        correct.append(candidate.logits.argmax(axis=1) == candidate.labels)
-        images = len(candidate.labels)
-    return Measured(
-        np.array(values, dtype=np.float64).reshape(len(values), len(objectives)),
-        np.array(correct, dtype=bool).reshape(len(correct), images),
-    )
+def _measure(
+    bench: Workbench,
+    masks: Masks,
+    weights: Sequence[str],
+    objectives: Sequence[Objective],
+    split: str,
+    images: Images,
+    journal: Journal,
+) -> Measured:
+    values = np.empty((len(masks), len(objectives)))
+    correct = np.empty((len(masks), len(images.labels)), dtype=bool)
+    for row, (digest, name) in enumerate(zip(masks.digests(), weights, strict=True)):
+        key = f"{split} {digest} {name}"
+        answer = journal.replay(MEMBER, key)
+        if answer is None:
+            start = time.perf_counter()
+            candidate = next(bench.candidates(masks[[row]], [name], images))
+            found = [float(objective.measure(candidate)) for objective in objectives]
+            right = np.packbits(candidate.logits.argmax(axis=1) == candidate.labels).tobytes().hex()
+            answer = journal.write(MEMBER, key, [*found, right], 0.0, time.perf_counter() - start)
+        values[row] = answer.values[:-1]
+        bits = np.frombuffer(bytes.fromhex(answer.values[-1]), dtype=np.uint8)
+        correct[row] = np.unpackbits(bits, count=len(images.labels)).view(np.bool_)
+    return Measured(values, correct)
 
 
 def indicators(members: Members, objectives: Sequence[str], references: Values) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         with contextlib.suppress(BudgetSpent):
             method.search(task)
-    members = measure_members(bench, task.archive, objectives)
+        members = measure_members(bench, task.archive, objectives, journal)
     values = {
         "status": "done",
         "units_spent": task.budget.spent,

@@ -113,7 +113,10 @@ def carry_out_all(
     executor: Executor,
     watch: Callable[[dict[Run, str]], None],
 ) -> list[str]:
-    """Carry out all runs; `watch` is told every half second which are active. Returns one line per failed run."""
+    """Carry out all runs; `watch` is told every half second which are open, done or failed.
+
+    Returns one line per failed run.
+    """
     failures: list[str] = []
     with executor:
         waiting: dict[Future[dict[str, Any]], Run] = {
@@ -122,7 +125,7 @@ def carry_out_all(
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=0.5)
-                states = {run: "running" if future.running() else "waiting" for future, run in waiting.items()}
+                states = dict.fromkeys(waiting.values(), "open")
                 for future in done:
                     run = waiting.pop(future)
                     result = _outcome(future)

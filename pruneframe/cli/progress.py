@@ -36,18 +36,19 @@ def _live(live: Live, tracked: dict[Run, Progress]) -> Watch:
     ended: set[Run] = set()
 
     def watch(states: dict[Run, str]) -> None:
+        active = []
         for run, state in states.items():
-            if state != "waiting":
+            if state == "open":
                 tracked[run].refresh()
-            if state in ("done", "failed"):
+                active += [run] if tracked[run].state != "waiting" else []
+            else:
                 ended.add(run)
         table = Table(title=f"{len(ended)} of {len(tracked)} runs ended", title_justify="left")
         for heading in ("problem", "method", "seed", "state", "units", "hypervolume", "left"):
             table.add_column(heading, justify="left" if heading in ("problem", "method", "state") else "right")
-        active = [run for run, state in states.items() if state == "running"]
         for run in active[:SHOWN]:
             progress = tracked[run]
-            table.add_row(run.problem, run.method, str(run.seed), "running", *_figures(progress))
+            table.add_row(run.problem, run.method, str(run.seed), progress.state, *_figures(progress))
         live.update(table)
 
     return watch
@@ -59,11 +60,13 @@ def _plain(console: Console, tracked: dict[Run, Progress]) -> Watch:
 
     def watch(states: dict[Run, str]) -> None:
         for run, state in states.items():
-            over = state in ("done", "failed")
-            due = state == "running" and time.monotonic() - last.setdefault(run, time.monotonic()) >= PLAIN_SECONDS
-            if over or due:
-                last[run] = time.monotonic()
-                tracked[run].refresh()
+            over = state != "open"
+            if not over and time.monotonic() - last.setdefault(run, time.monotonic()) < PLAIN_SECONDS:
+                continue
+            last[run] = time.monotonic()
+            tracked[run].refresh()
+            if over or tracked[run].state != "waiting":
+                state = state if over else tracked[run].state
                 ended.update({run} if over else ())
                 units, volume, left = _figures(tracked[run])
                 line = f"[{len(ended)}/{len(tracked)}] {run.method} on {run.problem}, seed {run.seed}: {state}, "
