@@ -98,7 +98,8 @@ class Fpgm(pf.Scorer):
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         filters_only(network, self.name, "the scorer magnitude")
         layers = layer_weights(network)
-        return torch.cat([torch.cdist(w, w).mean(dim=1) / w.shape[1] ** 0.5 for w in layers]).numpy()
+        sums = [torch.cdist(w, w).sum(dim=1) / w.shape[1] ** 0.5 for w in layers]
+        return torch.cat([total / max(1, len(total) - 1) for total in sums]).numpy()
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,11 +164,10 @@ class Snip(pf.Scorer):
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         sums: list[Tensor] = [torch.zeros(1)] * len(network.layout.names)
-        batches = 0
-        for pairs in gradients(network, images, labels, batch=100):
-            sums = [s + w * g for s, (w, g) in zip(sums, pairs, strict=True)]
-            batches += 1
-        products = [(s / batches).abs() for s in sums]
+        sizes = [len(part) for part in labels.split(100)]
+        for size, pairs in zip(sizes, gradients(network, images, labels, batch=100), strict=True):
+            sums = [s + size * w * g for s, (w, g) in zip(sums, pairs, strict=True)]
+        products = [(s / len(labels)).abs() for s in sums]
         flat = [p if network.layout.units == "weight" else p.sum(dim=1) for p in products]
         return torch.cat(flat).numpy()
 

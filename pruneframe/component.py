@@ -69,6 +69,9 @@ class Component(ABC):
                 error = unknown(f"setting of {cls.name!r}", key, known)
                 raise InputError(f"{error} (settings: {', '.join(sorted(known)) or 'none'})")
             values[key] = _read(text, hints[key], f"{cls.name}[{key}=...]")
+        lacking = sorted(f.name for f in dataclasses.fields(cls) if _required(f) and f.name not in values)
+        if lacking:
+            raise InputError(f"{cls.name} needs {', '.join(lacking)}; write {cls.name}[{lacking[0]}=...]")
         try:
             return cls(**values)
         except ValueError as error:
@@ -105,6 +108,10 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
             raise InputError(f"each setting may be given once, but {key.strip()!r} stands twice in {text!r}")
         settings[key.strip()] = value.strip()
     return name, settings
+
+
+def _required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
 def _write(value: object) -> str:
@@ -149,7 +156,7 @@ def _convert(text: str, hint: Any) -> object:
             raise ValueError
         return choices[text]
     if get_origin(hint) is tuple:
-        return tuple(_convert(part, get_args(hint)[0]) for part in split(text, "+"))
+        return tuple(_convert(part, get_args(hint)[0]) for part in split(text, "+")) if text else ()
     if hint is type(None):
         if text != "none":
             raise ValueError

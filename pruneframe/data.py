@@ -166,7 +166,7 @@ def _idx(folder: Path, part: str) -> Split:
     for kind, header in (("images-idx3", 16), ("labels-idx1", 8)):
         path = folder / f"{part}-{kind}-ubyte.gz"
         with gzip.open(path) as file:
-            arrays.append(np.frombuffer(file.read(), dtype=np.uint8, offset=header))
+            arrays.append(np.frombuffer(file.read(), dtype=np.uint8, offset=header).copy())  # writable
     images, labels = arrays
     if len(images) != len(labels) * 784:
         raise InputError(f"{folder} must hold MNIST's IDX files, but {part} has {len(images)} pixels")

@@ -65,6 +65,8 @@ def _nsga2(start: Genomes, objectives: int, mating: _Mating) -> NSGA2:
 def _moead(start: Genomes, objectives: int, mating: _Mating) -> ParallelMOEAD:
     """Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007; a whole generation is evaluated at once."""
     directions = reference_directions(objectives, len(start))
+    if len(directions) == 1:  # neighbours mate in pairs
+        directions = np.repeat(directions, len(start), axis=0)
     algorithm = ParallelMOEAD(directions, n_neighbors=min(NEIGHBOURS, len(directions)), prob_neighbor_mating=0.9)
     algorithm.initialization.sampling = Population.new(X=start[: len(directions)])
     algorithm.mating = mating
@@ -78,6 +80,8 @@ def reference_directions(objectives: int, population: int) -> NDArray[np.float64
     """At most `population` weight vectors, evenly spread: float64[k, objectives]."""
     if objectives == 1:
         return np.ones((1, 1))
+    if population < objectives:  # the corners alone are as many as the objectives
+        return np.eye(objectives)[:population]
     partitions = 1
     while _simplex(objectives, partitions + 1) <= population:
         partitions += 1

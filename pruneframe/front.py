@@ -6,6 +6,8 @@ the hypervolume lies in [0, 1] for any number of objectives. The computations ar
 
 from __future__ import annotations
 
+import math
+
 import moocore
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,12 @@ def attainment(fronts: list[Points], share: float) -> Points:
     """
     if not 0 < share <= 1:
         raise ValueError(f"0 < share <= 1 must hold, but got {share}")
+    points = np.vstack(fronts)
     labels = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
-    surface = moocore.eaf(np.vstack(fronts), sets=labels, percentiles=[share * 100])
+    # moocore counts the fronts that have points, and divides by zero where none has
+    attaining = len(np.unique(labels))
+    wanted = math.ceil(share * len(fronts) - 1e-9)
+    if wanted > attaining:
+        return points[:0]
+    surface = moocore.eaf(points, sets=labels, percentiles=[wanted / attaining * 100])
     return np.asarray(surface, dtype=np.float64)[:, :-1]

@@ -15,8 +15,13 @@ ROUNDING = 1e-9  # sums of charges such as 0.1 are compared with this tolerance,
 class BudgetSpent(BaseException):
     """The budget, or the share of it that the current phase has, is spent.
 
-    A BaseException so that it passes through the optimisation libraries, which catch Exception.
+    A BaseException so that it passes through the optimisation libraries, which catch Exception. `units` is the price
+    of what did not fit.
     """
+
+    def __init__(self, units: float = 0.0) -> None:
+        super().__init__(units)
+        self.units = units
 
 
 class Ledger:
@@ -27,6 +32,7 @@ class Ledger:
         self.spent = 0.0
         self.seconds = 0.0
         self._limits = [total]
+        self._rounding = ROUNDING * max(1.0, total)
 
     @property
     def left(self) -> float:
@@ -35,18 +41,18 @@ class Ledger:
 
     def affords(self, units: float) -> bool:
         """Whether `units` still fit."""
-        return units <= self.left + ROUNDING
+        return units <= self.left + self._rounding
 
     def affordable(self, price: float, wanted: int) -> int:
         """How many of `wanted` answers at `price` units still fit."""
         if price <= 0:
             return wanted
-        return min(wanted, math.floor((self.left + ROUNDING) / price))
+        return min(wanted, math.floor((self.left + self._rounding) / price))
 
     def charge(self, units: float, seconds: float = 0.0) -> None:
         """Book an answer; raises BudgetSpent, and books nothing, when it does not fit."""
         if not self.affords(units):
-            raise BudgetSpent
+            raise BudgetSpent(units)
         self.spent += units
         self.seconds += seconds
 
@@ -54,19 +60,21 @@ class Ledger:
     def share(self, share: float) -> Iterator[None]:
         """Limit what the block spends to `share` of the total, on top of what is spent when it begins.
 
-        The block ends quietly when its part is spent; when the whole budget is spent, BudgetSpent goes on.
+        The block ends quietly when its part is spent; when what did not fit would not fit after the block either,
+        BudgetSpent goes on.
         """
         if not 0 < share <= 1:
             raise ValueError(f"0 < share <= 1 must hold, but got {share}")
         self._limits.append(self.spent + share * self.total)
+        refused = None
         try:
             yield
-        except BudgetSpent:
+        except BudgetSpent as error:
+            refused = error
+        finally:
             self._limits.pop()
-            if self.left <= ROUNDING:
-                raise
-        else:
-            self._limits.pop()
+        if refused is not None and (self.left <= ROUNDING or not self.affords(refused.units)):
+            raise refused
 
 
 class Budget:

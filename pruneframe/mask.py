@@ -72,6 +72,8 @@ class Masks:
     @classmethod
     def pack(cls, keep: NDArray[np.bool_], layout: Layout) -> Masks:
         """From bool[n, units]."""
+        if keep.shape[1:] != (layout.total,):
+            raise ValueError(f"masks of {layout.total} units must be bool[n, {layout.total}], but got {keep.shape}")
         return cls(np.packbits(keep, axis=-1), layout)
 
     @classmethod

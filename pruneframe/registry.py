@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import inspect
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -138,10 +140,11 @@ class Registry:
         version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         plugin = Plugin(path.stem, str(path), version)
         self.plugins.append(plugin)
-        spec = importlib.util.spec_from_file_location(f"pruneframe_file_{path.stem}", path)
+        spec = importlib.util.spec_from_file_location(f"pruneframe_file_{path.stem}_{version}", path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look up the names in postponed annotations there
         try:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
@@ -167,7 +170,7 @@ class Registry:
     def _take(self, plugin: Plugin, kind: str, name: str, hook: pluggy.HookImpl) -> None:
         try:
             brought: list[Any] = list(hook.function())  # type: ignore[call-overload] # checked one by one below
-        except Exception as error:  # as above: any failure of one plugin stays its own
+        except (Exception, SystemExit) as error:  # as above: any failure of one plugin stays its own
             plugin.complaints.append(f"{name} fails: {type(error).__name__}: {error}")
             return
         for value in brought:
@@ -192,13 +195,16 @@ def names(text: Iterable[str]) -> list[str]:
 def _installed() -> Iterator[tuple[Plugin, EntryPoint]]:
     """All entry points of the group, bundled ones first, then by distribution and name."""
     wanted = os.environ.get("PRUNEFRAME_PLUGINS")
-    chosen = None if wanted is None else {HOME, *re.split(r"[,\s]+", wanted)}
+    chosen = None if wanted is None else {HOME, *re.findall(r"[^,\s]+", wanted)}
     found = []
     for entry_point in entry_points(group=GROUP):
         distribution = entry_point.dist.name if entry_point.dist else "unknown"
         version = entry_point.dist.version if entry_point.dist else "unknown"
         if chosen is None or distribution in chosen:
             found.append((Plugin(entry_point.name, distribution, version), entry_point))
+    absent = (chosen or set()) - {plugin.distribution for plugin, _ in found} - {HOME}
+    if absent:
+        raise InputError(f"PRUNEFRAME_PLUGINS must name installed distributions with plugins, but got {min(absent)!r}")
     return iter(sorted(found, key=lambda pair: (pair[0].distribution != HOME, pair[0].distribution, pair[0].name)))
 
 
@@ -207,7 +213,8 @@ def _misspelt(module: ModuleType) -> list[str]:
     known = {name for name in vars(hookspecs) if name.startswith("pruneframe_")}
     complaints = []
     for name, value in vars(module).items():
-        marked = getattr(value, "pruneframe_impl", None) is not None
+        # as pluggy looks: other objects may answer to any name, or fail when asked
+        marked = inspect.isroutine(value) and isinstance(getattr(value, "pruneframe_impl", None), dict)
         if (marked or (name.startswith("pruneframe_") and callable(value))) and name not in known:
             complaints.append(str(unknown("hook", name, known)))
         elif name in known and not marked:

@@ -191,7 +191,7 @@ class Task:
     def _ask(self, kind: str, key: str, price: float, compute: Callable[[], list[Any]]) -> Answer:
         """One question: replayed, or else answered from what is known, or computed; then journalled and charged."""
         if not self._ledger.affords(price):
-            raise BudgetSpent
+            raise BudgetSpent(price)
         answer = self._journal.replay(kind, key)
         if answer is None:
             start = time.perf_counter()
@@ -231,7 +231,7 @@ class Task:
             if kind == "evaluate":
                 self._keep(answer, masks, row, ids[row])
         if fits < len(masks):
-            raise BudgetSpent
+            raise BudgetSpent(price)
         return values
 
     def _unanswered(self, kind: str, keys: list[str]) -> list[int]:

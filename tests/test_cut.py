@@ -11,7 +11,7 @@ from pruneframe.errors import InputError
 from pruneframe.network import Network
 from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet
-from pruneframe_problems.lenet import caffe_lenet
+from pruneframe_problems.lenet import LeNet
 
 
 def layers_of(module: nn.Module) -> list[str]:
@@ -19,7 +19,7 @@ def layers_of(module: nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "shape"), [(CifarResNet(2), (3, 32, 32)), (caffe_lenet(), (1, 28, 28)), (TinyNetwork(), (2, 6, 6))]
+    ("module", "shape"), [(CifarResNet(2), (3, 32, 32)), (LeNet(), (1, 28, 28)), (TinyNetwork(), (2, 6, 6))]
 )
 def test_parts_one_after_the_other_are_the_network(module, shape):
     module.eval()

@@ -1,0 +1,167 @@
+"""Keep-masks against plain boolean arrays."""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pruneframe.mask import Layout, Masks, bit, flip
+
+RESNET110 = Layout("weight", tuple(f"conv{i}" for i in range(108)), (15_924,) * 107 + (15_988,))  # 1,719,856 weights
+
+
+def layout_of(sizes: list[int]) -> Layout:
+    return Layout("weight", tuple(f"layer{i}" for i in range(len(sizes))), tuple(sizes))
+
+
+layouts = st.lists(st.integers(1, 20), min_size=1, max_size=5).map(layout_of)
+
+
+@st.composite
+def kept(draw: st.DrawFn, families: int = 1) -> tuple[Layout, list[np.ndarray]]:
+    """A layout, and so many arrays bool[n, units] of one n."""
+    layout, n = draw(layouts), draw(st.integers(1, 5))
+    return layout, [draw(arrays(bool, (n, layout.total))) for _ in range(families)]
+
+
+def unpacked(masks: Masks) -> np.ndarray:
+    return np.array([masks.unpack(row) for row in range(len(masks))])
+
+
+@settings(deadline=None)
+@given(kept())
+def test_unpacking_gives_back_what_was_packed(case: tuple[Layout, list[np.ndarray]]) -> None:
+    layout, [keep] = case
+    masks = Masks.pack(keep, layout)
+    assert masks.bits.shape == (len(keep), layout.width)
+    assert unpacked(masks).dtype == bool
+    assert np.array_equal(unpacked(masks), keep)
+
+
+@settings(deadline=None)
+@given(kept())
+def test_counts_are_those_of_the_boolean_arrays(case: tuple[Layout, list[np.ndarray]]) -> None:
+    layout, [keep] = case
+    masks = Masks.pack(keep, layout)
+    starts = np.cumsum([0, *layout.sizes])
+    layers = [[row[a:b].sum() for a, b in itertools.pairwise(starts)] for row in keep]
+    assert masks.counts().tolist() == keep.sum(axis=1).tolist()
+    assert masks.layer_counts().tolist() == layers
+
+
+@settings(deadline=None)
+@given(kept())
+def test_digests_are_equal_exactly_where_masks_are(case: tuple[Layout, list[np.ndarray]]) -> None:
+    layout, [keep] = case
+    keep = np.concatenate([keep, keep[:1], keep[:1]])
+    keep[-1, -1] ^= True  # one bit away from the first, which stands there twice
+    digests = Masks.pack(keep, layout).digests()
+    for i, j in itertools.combinations(range(len(keep)), 2):
+        assert (digests[i] == digests[j]) == np.array_equal(keep[i], keep[j])
+
+
+@settings(deadline=None)
+@given(kept(families=2))
+def test_set_operations_are_those_of_boolean_arrays(case: tuple[Layout, list[np.ndarray]]) -> None:
+    layout, [a, b] = case
+    first, second = Masks.pack(a, layout), Masks.pack(b, layout)
+    assert np.array_equal(unpacked(first & second), a & b)
+    assert np.array_equal(unpacked(first | second), a | b)
+    assert np.array_equal(unpacked(first - second), a & ~b)
+    assert first.within(second).tolist() == [bool(np.all(x <= y)) for x, y in zip(a, b, strict=True)]
+    assert (first & second).within(first).all()
+    assert first.within(first | second).all()
+
+
+@settings(deadline=None)
+@given(kept(families=2))
+def test_rows_are_chosen_and_joined_in_order(case: tuple[Layout, list[np.ndarray]]) -> None:
+    layout, [a, b] = case
+    joined = Masks.join([Masks.pack(a, layout), Masks.pack(b, layout)])
+    assert np.array_equal(unpacked(joined), np.concatenate([a, b]))
+    assert np.array_equal(unpacked(joined[::-1]), np.concatenate([a, b])[::-1])
+    assert np.array_equal(unpacked(joined[[0, 0]]), np.array([a[0], a[0]]))
+
+
+@settings(deadline=None)
+@given(layouts)
+def test_the_full_mask_keeps_every_unit(layout: Layout) -> None:
+    full = layout.full(2)
+    assert full.counts().tolist() == [layout.total] * 2
+    assert full.layer_counts().tolist() == [list(layout.sizes)] * 2
+
+
+@settings(deadline=None)
+@given(layouts)
+def test_splitting_cuts_at_the_layers(layout: Layout) -> None:
+    units = np.arange(2 * layout.total).reshape(2, -1)
+    parts = layout.split(units)
+    assert [part.shape for part in parts] == [(2, size) for size in layout.sizes]
+    assert np.array_equal(np.concatenate(parts, axis=1), units)
+
+
+@pytest.mark.parametrize("spare", range(6))
+def test_a_spare_bit_must_be_zero(spare: int) -> None:
+    bits = np.zeros((2, 2), dtype=np.uint8)
+    bits[1, 1] = 1 << spare
+    with pytest.raises(ValueError, match="last 6 bits of a mask of 10 units must be zero"):
+        Masks(bits, layout_of([4, 6]))
+
+
+def test_a_layout_of_whole_bytes_has_no_spare_bits() -> None:
+    assert Masks(np.full((1, 2), 255, dtype=np.uint8), layout_of([9, 7])).counts().tolist() == [16]
+
+
+@pytest.mark.parametrize(
+    "bits",
+    [np.zeros((1, 3), np.uint8), np.zeros((1, 1), np.uint8), np.zeros(2, np.uint8), np.zeros((1, 2), np.int64)],
+    ids=["too wide", "too narrow", "one row without its dimension", "not bytes"],
+)
+def test_masks_must_be_bytes_of_the_layouts_width(bits: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"masks of 10 units must be uint8\[n, 2\], but got"):
+        Masks(bits, layout_of([4, 6]))
+
+
+@pytest.mark.parametrize("units", [9, 11])
+def test_packing_another_number_of_units_is_refused(units: int) -> None:
+    with pytest.raises(ValueError, match="10 units"):
+        Masks.pack(np.zeros((1, units), dtype=bool), layout_of([4, 6]))
+
+
+@settings(deadline=None)
+@given(kept(), st.data())
+def test_flipping_is_xor_and_twice_is_nothing(case: tuple[Layout, list[np.ndarray]], data: st.DataObject) -> None:
+    layout, [keep] = case
+    positions = np.array(data.draw(st.lists(st.integers(0, layout.total - 1))), dtype=np.int64)
+    masks = Masks.pack(keep, layout)
+    flip(masks.bits[0], positions)
+    expected = keep.copy()
+    for position in positions:  # a position named twice flips twice
+        expected[0, position] ^= True
+    assert np.array_equal(unpacked(masks), expected)
+    assert np.array_equal(bit(masks.bits[0], positions), expected[0, positions])
+    flip(masks.bits[0], positions)
+    assert np.array_equal(unpacked(masks), keep)
+
+
+def test_a_hundred_masks_of_resnet_110_weigh_a_bit_a_weight() -> None:
+    assert RESNET110.total == 1_719_856
+    tracemalloc.start()
+    try:
+        masks = Masks.join([RESNET110.full()] * 100)
+        assert masks.bits.nbytes == 100 * 214_982
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        masks.counts(), masks.digests(), masks[:1].layer_counts(), masks.within(masks[:1])
+        children = masks & masks
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert children.bits.nbytes == masks.bits.nbytes < 23e6
+    assert peak - before < 3 * masks.bits.nbytes  # unpacked they would take eight times as much

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pruneframe import Data, InputError, Problem, Split
+from pruneframe.network import digest
+from pruneframe.problem import BATCH_NORM_IMAGES
+from pruneframe.testing import TinyNetwork, tiny_problem
+
+
+def data_of(problem: Problem) -> Data:
+    assert isinstance(problem.data, Data)
+    return problem.data
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"units": "neuron"}, "units must be weight or filter, but got 'neuron'"),
+        ({"batch_norm": "thawed"}, "batch_norm must be frozen or shifted, but got 'thawed'"),
+        ({"objectives": ()}, "objectives must be distinct, at least one"),
+        ({"objectives": ("error", "error")}, "objectives must be distinct, at least one"),
+        ({"budget": 0}, "budget > 0 must hold, but got 0"),
+        ({"budget": -3.0}, "budget > 0 must hold"),
+        ({"budget": float("nan")}, "budget > 0 must hold"),
+        ({"budget": float("inf")}, "budget > 0 must hold"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_with_the_rule(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(tiny_problem(), **settings)
+    with pytest.raises(InputError, match=message):
+        tiny_problem().with_settings(**settings)
+
+
+@pytest.mark.parametrize("wanted", [0, -1, 41])
+def test_search_images_must_be_there(wanted: int) -> None:
+    with pytest.raises(InputError, match=f"search_images must be from 1 to 40 for 'tiny', but got {wanted}"):
+        tiny_problem().with_settings(search_images=wanted).load()
+
+
+def test_with_settings_changes_what_is_given_and_nothing_else() -> None:
+    problem = tiny_problem()
+    changed = problem.with_settings(units="filter", budget=7.0, search_images=None)
+    assert (changed.units, changed.budget, changed.search_images) == ("filter", 7.0, None)
+    unchanged = [f.name for f in dataclasses.fields(Problem) if f.name not in ("units", "budget")]
+    assert all(getattr(changed, name) is getattr(problem, name) for name in unchanged)
+    assert (problem.units, problem.budget) == ("weight", 300.0)
+    assert problem.with_settings() == problem
+
+
+def test_network_and_data_may_be_made_on_loading() -> None:
+    ready = tiny_problem()
+    made: list[str] = []
+
+    def network() -> nn.Module:
+        made.append("network")
+        return copy.deepcopy(ready.network)
+
+    def data() -> Data:
+        made.append("data")
+        return data_of(ready)
+
+    lazy = Problem("tiny", network, data)
+    assert not made
+    assert lazy.load().fingerprint == ready.load().fingerprint
+    assert sorted(made) == ["data", "network"]
+
+
+def test_weights_are_filled_in_with_the_data_at_hand() -> None:
+    class Recorded:
+        def load(self, module: nn.Module, data: Callable[[], Data], report: Callable[[str], None]) -> None:
+            assert isinstance(data(), Data)
+            report("filling")
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.fill_(0.5)
+
+    lines: list[str] = []
+    loaded = Problem("tiny", TinyNetwork, data_of(tiny_problem()), weights=Recorded()).load(lines.append)
+    assert lines == ["filling"]
+    assert all((parameter == 0.5).all() for parameter in loaded.network.module.parameters())
+
+
+def test_a_network_that_does_not_fit_its_images_is_refused() -> None:
+    with pytest.raises(InputError, match=r"must run on one image of shape \(2, 6, 6\)"):
+        Problem("odd", nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), data_of(tiny_problem())).load()
+
+
+def test_labels_that_the_network_has_no_output_for_are_refused() -> None:
+    data = data_of(tiny_problem())
+    labels = data.train.labels.copy()
+    labels[0] = 3  # the network has outputs 0, 1 and 2
+    with pytest.raises(InputError, match="3"):
+        Problem("odd", TinyNetwork(), Data(Split(data.train.images, labels), data.search, data.test)).load()
+
+
+@pytest.mark.parametrize("wanted", [None, 40, 20, 1])
+def test_the_search_set_is_a_fixed_stratified_choice(wanted: int | None) -> None:
+    problem = tiny_problem(search_images=wanted)
+    loaded, again = problem.load(), problem.load()
+    assert len(loaded.search) == (wanted or 40)
+    assert loaded.search.digest == again.search.digest
+    whole = data_of(problem).search
+    assert loaded.search.digest == whole.stratified(wanted or 40)[0].digest
+    rows = {image.tobytes() for image in whole.images}
+    assert all(image.tobytes() in rows for image in loaded.search.images)
+
+
+def test_one_evaluation_costs_one_pass_over_the_search_set() -> None:
+    loaded = tiny_problem(batch_norm="frozen").load()
+    assert loaded.price == 1
+    assert loaded.batch_norm_images is None
+
+
+@pytest.mark.parametrize(("search", "price"), [(None, 1 + 60 / 40), (20, 1 + 60 / 20)])
+def test_shifting_batch_norm_costs_a_pass_over_its_images(search: int | None, price: float) -> None:
+    loaded = tiny_problem(batch_norm="shifted", search_images=search).load()
+    assert loaded.batch_norm_images is not None
+    assert len(loaded.batch_norm_images) == 60
+    assert loaded.price == pytest.approx(price)
+
+
+def test_shifting_looks_at_a_limited_number_of_training_images() -> None:
+    data = data_of(tiny_problem())
+    images = np.random.default_rng(0).normal(size=(BATCH_NORM_IMAGES + 500, 2, 6, 6)).astype(np.float32)
+    train = Split(images, np.arange(len(images)) % 3)
+    loaded = Problem("many", TinyNetwork(), Data(train, data.search, data.test), batch_norm="shifted").load()
+    chosen = loaded.batch_norm_images
+    assert chosen is not None
+    assert 1000 <= len(chosen) == BATCH_NORM_IMAGES <= 2000
+    assert loaded.price == 1 + BATCH_NORM_IMAGES / 40
+    assert chosen.digest == train.stratified(BATCH_NORM_IMAGES)[0].digest
+
+
+def test_a_network_without_batch_norm_is_not_charged_for_shifting_it() -> None:
+    plain = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    loaded = Problem("plain", plain, data_of(tiny_problem()), batch_norm="shifted").load()
+    assert loaded.batch_norm_images is None
+    assert loaded.price == 1
+
+
+def test_training_images_are_a_fixed_stratified_choice() -> None:
+    loaded = tiny_problem().load()
+    chosen = loaded.training_images(30)
+    assert chosen.digest == loaded.training_images(30).digest == loaded.data.train.stratified(30)[0].digest
+    assert len(loaded.training_images(10_000)) == len(loaded.data.train)
+
+
+def fingerprint(**changes: Any) -> str:
+    return dataclasses.replace(tiny_problem(), **changes).load().fingerprint
+
+
+def changed_split(split: Split, images: bool) -> Split:
+    if images:
+        other = split.images.copy()
+        other[0] += 1
+        return Split(other, split.labels)
+    labels = split.labels.copy()
+    labels[0] = (labels[0] + 1) % 3
+    return Split(split.images, labels)
+
+
+def test_the_fingerprint_is_that_of_weights_and_images() -> None:
+    base = fingerprint()
+    assert len(base) == 16
+    assert fingerprint() == base
+    assert fingerprint(name="other", budget=5.0, units="filter", batch_norm="shifted", objectives=("error",)) == base
+
+
+@pytest.mark.parametrize("images", [True, False], ids=["images", "labels"])
+@pytest.mark.parametrize("part", ["train", "search", "test"])
+def test_the_fingerprint_follows_every_split(part: str, images: bool) -> None:
+    data = data_of(tiny_problem())
+    other = dataclasses.replace(data, **{part: changed_split(getattr(data, part), images)})
+    assert fingerprint(data=other) != fingerprint()
+
+
+@pytest.mark.parametrize("name", ["conv1.weight", "bn1.running_var", "linear.bias"])
+def test_the_fingerprint_follows_weights_and_statistics(name: str) -> None:
+    problem = tiny_problem()
+    before = problem.load().fingerprint
+    assert isinstance(problem.network, nn.Module)
+    problem.network.state_dict()[name].flatten()[0] += 1e-3
+    assert problem.load().fingerprint != before
+
+
+def test_the_fingerprint_follows_the_choice_of_search_images() -> None:
+    assert fingerprint(search_images=20) != fingerprint()
+    assert fingerprint(search_images=40) == fingerprint()  # all of them, whichever way it is said
+
+
+@pytest.mark.parametrize("field", ["mean", "std"])
+def test_the_fingerprint_follows_how_images_are_standardised(field: str) -> None:
+    """The network sees other images: its error differs, and so must the identity of a run."""
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (9, 6, 6, 2), dtype=np.uint8), np.arange(9) % 3)
+    data = Data(split, split, split, mean=(0.5,), std=(0.25,))
+    assert fingerprint(data=data) != fingerprint(data=dataclasses.replace(data, **{field: (0.4,)}))
+
+
+def test_loading_twice_gives_equal_problems() -> None:
+    problem = tiny_problem("filter")
+    first, second = problem.load(), problem.load()
+    assert first.fingerprint == second.fingerprint
+    assert first.network.layout == second.network.layout
+    assert digest(first.network.module.state_dict()) == digest(second.network.module.state_dict())
