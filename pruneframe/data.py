@@ -7,9 +7,10 @@ cache share one layout: `cifar10.npz`, `MNIST/raw/*.gz`, `weights/*`.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
-import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from torch import Tensor
 from .errors import InputError
 from .files import write_whole
 
+PARTS = ("train", "t10k")  # of MNIST
+IDX_HEADERS = {"images-idx3": 16, "labels-idx1": 8}  # bytes before the values
 SPLIT_SEED = 0  # the splits are part of a problem's definition: they never follow a run's seed
 
 
@@ -51,6 +54,7 @@ class Split:
     def digest(self) -> str:
         """32 hex digits over all images and labels."""
         total = hashlib.blake2b(digest_size=16)
+        total.update(f"{self.images.shape}{self.images.dtype}".encode())
         total.update(np.ascontiguousarray(self.images).tobytes())
         total.update(self.labels.astype("<i8").tobytes())
         return total.hexdigest()
@@ -69,6 +73,11 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("train", "search", "test"):
             _check(name, getattr(self, name))
+        shape = self.test.images.shape[1:]
+        for name in ("train", "search"):
+            found = getattr(self, name).images.shape[1:]
+            if found != shape:
+                raise InputError(f"all splits need images of one shape, but {name} has {found} and test {shape}")
 
     @property
     def classes(self) -> int:
@@ -83,8 +92,9 @@ class Data:
     def tensor(self, split: Split) -> Tensor:
         """The images as the network sees them, float32[n, channels, height, width]."""
         if split.images.dtype != np.uint8:
-            return torch.from_numpy(np.ascontiguousarray(split.images, dtype=np.float32))
-        images = torch.from_numpy(split.images).permute(0, 3, 1, 2).float().div_(255)
+            return torch.from_numpy(np.require(split.images, dtype=np.float32, requirements=("C", "W")))
+        pixels = np.require(split.images, requirements="W")  # torch warns about arrays it must not write to
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
         mean, std = (torch.tensor(v, dtype=torch.float32)[None, :, None, None] for v in (self.mean, self.std))
         return images.sub_(mean).div_(std).contiguous()
 
@@ -148,28 +158,29 @@ def mnist() -> tuple[Split, Split]:
     """MNIST's official 60,000 training and 10,000 test images, uint8[n, 28, 28, 1]."""
     from torchvision.datasets import MNIST
 
-    raw = find("MNIST/raw/train-images-idx3-ubyte.gz")
-    try:
-        if raw is None:
+    if any(find(f"MNIST/raw/{part}-{kind}-ubyte.gz") is None for part in PARTS for kind in IDX_HEADERS):
+        try:
             MNIST(cache_folder(), download=True)
-            raw = cache_folder() / "MNIST/raw/train-images-idx3-ubyte.gz"
-        return _idx(raw.parent, "train"), _idx(raw.parent, "t10k")
-    except (OSError, EOFError, RuntimeError) as error:
-        raise missing("MNIST", "MNIST/raw/*-ubyte.gz", error) from error
+        except (OSError, RuntimeError) as error:
+            raise missing("MNIST", "MNIST/raw/*-ubyte.gz", error) from error
+    return _idx("train"), _idx("t10k")
 
 
-def _idx(folder: Path, part: str) -> Split:
-    """One part of MNIST from its two gzipped IDX files."""
-    import gzip
-
+def _idx(part: str) -> Split:
+    """One part of MNIST from its two gzipped IDX files; raises InputError naming a damaged one."""
     arrays = []
-    for kind, header in (("images-idx3", 16), ("labels-idx1", 8)):
-        path = folder / f"{part}-{kind}-ubyte.gz"
-        with gzip.open(path) as file:
-            arrays.append(np.frombuffer(file.read(), dtype=np.uint8, offset=header).copy())  # writable
+    for kind, header in IDX_HEADERS.items():
+        path = find(f"MNIST/raw/{part}-{kind}-ubyte.gz")
+        if path is None:
+            raise missing("MNIST", f"MNIST/raw/{part}-{kind}-ubyte.gz", FileNotFoundError("no such file"))
+        try:
+            with gzip.open(path) as file:
+                arrays.append(np.frombuffer(file.read(), dtype=np.uint8, offset=header).copy())
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise InputError(f"{path} must be a gzipped IDX file, but cannot be read ({error}); replace it") from error
     images, labels = arrays
     if len(images) != len(labels) * 784:
-        raise InputError(f"{folder} must hold MNIST's IDX files, but {part} has {len(images)} pixels")
+        raise InputError(f"{path} must fit its images, but there are {len(images)} pixels; replace both files")
     return Split(images.reshape(-1, 28, 28, 1), labels.astype(np.int64))
 
 
@@ -177,9 +188,9 @@ def cifar10() -> tuple[Split, Split]:
     """CIFAR-10's official 50,000 training and 10,000 test images, uint8[n, 32, 32, 3], in official order."""
     path = find("cifar10.npz") or _fetch_cifar10()
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             parts = [Split(arrays[f"x_{p}"], arrays[f"y_{p}"].astype(np.int64)) for p in ("train", "test")]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # numpy, zipfile and zlib each raise their own
         raise InputError(
             f"{path} must be an npz with x_train, y_train, x_test, y_test, but cannot be read ({error}); replace it"
         ) from error

@@ -139,6 +139,8 @@ def start_and_vary(
     coder = task.encoding(encoding)
     variables = coder.variables(task.layout)
     vary = task.variation(variation or default_variation(variables))
+    blank = np.zeros((2, variables.width), dtype=np.uint8 if variables.kind == "binary" else np.float64)
+    vary.vary(blank, 1, variables, np.random.default_rng(0))  # refuses variables that it cannot vary, before any cost
     scores = task.scores(scorer)
     bit_scores = scores if variables.number == task.layout.total else None
     start = coder.sample(population or default_population(task.affordable), task.layout, scores, task.rng)

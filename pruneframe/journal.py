@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -37,6 +37,9 @@ class Answer:
     values: list[Any]
     charge: float
     seconds: float
+
+
+FIELDS = {field.name for field in fields(Answer)}
 
 
 class Journal:
@@ -64,6 +67,15 @@ class Journal:
         except OSError as error:
             file.close()
             raise InputError(f"{path} is being written by another process; wait until it has ended") from error
+        try:
+            self._take_up(file, path, environment)
+        except BaseException:
+            file.close()
+            raise
+        threading.Thread(target=self._sync_regularly, daemon=True).start()
+
+    def _take_up(self, file: BinaryIO, path: Path, environment: dict[str, Any]) -> None:
+        """Read what is there: the latest session is replayed under its own environment, all else is a cache."""
         lines, whole = read_lines(path)
         file.truncate(whole)  # a torn last line was never seen by the method
         previous = None
@@ -78,7 +90,6 @@ class Journal:
             self._earlier.update({(answer.kind, answer.key): answer.values for answer in self._replay})
             self._replay.clear()
             self._append({"session": environment})
-        threading.Thread(target=self._sync_regularly, daemon=True).start()
 
     def replay(self, kind: str, key: str) -> Answer | None:
         """The recorded answer to the next question, or None past the journal's end.
@@ -144,7 +155,10 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         try:
             if not text.endswith(b"\n"):
                 raise ValueError("no end of line")
-            lines.append(json.loads(text))
+            line = json.loads(text)
+            if not isinstance(line, dict) or not ("session" in line or line.keys() == FIELDS):
+                raise ValueError("it is neither a session nor an answer")
+            lines.append(line)
         except ValueError as error:
             if number == len(raw) - 1:
                 break
@@ -167,7 +181,7 @@ class Shelf:
         name = digest(tensors)
         self._held[name] = tensors
         if self._folder is not None and not self._path(name).exists():
-            data = save({key: tensor.cpu().contiguous() for key, tensor in tensors.items()})
+            data = save({key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()})
             write_whole(self._path(name), lambda file: file.write(data))
         return name
 

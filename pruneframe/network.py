@@ -41,10 +41,10 @@ class Network:
     def __init__(self, module: nn.Module, input_shape: tuple[int, ...], units: Units) -> None:
         self.module = module.eval().requires_grad_(False)
         self.input_shape = input_shape
-        self.layers = _layers(self.module, input_shape)
+        self.layers, self.outputs = _layers(self.module, input_shape)
         self.groups: tuple[FilterGroup, ...] = ()
         if units == "filter":
-            self.groups = filter_groups(self.module, [layer.name for layer in self.layers])
+            self.groups = filter_groups(self.module, [layer.name for layer in self.layers], input_shape)
             sizes = [(group.layer, self.parameter(f"{group.layer}.weight").shape[0]) for group in self.groups]
         else:
             sizes = [(layer.name, layer.weights) for layer in self.layers]
@@ -169,8 +169,8 @@ def digest(state: dict[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
-    """Run one blank image and note, in the order of the calls, how many positions each prunable layer computes."""
+def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[tuple[Layer, ...], int]:
+    """Run one blank image: the layers in the order of their calls, with the positions they compute, and the outputs."""
     positions: dict[str, int] = {}
 
     def note(name: str) -> Callable[[nn.Module, object, Tensor], None]:
@@ -183,13 +183,14 @@ def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Layer, ...
     hooks = [m.register_forward_hook(note(name)) for name, m in module.named_modules() if isinstance(m, PRUNABLE)]
     try:
         with torch.inference_mode():
-            module(torch.zeros(1, *input_shape, device=next(module.parameters()).device))
-    except (RuntimeError, StopIteration) as error:
+            out = module(torch.zeros(1, *input_shape, device=next(module.parameters()).device))
+    except Exception as error:  # a network may fail in any way
         reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
         raise InputError(f"the network must run on one image of shape {input_shape}, but: {reason}") from error
     finally:
         for hook in hooks:
             hook.remove()
-    return tuple(
-        Layer(name, module.get_parameter(f"{name}.weight").numel(), count) for name, count in positions.items()
-    )
+    if out.dim() != 2:
+        raise InputError(f"the network must give one row of outputs per image, but gives {list(out.shape)}")
+    layers = (Layer(name, module.get_parameter(f"{name}.weight").numel(), n) for name, n in positions.items())
+    return tuple(layers), int(out.shape[1])

@@ -70,10 +70,16 @@ class LoadedProblem:
         self.problem = problem
         self.network = network
         self.data = data
-        wanted = problem.search_images or len(data.search)
+        wanted = len(data.search) if problem.search_images is None else problem.search_images
         if not 0 < wanted <= len(data.search):
             raise InputError(
                 f"search_images must be from 1 to {len(data.search)} for {problem.name!r}, but got {wanted}"
+            )
+        outputs = network.outputs
+        if data.classes > outputs:
+            raise InputError(
+                f"labels must be from 0 to {outputs - 1}, the network's outputs, but {problem.name!r} has label "
+                f"{data.classes - 1}"
             )
         self.search = data.search.stratified(wanted)[0]
 
@@ -97,5 +103,6 @@ class LoadedProblem:
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits over the dense weights and all splits: two problems of one name may differ."""
-        parts = [self.network.digest, self.search.digest, self.data.train.digest, self.data.test.digest]
+        splits = [self.search.digest, self.data.train.digest, self.data.test.digest]
+        parts = [self.network.digest, *splits, f"{self.data.mean} {self.data.std}"]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]

@@ -17,6 +17,7 @@ from .store import RunFolder, StudyFolder
 
 INDICATORS = ("hypervolume", "hypervolume_search", "hypervolume_region", "front_size")
 POINTS = tuple(f"{name}_at_{drop:g}" for drop in DROPS for name in ("reduction", "test_drop"))
+COLUMNS = ["board", "problem", "method", "seed", "kind", "split", "number", "units_spent", "seconds"]
 INTERVALS = tuple(f"test_drop_interval_at_{drop:g}" for drop in DROPS)
 
 
@@ -183,7 +184,7 @@ def long_table(study: StudyFolder) -> pd.DataFrame:
     labels = _labels([folder.identity for folder in folders])
     called = methods(folders)
     parts = [part for folder in folders for part in _rows(folder, labels, called[folder.path])]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def _rows(folder: RunFolder, labels: dict[str, str], method: str) -> Iterator[pd.DataFrame]:

@@ -99,13 +99,23 @@ def _loaded(problem: Problem) -> LoadedProblem:
 
 
 def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
-    """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend."""
+    """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend.
+
+    The first question that it wants to pay for must leave room for an evaluation.
+    """
     ledger = Ledger(loaded.problem.budget)
     ledger.spent = ledger.total
     bench = Workbench(loaded, "cpu", Shelf(None))
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
-    with contextlib.suppress(BudgetSpent):
+    try:
         method.search(task)
+    except BudgetSpent as refused:
+        budget, price = loaded.problem.budget, loaded.price
+        if refused.units > price and refused.units + price > budget:
+            raise InputError(
+                f"budget >= {refused.units + price:g} must hold for {method!r} on {loaded.problem.name!r}, "
+                f"which spends {refused.units:g} before its first evaluation, but got {budget:g}"
+            ) from refused
 
 
 def carry_out(run: Run, study: Path, sources: Sequence[str]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def prove(masked: Tensor, shrunk: Tensor, tolerance: float = 1e-4) -> None:
     """Raise unless two networks' logits float[n, classes] agree to `tolerance` of their spread, with equal classes."""
     spread = float(masked.max() - masked.min()) or 1.0
     difference = float((masked - shrunk).abs().max()) / spread
-    if difference > tolerance or not torch.equal(masked.argmax(1), shrunk.argmax(1)):
+    if not difference <= tolerance or not torch.equal(masked.argmax(1), shrunk.argmax(1)):
         raise PruneframeError(
             f"a shrunk network must predict what the masked one does, but its logits differ by {difference:.1e} "
             f"of their spread (at most {tolerance:.0e})"

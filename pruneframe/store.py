@@ -127,9 +127,10 @@ class RunFolder:
             spent += line["charge"]
             seconds += line["seconds"]
             if line["kind"] == "evaluate":
-                head = {"number": line["number"], "mask": line["key"].partition(" ")[0], "spent": spent}
-                rows.append(head | {"seconds": seconds} | dict(zip(names, line["values"], strict=True)))
-        return pd.DataFrame(rows, columns=["number", "mask", "spent", "seconds", *names])
+                mask, _, weights = line["key"].partition(" ")
+                head = {"number": line["number"], "mask": mask, "weights": weights, "spent": spent, "seconds": seconds}
+                rows.append(head | dict(zip(names, line["values"], strict=True)))
+        return pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds", *names])
 
     def answers(self) -> list[dict[str, Any]]:
         """The journal's answers of its latest session."""
@@ -188,7 +189,7 @@ class StudyFolder:
 
     def run(self, problem: str, method: str, seed: int, digest: str) -> RunFolder:
         """The folder of one run; the digest alone tells runs apart, the rest is for people."""
-        parts = [re.sub(r"[^A-Za-z0-9._=,+\[\]-]", "_", part)[:80] for part in (problem, method)]
+        parts = [re.sub(r"^\.*$|[^A-Za-z0-9._=,+\[\]-]", "_", part)[:80] for part in (problem, method)]
         return RunFolder(self.path / "runs" / parts[0] / parts[1] / f"{seed}-{digest}")
 
     def runs(self) -> Iterator[RunFolder]:
@@ -199,7 +200,10 @@ class StudyFolder:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds a {type(found).__name__}, not an object")
+        return found
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error})") from error
 

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
@@ -110,38 +110,57 @@ def carry_out_all(
     runs: Sequence[Run],
     study: StudyFolder,
     sources: Sequence[str],
-    executor: Executor,
+    make_executor: Callable[[], Executor],
     watch: Callable[[dict[Run, str]], None],
 ) -> list[str]:
     """Carry out all runs; `watch` is told every half second which are open, done or failed.
 
-    Returns one line per failed run.
+    Returns one line per failed run. A worker that dies takes its executor along, so the runs that it interrupted are
+    tried again, each alone in an executor of its own: only the one that dies there too has failed.
     """
     failures: list[str] = []
-    with executor:
-        waiting: dict[Future[dict[str, Any]], Run] = {
-            executor.submit(carry_out, run, study.path, sources): run for run in runs
-        }
+    left = list(runs)
+    while left:
+        lost = _carry_out(left, study, sources, make_executor, watch, failures)
+        suspects = [run for run in lost if run.folder(study).journal.exists()] or lost[:1]
+        for run in suspects:
+            if _carry_out([run], study, sources, make_executor, watch, failures):
+                failures.append(_failure(run, "its worker process died (out of memory?); the journal is kept"))
+                watch({run: "failed"})
+        left = [run for run in lost if run not in suspects]
+    return failures
+
+
+def _carry_out(
+    runs: Sequence[Run],
+    study: StudyFolder,
+    sources: Sequence[str],
+    make_executor: Callable[[], Executor],
+    watch: Callable[[dict[Run, str]], None],
+    failures: list[str],
+) -> list[Run]:
+    """Carry out some runs in one executor; returns those that were lost with a worker."""
+    lost = []
+    with make_executor() as executor:
+        waiting = {executor.submit(carry_out, run, study.path, sources): run for run in runs}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=0.5)
                 states = dict.fromkeys(waiting.values(), "open")
                 for future in done:
                     run = waiting.pop(future)
-                    result = _outcome(future)
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        lost.append(run)
+                        continue
+                    result = future.result()
                     states[run] = result["status"]
-                    if result["status"] == "failed":
-                        failures.append(f"{run.method} on {run.problem}, seed {run.seed}: {result['reason']}")
+                    failures += [_failure(run, result["reason"])] if result["status"] == "failed" else []
                 watch(states)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
-    return failures
+    return lost
 
 
-def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        reason = "a worker process died (out of memory?); the same command goes on from its journal"
-        return {"status": "failed", "reason": reason}
+def _failure(run: Run, reason: str) -> str:
+    return f"{run.method} on {run.problem}, seed {run.seed}: {reason}"

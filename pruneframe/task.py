@@ -123,7 +123,7 @@ class Task:
             return [self._workbench.shelf.put({"scores": scores})]
 
         answer = self._ask("scores", repr(scorer), price, compute)
-        return self._workbench.shelf.get(answer.values[0])["scores"].numpy()
+        return self._workbench.shelf.get(answer.values[0])["scores"].numpy().copy()
 
     def evaluate(self, masks: Masks, weights: str | Sequence[str] = DENSE) -> NDArray[np.float64]:
         """Objective values float64[n, objectives] on the search split; `weights` is one id, or one per mask.
@@ -154,6 +154,7 @@ class Task:
         """Masked training on the train split, for one mask; returns the id of the new weights. Zeros stay zero."""
         if len(mask) != 1:
             raise ValueError(f"train takes one mask, but got {len(mask)}")
+        self._check(mask)
         recipe = recipe or Recipe()
         loaded = self._workbench.loaded
         available = len(loaded.data.train)
@@ -215,8 +216,7 @@ class Task:
         price: float,
     ) -> NDArray[np.float64]:
         """Ask one question per mask, as many as the budget allows."""
-        if masks.layout != self.layout:
-            raise ValueError(f"masks must have the task's {self.layout.total} units, but have {masks.layout.total}")
+        self._check(masks)
         ids = [weights] * len(masks) if isinstance(weights, str) else list(weights)
         if len(ids) != len(masks):
             raise ValueError(f"one weights id, or one per mask, but got {len(ids)} for {len(masks)} masks")
@@ -233,6 +233,10 @@ class Task:
         if fits < len(masks):
             raise BudgetSpent(price)
         return values
+
+    def _check(self, masks: Masks) -> None:
+        if masks.layout != self.layout:
+            raise ValueError(f"masks must have the task's {self.layout.total} units, but have {masks.layout.total}")
 
     def _unanswered(self, kind: str, keys: list[str]) -> list[int]:
         """The rows to compute: neither replayed nor known, each question once."""

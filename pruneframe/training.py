@@ -49,20 +49,22 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * batches)
     module.train().requires_grad_(True)
     _zero(kept)
-    for epoch in range(recipe.epochs):
-        order = torch.randperm(len(images), generator=generator).to(images.device)
-        total = 0.0
-        for rows in order.split(recipe.batch):
-            optimiser.zero_grad(set_to_none=True)
-            outputs = module(images[rows])
-            value = loss(outputs, rows) if loss else F.cross_entropy(outputs, labels[rows])
-            value.backward()
-            optimiser.step()
-            _zero(kept)
-            schedule.step()
-            total += value.item() * len(rows)
-        if progress:
-            progress(epoch + 1, total / len(images))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # dropout draws from torch's own generator
+        for epoch in range(recipe.epochs):
+            order = torch.randperm(len(images), generator=generator).to(images.device)
+            total = 0.0
+            for rows in order.tensor_split(batches):  # even ones: batch norm cannot train on a last batch of one
+                optimiser.zero_grad(set_to_none=True)
+                outputs = module(images[rows])
+                value = loss(outputs, rows) if loss else F.cross_entropy(outputs, labels[rows])
+                value.backward()
+                optimiser.step()
+                _zero(kept)
+                schedule.step()
+                total += value.item() * len(rows)
+            if progress:
+                progress(epoch + 1, total / len(images))
     module.eval().requires_grad_(False)
 
 

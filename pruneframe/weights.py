@@ -30,10 +30,10 @@ class Published:
         """Fill the module; raises InputError for a wrong hash, wrong keys, or a file that needs unpickling of code."""
         name = self.url.rpartition("/")[2]
         path = find(f"weights/{name}") or self._fetch(name, report)
-        expected = re.search(r"-([0-9a-f]{8,})\.", name)
-        if expected and not _sha256(path).startswith(expected[1]):
+        expected = _prefix(name)
+        if expected and not _sha256(path).startswith(expected):
             raise InputError(
-                f"{path} must have a SHA-256 that begins with {expected[1]}, but has {_sha256(path)[:12]}...; "
+                f"{path} must have a SHA-256 that begins with {expected}, but has {_sha256(path)[:12]}...; "
                 f"replace it with {self.url}"
             )
         fill(module, read_checkpoint(path), self.prefix, str(path))
@@ -42,9 +42,8 @@ class Published:
         folder = cache_folder() / "weights"
         report(f"downloading {self.url}")
         try:
-            torch.hub.load_state_dict_from_url(
-                self.url, str(folder), map_location="cpu", progress=False, check_hash=True, weights_only=True
-            )
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(self.url, str(folder / name), _prefix(name), progress=False)
         except (OSError, RuntimeError) as error:
             raise missing(name, f"weights/{name}", error) from error
         return folder / name
@@ -59,21 +58,22 @@ class Trained:
 
     def load(self, module: nn.Module, data: Callable[[], Data], report: Progress) -> None:
         """Fill the module from the cache, or train it first."""
-        from safetensors.torch import load_file, save
+        from safetensors.torch import save
 
-        path = self._path(module)
+        path = self._path(module, data())
         if not path.exists():
             self._train(module, data(), report)
             state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
             write_whole(path, lambda file: file.write(save(state)))
-        fill(module, load_file(path), "", str(path))
+        fill(module, read_checkpoint(path), "", str(path))
 
-    def forget(self, module: nn.Module) -> None:
+    def forget(self, module: nn.Module, data: Data) -> None:
         """Remove this recipe's weights from the cache, so that `load` trains again."""
-        self._path(module).unlink(missing_ok=True)
+        self._path(module, data).unlink(missing_ok=True)
 
-    def _path(self, module: nn.Module) -> Path:
-        key = f"{asdict(self)} {module} {[tuple(p.shape) for p in module.parameters()]}"
+    def _path(self, module: nn.Module, data: Data) -> Path:
+        shapes = [tuple(p.shape) for p in module.parameters()]
+        key = f"{asdict(self)} {module} {shapes} {data.train.digest} {data.mean} {data.std}"
         name = f"{type(module).__name__.lower()}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
         return cache_folder() / "weights" / name
 
@@ -101,7 +101,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path)
+        try:
+            return load_file(path)
+        except Exception as error:  # safetensors raises its own error class, or OSError
+            raise InputError(f"{path} must be a safetensors file, but is damaged ({error}); remove it") from error
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError and others here
@@ -111,7 +114,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         ) from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
         raise InputError(f"{path} must hold a state dict (names to tensors), but holds a {type(found).__name__}")
     return found
 
@@ -136,6 +139,12 @@ def fill(module: nn.Module, state: dict[str, Tensor], prefix: str, origin: str) 
                 f"such as {names[0]!r}; choose the weights of this network"
             )
     module.load_state_dict(state, strict=False)
+
+
+def _prefix(name: str) -> str | None:
+    """The first digits of the SHA-256 that a file's name promises."""
+    match = re.search(r"-([0-9a-f]{8,})\.", name)
+    return match[1] if match else None
 
 
 def _sha256(path: Path) -> str:

@@ -38,7 +38,7 @@ plt.rcParams.update(SETTINGS)  # type: ignore[arg-type] # the stubs list every k
 def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of every method, the same in all figures of a study."""
     return {
-        method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
         for i, method in enumerate(sorted(methods))
     }
 

@@ -24,7 +24,7 @@ from pruneframe_problems.lenet import SmallLeNet
 # The modules behind which a removed filter's output must be zero, written down by hand.
 ENDS = {
     "tiny": {"conv1": "bn1", "conv3": "conv3"},
-    "lenet": {"conv1": "conv1", "conv2": "conv2", "fc1": "fc1"},
+    "lenet": {"conv1": "bn1", "conv2": "bn2", "fc1": "fc1"},
     "resnet8": {f"layer{i}.0.conv1": f"layer{i}.0.bn1" for i in (1, 2, 3)},
 }
 MAKERS = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -123,6 +124,8 @@ def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(damage: bytes, p
     with pytest.raises(JournalBroken, match="line 3") as caught:
         Journal(path, HERE)
     assert str(path) in str(caught.value)
+    del caught
+    gc.collect()  # a file left open would warn here, and not in some later test
     assert path.read_bytes() == b"".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def check_errors(problem: LoadedProblem, search_images: int) -> None:
     small = LoadedProblem(settings, problem.network, problem.data)
     task = Task(Workbench(small, "cpu", Shelf(None)), Journal(None, {}), Ledger(10), 0, registry().component)
     scores = task.scores("magnitude")
-    masks = Masks.pack(np.array([scores >= 0, scores >= np.quantile(scores, 0.8)]), task.layout)
+    masks = Masks.pack(np.array([scores >= 0, scores >= np.quantile(scores, 0.95)]), task.layout)
     found = task.evaluate(masks)
     assert len(small.search) == search_images
     for row in range(2):
@@ -73,7 +74,7 @@ def check_errors(problem: LoadedProblem, search_images: int) -> None:
             weight = module.get_parameter(f"{name}.weight")
             weight.mul_(torch.from_numpy(part.reshape(weight.shape)))
         assert found[row, 0] == pytest.approx(1 - correct(module, small.data, small.search).mean())
-    assert found[1, 0] != found[0, 0]  # pruning 80 % of the weights shows
+    assert found[1, 0] != found[0, 0]  # pruning 95 % of the weights shows
     assert found[1, 1] == small.network.total_params - np.count_nonzero(~masks.unpack(1))
 
 
@@ -124,7 +125,17 @@ def test_both_resnets_see_the_same_splits(real_data: Path) -> None:
     assert loaded("resnet20-cifar10").fingerprint != loaded("resnet56-cifar10").fingerprint
 
 
-def test_lenet_mnist_is_trained_to_99_percent(real_data: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """On a busy machine two threads that wait for each other train slower than one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.timeout(1200)  # two minutes of one core
+def test_lenet_mnist_is_trained_to_99_percent(real_data: Path, one_thread: None) -> None:
     problem = loaded("lenet-mnist")
     check_splits(problem.data, (50_000, 10_000, 10_000), mnist())
     assert correct(problem.network.module, problem.data, problem.data.test).mean() >= 0.99

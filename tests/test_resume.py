@@ -104,9 +104,12 @@ def test_a_run_that_dies_at_ten_random_questions_ends_as_if_undisturbed(
     assert folder.evaluations()[columns].equals(reference.evaluations()[columns])
 
 
-@pytest.mark.parametrize("settings", [{"units": "filter"}, {"objectives": ("distortion", "size", "macs")}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"units": "filter", "batch_norm": "shifted", "budget": 300}, {"objectives": ("distortion", "size", "macs")}],
+)
 def test_other_boards_resume_too(settings: dict[str, Any], tmp_path: Path) -> None:
-    run = planned("nsga2", 40, search_images=100, **settings)
+    run = planned("nsga2", **{"budget": 40, "search_images": 100} | settings)
     reference = undisturbed(run, tmp_path / "undisturbed")
     with dying_at(23), pytest.raises(Death):
         carry_out(run, tmp_path / "killed", ())

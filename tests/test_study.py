@@ -71,7 +71,7 @@ def carried_out(
     executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(1),
     watch: Callable[[dict[Run, str]], None] = lambda states: None,
 ) -> list[str]:
-    return carry_out_all(runs, StudyFolder(folder), sources, executor(), watch)
+    return carry_out_all(runs, StudyFolder(folder), sources, executor, watch)
 
 
 def test_a_plan_is_the_grid_of_problems_methods_and_seeds() -> None:

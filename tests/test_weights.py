@@ -344,9 +344,9 @@ def test_another_network_is_another_file(cache: Path) -> None:
 
 def test_forgotten_weights_are_trained_again(cache: Path) -> None:
     first, _ = trained()
-    Trained(RECIPE).forget(TinyNetwork())
+    Trained(RECIPE).forget(TinyNetwork(), tiny_data())
     assert not list(cache.iterdir())
-    Trained(RECIPE).forget(TinyNetwork())  # nothing there: nothing happens
+    Trained(RECIPE).forget(TinyNetwork(), tiny_data())  # nothing there: nothing happens
     again, lines = trained()
     assert lines
     assert again == first

@@ -164,9 +164,8 @@ def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
     if not missing:
         return []
-    executor = local_executor(min(jobs, len(missing)), threads)
     with display(study, missing) as watch:
-        return carry_out_all(missing, study, sources, executor, watch)
+        return carry_out_all(missing, study, sources, lambda: local_executor(min(jobs, len(missing)), threads), watch)
 
 
 def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from . import options
 @options.plugins
 def command(problem: str, force: bool, sources: tuple[str, ...]) -> int:
     """Make PROBLEM's weights, and print the dense network's accuracy on the search and test splits."""
+    from ..data import Data
     from ..journal import Shelf
     from ..weights import Trained
     from ..workbench import DENSE, Workbench
@@ -21,7 +22,8 @@ def command(problem: str, force: bool, sources: tuple[str, ...]) -> int:
     registry = options.registry(sources)
     found = registry.problem(problem)
     if force and isinstance(found.weights, Trained):
-        found.weights.forget(found.network())
+        data = found.data if isinstance(found.data, Data) else found.data()
+        found.weights.forget(found.network(), data)
     loaded = found.load(options.say)
     bench = Workbench(loaded, "cpu", Shelf(None))
     for name, images in (("search", bench.search), ("test", bench.images(loaded.data.test))):

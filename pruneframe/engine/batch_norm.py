@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..network import NORMS, Network
 
 RATIO = (0.05, 20.0)
-BATCH = 250  # every layer is normalised by its own batch of this many images; statistics are averaged over batches
+BATCH = 250  # every layer is normalised by its own batch of at least so many images; batches are averaged
 
 
 def statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -22,13 +22,26 @@ def statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
     norms = {n: m for n, m in module.named_modules() if isinstance(m, NORMS) and m.running_mean is not None}
     saved = {name: tensor.clone() for name, tensor in module.named_buffers()}
     momenta = {name: norm.momentum for name, norm in norms.items()}
+    sizes: dict[str, int] = {}  # values behind each channel's statistics
+    hooks = [
+        norm.register_forward_pre_hook(lambda m, x, name=name: sizes.update({name: x[0].numel() // x[0].shape[1]}))
+        for name, norm in norms.items()
+    ]
     for norm in norms.values():
-        norm.reset_running_stats()
-        norm.momentum = None  # torch's cumulative average over the batches
+        norm.momentum = 1.0  # running statistics become the batch's
         norm.train()
-    for batch in images.split(BATCH):
+    batches = images.tensor_split(max(1, len(images) // BATCH))
+    found: dict[str, Tensor] = {}
+    for batch in batches:
         module(batch)
-    found = {f"{n}.{s}": getattr(norms[n], s).clone() for n in norms for s in ("running_mean", "running_var")}
+        for name, norm in norms.items():
+            biased = (sizes[name] - 1) / sizes[name]  # torch divides by n - 1 there, but normalises by n
+            for statistic, factor in (("running_mean", 1.0), ("running_var", biased)):
+                share = getattr(norm, statistic) * (factor / len(batches))
+                key = f"{name}.{statistic}"
+                found[key] = found[key] + share if key in found else share
+    for hook in hooks:
+        hook.remove()
     for name, norm in norms.items():
         norm.momentum = momenta[name]
         norm.eval()

@@ -30,14 +30,15 @@ class Engine:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
-        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=torch.channels_last)
+        self._format = _memory_format(network)
+        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
         self._calibration = None if calibration is None else self.place(calibration)
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
 
     def place(self, images: Tensor) -> Tensor:
         """Images on this engine's device and in its memory format; do it once per set of images."""
-        return images.to(self.device).contiguous(memory_format=torch.channels_last)
+        return images.to(self.device).contiguous(memory_format=self._format)
 
     def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
@@ -100,3 +101,15 @@ class Engine:
         own = self._module.state_dict()
         for name, tensor in values.items():
             own[name].copy_(tensor)
+
+
+def _memory_format(network: Network) -> torch.memory_format:
+    """Channels last, the faster one, unless the network cannot read it: `view` wants torch's default."""
+    blank = torch.zeros(1, *network.input_shape, device=next(network.module.parameters()).device)
+    module = copy.deepcopy(network.module).to(memory_format=torch.channels_last)
+    try:
+        with torch.inference_mode():
+            module(blank.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return torch.contiguous_format
+    return torch.channels_last
