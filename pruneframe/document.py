@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,23 @@ from .files import write_whole
 from .report import Figure, Report, StudyFacts, Table
 
 
-def build(reports: Iterable[Report], table: Any, study: StudyFacts, settings: dict[str, Any], output: Path) -> None:
-    """Draw all reports and write the comparison to `output`; a crash leaves no half file."""
+def build(
+    reports: Iterable[Report],
+    table: Any,
+    study: StudyFacts,
+    settings: dict[str, Any],
+    output: Path,
+    complain: Callable[[str], None],
+) -> None:
+    """Draw all reports and write the comparison to `output`; a crash leaves no half file.
+
+    A report that fails is told to `complain`, and the others are drawn.
+    """
     import typst
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sections = [_section(report, table, study, folder) for report in reports]
+        sections = [_section(report, table, study, folder, complain) for report in reports]
         content = {
             "title": "Comparison of pruning methods",
             "subtitle": _subtitle(study, settings),
@@ -33,8 +43,14 @@ def build(reports: Iterable[Report], table: Any, study: StudyFacts, settings: di
     write_whole(output, lambda file: file.write(pdf))
 
 
-def _section(report: Report, table: Any, study: StudyFacts, folder: Path) -> dict[str, Any]:
-    items = [_item(item, folder) for item in report.draw(table, study)]
+def _section(
+    report: Report, table: Any, study: StudyFacts, folder: Path, complain: Callable[[str], None]
+) -> dict[str, Any]:
+    try:
+        items = [_item(item, folder) for item in report.draw(table, study)]
+    except Exception as error:  # a report may fail in any way
+        complain(f"report {report!r} fails: {type(error).__name__}: {error}")
+        items = []
     return {"heading": report.name.capitalize(), "items": items}
 
 

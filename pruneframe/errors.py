@@ -10,9 +10,12 @@ from collections.abc import Iterable
 
 
 class PruneframeError(Exception):
-    """Anything a user is told in one line; the command line exits with `exit_code`."""
+    """Anything a user is told in one line, whatever a library's message in it looks like; exits with `exit_code`."""
 
     exit_code = 3
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 class InputError(PruneframeError):

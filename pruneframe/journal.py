@@ -72,7 +72,8 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        threading.Thread(target=self._sync_regularly, daemon=True).start()
+        self._syncing = threading.Thread(target=self._sync_regularly, daemon=True)
+        self._syncing.start()
 
     def _take_up(self, file: BinaryIO, path: Path, environment: dict[str, Any]) -> None:
         """Read what is there: the latest session is replayed under its own environment, all else is a cache."""
@@ -141,6 +142,7 @@ class Journal:
     def __exit__(self, *exception: object) -> None:
         self._closed.set()
         if self._file is not None:
+            self._syncing.join()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()

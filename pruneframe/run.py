@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import platform
+import signal
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, cast
 
@@ -173,14 +175,15 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
     folder.finish(task.archive, members, names, task.records, values | indicators(members, names, references))
 
 
-def prepare_worker(threads: int, parent: int) -> None:
-    """Set up a worker process: its threads, and its end when the process that started it dies."""
+def prepare_worker(threads: int, parent: int, stop: Event) -> None:
+    """Set up a worker process: its threads, and its end when it is told to stop or its parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts all; the parent decides what that means
     torch.set_num_threads(threads)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    threading.Thread(target=_follow, args=(parent, stop), daemon=True).start()
 
 
-def _follow(parent: int) -> None:
-    """A killed study must not leave workers that go on writing to its folder."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _follow(parent: int, stop: Event) -> None:
+    """A killed study must not leave workers that go on writing to its folder; journals lose nothing."""
+    while os.getppid() == parent and not stop.wait(0.5):
+        pass
     os._exit(137)

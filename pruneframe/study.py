@@ -100,10 +100,22 @@ def seconds_per_unit(loaded: LoadedProblem, device: str, sample: int = 200) -> f
     return seconds * len(loaded.search) / len(images.labels)
 
 
-def local_executor(jobs: int, threads: int) -> Executor:
-    """Worker processes on this machine, started afresh so that no thread or lock is inherited."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid()))
+class LocalExecutor(ProcessPoolExecutor):
+    """Worker processes on this machine, started afresh so that no thread or lock is inherited.
+
+    Cancelling ends the runs that are under way, too: their journals know how to go on.
+    """
+
+    def __init__(self, jobs: int, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.Event()
+        super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid(), self._stop))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As any executor's."""
+        if cancel_futures:
+            self._stop.set()
+        super().shutdown(wait, cancel_futures=cancel_futures)
 
 
 def carry_out_all(
@@ -157,7 +169,7 @@ def _carry_out(
                     failures += [_failure(run, result["reason"])] if result["status"] == "failed" else []
                 watch(states)
         except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
             raise
     return lost
 

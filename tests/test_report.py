@@ -73,7 +73,7 @@ def drawn(study: StudyFolder) -> dict[str, pf.Figure | pf.Table]:
 
 
 def written(study: StudyFolder, output: Path) -> bytes:
-    build(bundled(), long_table(study), facts(study), study.settings, output)
+    build(bundled(), long_table(study), facts(study), study.settings, output, print)
     return output.read_bytes()
 
 
@@ -260,7 +260,7 @@ def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
     name = HOSTILE.replace("\n", " ").replace("$", "")  # matplotlib reads dollars as mathematics
     renamed = tuple(run | {"method": name} if run["method"] == "first" else run for run in study.runs)
     known = replace(study, runs=renamed, provenance={name: HOSTILE})
-    build(bundled(), table.replace({"method": {"first": name}}), known, SETTINGS, tmp_path / "out.pdf")
+    build(bundled(), table.replace({"method": {"first": name}}), known, SETTINGS, tmp_path / "out.pdf", print)
     assert "#panic() $x$ <y> @z \\ [w]" in text_of(tmp_path / "out.pdf")
 
 
@@ -298,7 +298,7 @@ def test_what_stops_the_writing_leaves_the_older_file(
     output.write_bytes(b"%PDF of yesterday")
     monkeypatch.setattr(culprit, full)
     with pytest.raises(OSError, match="No space left"):
-        build(bundled(), table, study, SETTINGS, output)
+        build(bundled(), table, study, SETTINGS, output, print)
     assert output.read_bytes() == b"%PDF of yesterday"
     assert list(tmp_path.iterdir()) == [output]
 

@@ -16,7 +16,7 @@ from pruneframe.readout import summaries
 from pruneframe.registry import Registry
 from pruneframe.run import Run
 from pruneframe.store import StudyFolder
-from pruneframe.study import Plan, carry_out_all, local_executor, plan, seconds_per_unit
+from pruneframe.study import LocalExecutor, Plan, carry_out_all, plan, seconds_per_unit
 
 PLUGIN = '''
 import os
@@ -172,7 +172,7 @@ def test_an_estimate_of_the_time_is_positive() -> None:
 def test_two_jobs_find_what_one_job_finds(tmp_path: Path) -> None:
     runs = planned(["nsga2", "platypus"], seeds=[0, 1], budget=40.0).runs
     assert carried_out(runs, tmp_path / "one") == []
-    assert carried_out(runs, tmp_path / "two", executor=lambda: local_executor(2, 1)) == []
+    assert carried_out(runs, tmp_path / "two", executor=lambda: LocalExecutor(2, 1)) == []
     for run in runs:
         one, two = (run.folder(StudyFolder(tmp_path / name)).front() for name in ("one", "two"))
         assert one.keys() == two.keys()
@@ -192,7 +192,7 @@ def test_one_failure_is_reported_and_the_others_are_done(tmp_path: Path, plugin:
 def test_a_worker_that_dies_is_reported_and_the_others_are_done(jobs: int, tmp_path: Path, plugin: Path) -> None:
     sources = (str(plugin),)
     runs = planned(["random", "dies", "magnitude", "nsga2"], sources=sources).runs
-    failures = carried_out(runs, tmp_path / "study", sources, lambda: local_executor(jobs, 1))
+    failures = carried_out(runs, tmp_path / "study", sources, lambda: LocalExecutor(jobs, 1))
     assert [failure for failure in failures if failure.startswith("dies on lenet-digits, seed 0: ")] == failures
     assert len(failures) == 1
     found = {run["method"]: run["status"] for run in summaries(StudyFolder(tmp_path / "study"))}

@@ -25,20 +25,24 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: Path | N
         return
     try:
         settings = tomllib.loads(value.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or not even text
         raise InputError(f"{value} must be a TOML file of options, but cannot be read ({error})") from error
-    known = {p.opts[-1].lstrip("-"): str(p.name) for p in ctx.command.params if p.name != "config"}
+    known = {p.opts[-1].lstrip("-"): p for p in ctx.command.params if p.name != "config"}
     for name in settings:
         if name.replace("_", "-") not in known:
             raise InputError(f"{value}: no option is named {name!r}; there are: {', '.join(sorted(known))}")
-    ctx.default_map = {known[name.replace("_", "-")]: _as_text(setting) for name, setting in settings.items()}
+    given = {known[name.replace("_", "-")]: setting for name, setting in settings.items()}
+    ctx.default_map = {str(option.name): _as_given(option, setting) for option, setting in given.items()}
 
 
-def _as_text(setting: Any) -> Any:
+def _as_given(option: click.Parameter, setting: Any) -> Any:
     """TOML lists and numbers as the command line would have them."""
+    if option.multiple:
+        return [str(item) for item in (setting if isinstance(setting, list) else [setting])]
     if isinstance(setting, list):
         return ",".join(str(item) for item in setting)
-    return setting if isinstance(setting, bool) else str(setting)
+    flag = getattr(option, "is_flag", False)
+    return setting if flag and isinstance(setting, bool) else str(setting)
 
 
 @click.command("bench", short_help="Compare methods on problems; the main job.")
@@ -156,7 +160,7 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
 
 
 def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int) -> list[str]:
-    from ..study import carry_out_all, local_executor
+    from ..study import LocalExecutor, carry_out_all
     from .progress import display
 
     missing = [run for run in planned.runs if not run.folder(study).finished]
@@ -165,7 +169,7 @@ def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs
     if not missing:
         return []
     with display(study, missing) as watch:
-        return carry_out_all(missing, study, sources, lambda: local_executor(min(jobs, len(missing)), threads), watch)
+        return carry_out_all(missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch)
 
 
 def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:

@@ -15,7 +15,7 @@ import click
 from ..errors import PruneframeError
 
 COMMANDS = ("bench", "data", "export", "info", "list", "plugins", "report", "summary", "train")
-OK, INTERNAL, INTERRUPTED = 0, 3, 130
+OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 3, 130
 
 
 class Commands(click.Group):
@@ -57,7 +57,10 @@ def run() -> int:
     except PruneframeError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    except BrokenPipeError:
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'a file'} cannot be used ({error.strerror or error})", err=True)
+        return USAGE
+    except SystemExit:  # click's answer to a reader that has left, as in `pruneframe list | head -1`
         return OK
     except Exception:
         traceback.print_exc()

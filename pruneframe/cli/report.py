@@ -35,6 +35,10 @@ def command(study: Path, output: Path | None, sources: tuple[str, ...]) -> int:
     return 0
 
 
+def _warn(line: str) -> None:
+    click.echo(f"Warning: {line}", err=True)
+
+
 def write(study: StudyFolder, registry: Registry, output: Path) -> None:
     """Typeset the comparison."""
     from typing import cast
@@ -48,6 +52,6 @@ def write(study: StudyFolder, registry: Registry, output: Path) -> None:
         raise NothingSelected(f"{study.path} has no finished run yet; run bench first")
     reports = [cast(Report, registry.component("report", name)) for name in registry.names("report")]
     try:
-        build(reports, long_table(study), known, study.settings, output)
+        build(reports, long_table(study), known, study.settings, output, _warn)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error

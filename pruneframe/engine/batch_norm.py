@@ -8,7 +8,10 @@ dense network explode.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network import NORMS, Network
@@ -20,35 +23,37 @@ BATCH = 250  # every layer is normalised by its own batch of at least so many im
 def statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """Batch means and variances of every batch-norm layer's input, by buffer name; the module is left as it was."""
     norms = {n: m for n, m in module.named_modules() if isinstance(m, NORMS) and m.running_mean is not None}
-    saved = {name: tensor.clone() for name, tensor in module.named_buffers()}
-    momenta = {name: norm.momentum for name, norm in norms.items()}
-    sizes: dict[str, int] = {}  # values behind each channel's statistics
-    hooks = [
-        norm.register_forward_pre_hook(lambda m, x, name=name: sizes.update({name: x[0].numel() // x[0].shape[1]}))
-        for name, norm in norms.items()
-    ]
-    for norm in norms.values():
-        norm.momentum = 1.0  # running statistics become the batch's
-        norm.train()
-    batches = images.tensor_split(max(1, len(images) // BATCH))
-    found: dict[str, Tensor] = {}
-    for batch in batches:
-        module(batch)
+    found: dict[str, list[Tensor]] = {f"{n}.{s}": [] for n in norms for s in ("running_mean", "running_var")}
+
+    def by_its_batch(name: str, norm: nn.Module) -> Callable[[Tensor], Tensor]:
+        def forward(x: Tensor) -> Tensor:
+            mean, var = _moments(x)
+            found[f"{name}.running_mean"].append(mean)
+            found[f"{name}.running_var"].append(var)
+            return F.batch_norm(x, mean, var, norm.weight, norm.bias, False, 0.0, norm.eps)  # type: ignore[arg-type]
+
+        return forward
+
+    try:
         for name, norm in norms.items():
-            biased = (sizes[name] - 1) / sizes[name]  # torch divides by n - 1 there, but normalises by n
-            for statistic, factor in (("running_mean", 1.0), ("running_var", biased)):
-                share = getattr(norm, statistic) * (factor / len(batches))
-                key = f"{name}.{statistic}"
-                found[key] = found[key] + share if key in found else share
-    for hook in hooks:
-        hook.remove()
-    for name, norm in norms.items():
-        norm.momentum = momenta[name]
-        norm.eval()
-    buffers = dict(module.named_buffers())
-    for name, tensor in saved.items():
-        buffers[name].copy_(tensor)
-    return found
+            norm.forward = by_its_batch(name, norm)  # type: ignore[assignment]
+        for batch in images.tensor_split(max(1, len(images) // BATCH)):
+            module(batch)
+    finally:
+        for norm in norms.values():
+            norm.__dict__.pop("forward", None)
+    return {name: torch.stack(values).mean(dim=0) for name, values in found.items()}
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of every channel of x[n, channels, ...].
+
+    Not torch's training kernel: on channels last it sums naively in float32, and where a channel varies little around
+    a large mean, as behind an emptied layer, it is off by more than a standard deviation.
+    """
+    values = x.movedim(1, -1).flatten(0, -2)
+    mean = values.mean(dim=0)
+    return mean, (values - mean).square_().mean(dim=0)
 
 
 def shifted_statistics(
