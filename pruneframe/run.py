@@ -7,20 +7,19 @@ import hashlib
 import json
 import os
 import platform
-import signal
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from .engine import kernel
 from .errors import InputError, PruneframeError
 from .front import INDICATORS_VERSION
 from .journal import Journal, Shelf
@@ -86,6 +85,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": torch.backends.cpu.get_cpu_capability(),
+        "kernel": "sparse" if kernel() else "none",
         **{name: version(name) for name in LIBRARIES},
     }
 
@@ -175,15 +175,14 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
     folder.finish(task.archive, members, names, task.records, values | indicators(members, names, references))
 
 
-def prepare_worker(threads: int, parent: int, stop: Event) -> None:
-    """Set up a worker process: its threads, and its end when it is told to stop or its parent dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts all; the parent decides what that means
+def prepare_worker(threads: int, parent: int) -> None:
+    """Set up a worker process: its threads, and its end when the process that started it dies."""
     torch.set_num_threads(threads)
-    threading.Thread(target=_follow, args=(parent, stop), daemon=True).start()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
-def _follow(parent: int, stop: Event) -> None:
-    """A killed study must not leave workers that go on writing to its folder; journals lose nothing."""
-    while os.getppid() == parent and not stop.wait(0.5):
-        pass
+def _follow(parent: int) -> None:
+    """A killed study must not leave workers that go on writing to its folder."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
     os._exit(137)

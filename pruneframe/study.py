@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
@@ -108,13 +109,21 @@ class LocalExecutor(ProcessPoolExecutor):
 
     def __init__(self, jobs: int, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._stop = context.Event()
-        super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid(), self._stop))
+        super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid()))
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As any executor's; the workers that it may start inherit that they are not to be interrupted."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As any executor's."""
         if cancel_futures:
-            self._stop.set()
+            for worker in list((self._processes or {}).values()):
+                worker.kill()
         super().shutdown(wait, cancel_futures=cancel_futures)
 
 
@@ -154,8 +163,8 @@ def _carry_out(
     """Carry out some runs in one executor; returns those that were lost with a worker."""
     lost = []
     with make_executor() as executor:
-        waiting = {executor.submit(carry_out, run, study.path, sources): run for run in runs}
         try:
+            waiting = {executor.submit(carry_out, run, study.path, sources): run for run in runs}
             while waiting:
                 done, _ = wait(waiting, timeout=0.5)
                 states = dict.fromkeys(waiting.values(), "open")

@@ -649,17 +649,29 @@ def test_a_fault_of_the_program_is_3_and_says_so(cli: Cli, study: Path, monkeypa
     assert found.err.splitlines()[-1] == "Error: this is a fault of pruneframe; please report the lines above"
 
 
-@pytest.mark.parametrize("whom", ["the whole group, as a terminal does", "the parent alone"])
-def test_an_interrupt_is_130_and_ends_everything(whom: str, here: Path) -> None:
+def importing(member: int) -> bool:
+    """Whether a worker is beyond its first lines: it has loaded a library."""
+    try:
+        return "numpy" in Path(f"/proc/{member}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+@pytest.mark.parametrize("alone", [False, True], ids=["the whole group, as a terminal does", "the parent alone"])
+@pytest.mark.parametrize("early", [False, True], ids=["while it searches", "while its worker starts"])
+def test_an_interrupt_is_130_and_ends_everything(early: bool, alone: bool, here: Path) -> None:
     process = started(here, "bench", "--methods", "random,nsga2", *QUICK, "--budget", "1e7")
 
-    def searching() -> bool:
+    def under_way() -> bool:
         assert process.poll() is None, process.communicate()
+        if early:
+            return any(importing(member) for member in living(process.pid) if member != process.pid)
         return any(path.stat().st_size > 10_000 for path in here.glob("*/runs/*/*/*/journal.jsonl"))
 
     try:
-        wait_for(searching, "answers")
-        (os.kill if whom == "the parent alone" else os.killpg)(process.pid, signal.SIGINT)
+        wait_for(under_way, "workers")
+        (os.kill if alone else os.killpg)(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=30)
         wait_for(lambda: not living(process.pid), "the workers' end")
     finally:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pruneframe import Masks, Network
 from pruneframe.engine import Engine, State
 from pruneframe.engine.batch_norm import BATCH, shifted_statistics, statistics
+from pruneframe.engine.plain import Plain
 from pruneframe.mask import Units
 from pruneframe.network import digest
 from pruneframe.testing import TinyNetwork
@@ -169,7 +170,7 @@ def test_an_answer_depends_on_nothing_that_was_computed_before(units: Units, shi
 
 def test_answers_are_computed_one_by_one_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     network = random_network("tiny", "weight")
-    engine, state = Engine(network), network.module.state_dict()
+    engine, state = Plain(network), network.module.state_dict()
     masks = masks_of_all_kinds(network)
     rows: list[int] = []
     apply = engine._apply

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +202,25 @@ def test_a_worker_that_dies_is_reported_and_the_others_are_done(jobs: int, tmp_p
     found = {run["method"]: run["status"] for run in summaries(StudyFolder(tmp_path / "study"))}
     assert found.pop("dies") in ("partial", "failed")
     assert found == {"random": "done", "magnitude": "done", "nsga2": "done"}
+
+
+@pytest.mark.timeout(60)
+def test_cancelling_after_a_worker_has_died_returns() -> None:
+    executor = LocalExecutor(1, 1)
+    with pytest.raises(BrokenProcessPool):
+        executor.submit(os._exit, 9).result()
+    executor.shutdown(cancel_futures=True)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.timeout(60)
+def test_cancelling_ends_what_is_under_way() -> None:
+    executor = LocalExecutor(1, 1)
+    future = executor.submit(time.sleep, 600)
+    while not future.running():
+        time.sleep(0.01)
+    executor.shutdown(cancel_futures=True)
+    assert not multiprocessing.active_children()
 
 
 def test_whoever_watches_is_told_how_every_run_ended(tmp_path: Path, plugin: Path) -> None:

@@ -21,7 +21,7 @@ State = dict[str, Tensor]  # all parameters and buffers, by name
 BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
 
 
-class Engine:
+class Plain:
     """Computes outputs of masked networks on one device.
 
     `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
@@ -62,6 +62,16 @@ class Engine:
     def _cutter(self) -> Cutter:
         """Its parts share the module's parameters, so masks that are written into the module hold in them."""
         return Cutter(self._module, [layer.name for layer in self.network.layers])
+
+    def shifted(self, mask: Masks, state: State) -> State:
+        """The running statistics that pruning moves, by buffer name; none where they are frozen."""
+        if self._calibration is None:
+            return {}
+        with torch.inference_mode():
+            self._apply(mask, 0, state)
+            own = self._module.state_dict()
+            names = [f"{name}.{value}" for name in self.network.norms for value in ("running_mean", "running_var")]
+            return {name: own[name].clone() for name in names}
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""

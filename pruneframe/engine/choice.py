@@ -1,0 +1,76 @@
+"""Which path answers: a pure function of the question, never tuned while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..mask import Masks
+from ..network import Network
+from .plain import Plain, State
+from .plan import Unsupported
+from .sparse import Sparse
+
+SPARSE_BELOW = 0.6  # share of the multiply-adds that remains; above it torch's dense convolutions are faster
+
+
+class Engine:
+    """Computes outputs of masked networks on one device, in float32.
+
+    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
+    """
+
+    def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
+        self.network = network
+        self._plain = Plain(network, device, calibration)
+        self._sparse: Sparse | None = None
+        self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
+        try:
+            if device != "cpu":
+                raise Unsupported("the kernel runs on the processor alone")
+            self._sparse = Sparse(network)
+            self.notice = "sparse kernel"
+        except Unsupported as reason:
+            self.notice = f"torch alone: {reason}"
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return str(self._plain.device)
+
+    def place(self, images: Tensor) -> Tensor:
+        """Images on this engine's device and in its memory format; do it once per set of images."""
+        return self._plain.place(images)
+
+    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+        """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
+        if self._sparse is None:
+            yield from self._plain.logits(masks, states, images)
+            return
+        for row, state in enumerate(states):
+            one = masks[[row]]
+            if self.network.macs(one)[0] < SPARSE_BELOW * self.network.total_macs:
+                statistics = self._plain.shifted(one, state)
+                yield self._sparse.logits(one, 0, state, statistics, self._grouped(images), len(images))
+            else:
+                yield from self._plain.logits(one, [state], images)
+
+    def outputs(
+        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
+    ) -> Iterator[Tensor]:
+        """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
+        return self._plain.outputs(masks, states, features, start, stop)
+
+    def masked(self, mask: Masks, state: State) -> State:
+        """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
+        return self._plain.masked(mask, state)
+
+    def _grouped(self, images: Tensor) -> NDArray[np.float32]:
+        """Images as the kernel reads them, laid out once per set."""
+        assert self._sparse is not None
+        if id(images) not in self._groups:
+            self._groups[id(images)] = (images, self._sparse.groups(images.contiguous()))
+        return self._groups[id(images)][1]
