@@ -35,7 +35,7 @@ class Measured:
     @property
     def error(self) -> Values:
         """Share misclassified, float64[n]."""
-        return 1 - self.correct.mean(axis=1)
+        return (~self.correct).mean(axis=1)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,10 @@ class LocalExecutor(ProcessPoolExecutor):
         """As any executor's; the workers that it may start inherit that they are not to be interrupted."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(fn, *args, **kwargs)
+            future = super().submit(fn, *args, **kwargs)
+            with self._shutdown_lock:  # CPython wakes its manager before it starts a worker, which then goes unwatched
+                self._executor_manager_thread_wakeup.wakeup()
+            return future
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -83,17 +83,15 @@ class Trained:
             for part in module.modules():
                 if isinstance(part, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                     part.reset_parameters()
-        total = self.recipe.epochs
-        train(
-            module,
-            data.tensor(data.train),
-            torch.from_numpy(data.train.labels),
-            self.recipe,
-            self.seed,
-            progress=lambda epoch, loss: report(
-                f"training {type(module).__name__}: epoch {epoch}/{total}, loss {loss:.4f}"
-            ),
-        )
+        name, total = type(module).__name__, self.recipe.epochs
+        images, labels = data.tensor(data.train), torch.from_numpy(data.train.labels)
+        tell = lambda epoch, loss: report(f"training {name}: epoch {epoch}/{total}, loss {loss:.4f}")  # noqa: E731
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # more would add in another order: other weights, and studies that do not merge
+        try:
+            train(module, images, labels, self.recipe, self.seed, progress=tell)
+        finally:
+            torch.set_num_threads(threads)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

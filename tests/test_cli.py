@@ -107,8 +107,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(here: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The command line as a process in a session of its own."""
-    command = [sys.executable, "-c", "from pruneframe.cli.main import main; main()", *arguments]
+    """The command line as a process in a session of its own, which can be interrupted.
+
+    Who runs these tests in the background of a shell script has them ignore interrupts, and their children inherit it.
+    """
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{listen}; from pruneframe.cli.main import main; main()", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=here, text=True, start_new_session=True, **pipes)
 

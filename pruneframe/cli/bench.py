@@ -101,6 +101,7 @@ def command(
 
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
+    from ..engine import kernel
     from ..registry import names
     from ..store import StudyFolder
     from ..study import plan
@@ -113,6 +114,8 @@ def command(
     _check_device(device)
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)
+    if kernel() is None:
+        options.say("note: the sparse kernel was not built when pruneframe was installed; torch alone is slower")
     threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
     planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)
     study = StudyFolder(output.resolve())

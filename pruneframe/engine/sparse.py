@@ -1,4 +1,4 @@
-"""The sparse path: exact float32, multiplying what is left of a network and nothing else."""
+"""The sparse path: float32, multiplying what is left of a network and nothing else."""
 
 from __future__ import annotations
 
@@ -81,28 +81,33 @@ class Sparse:
     def _lists(
         self, masks: Masks, row: int, state: State, statistics: State
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-        """The non-zero weights, output by output: where each output's begin, where they read, their values, biases."""
+        """The kept weights, output by output: where each output's begin, where they read, their values, biases."""
         keep = self.network.keep(masks, row)
         counts, offsets, values, biases = [], [], [], []
         for layer in self.plan.weights:
             scale, bias = self._affine(layer, state, statistics, keep)
-            weight = state[f"{layer.layer}.weight"].numpy().reshape(layer.offsets.shape)
             name = f"{layer.layer}.weight"
-            used = scale != 0
-            kept = keep[name].numpy().reshape(weight.shape) if name in keep else np.ones(weight.shape, dtype=bool)
-            found = np.flatnonzero(kept & (weight != 0) & used[:, None])
-            rows = found // layer.offsets.shape[1]
-            counts.append(np.bincount(rows, minlength=len(weight)))
-            offsets.append(layer.offsets.ravel()[found])
-            values.append(weight.ravel()[found] * scale[rows])
+            weight = state[name].numpy().reshape(layer.offsets.shape)
+            if scale is not None:
+                weight = weight * scale[:, None]
+            if name in keep:
+                kept = keep[name].numpy().reshape(weight.shape)
+                counts.append(np.count_nonzero(kept, axis=1))
+                found = np.flatnonzero(kept)
+                offsets.append(layer.offsets.ravel()[found])
+                values.append(weight.ravel()[found])
+            else:
+                counts.append(np.full(len(weight), layer.offsets.shape[1]))
+                offsets.append(layer.offsets.ravel())
+                values.append(weight.ravel())
             biases.append(bias)
         starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
         return starts, np.concatenate(offsets), np.concatenate(values), np.concatenate(biases)
 
     def _affine(
         self, layer: Weights, state: State, statistics: State, keep: State
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Scale and bias of each output: the layer's bias and its batch norm, folded."""
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+        """Scale (None: 1) and bias of each output: the layer's bias and its batch norm, folded."""
 
         def masked(name: str) -> NDArray[np.float64]:
             value = state[name].double().numpy()
@@ -111,7 +116,7 @@ class Sparse:
         bias_name = f"{layer.layer}.bias"
         bias = masked(bias_name) if bias_name in state else np.zeros(len(layer.offsets))
         if layer.norm is None:
-            return np.ones(len(bias), dtype=np.float32), bias.astype(np.float32)
+            return None, bias.astype(np.float32)
         norm = self.network.module.get_submodule(layer.norm)
         mean, var = (
             statistics.get(name, state[name]).double().numpy()

@@ -1,0 +1,107 @@
+"""How much faster candidates are evaluated than by the naive evaluator, as a ratio of interleaved pairs in one run.
+
+    python benchmarks/evaluation.py [--images 500] [--pairs 5] [--json]
+
+The naive evaluator is what public evolutionary-pruning code does: copy the network, attach masks with
+torch.nn.utils.prune, loop over a DataLoader with batch 128. Both sides have one thread. Networks have random weights:
+time depends on their shapes and on what is zero, not on the values.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.utils.data import DataLoader, TensorDataset
+
+from pruneframe.engine import Engine
+from pruneframe.mask import Masks, Units
+from pruneframe.network import Network
+from pruneframe_problems.cifar_resnet import CifarResNet
+from pruneframe_problems.lenet import LeNet
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "resnet56": (lambda: CifarResNet(9), (3, 32, 32)),
+    "lenet5": (LeNet, (1, 28, 28)),
+}
+WORK: tuple[tuple[str, str, float], ...] = (
+    *(("resnet56", "mask", density) for density in (0.5, 0.2, 0.1, 0.05)),
+    *(("lenet5", "mask", density) for density in (0.5, 0.2, 0.1, 0.05)),
+    ("resnet56", "filter", 0.5),
+)
+
+
+def naive(network: Network, keep: dict[str, Tensor], loader: DataLoader) -> np.ndarray:
+    """Logits as public code computes them."""
+    module = copy.deepcopy(network.module)
+    for name, mask in keep.items():
+        owner, _, leaf = name.rpartition(".")
+        prune.custom_from_mask(module.get_submodule(owner), leaf, mask)
+    with torch.no_grad():
+        return torch.cat([module(images) for (images,) in loader]).numpy()
+
+
+def timed(work: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
+    """Seconds, and what the work gave."""
+    start = time.perf_counter()
+    answer = work()
+    return time.perf_counter() - start, answer
+
+
+def measure(name: str, work: str, density: float, images: int, pairs: int) -> dict[str, object]:
+    """One row of the table."""
+    make, shape = NETWORKS[name]
+    units: Units = "filter" if work == "filter" else "weight"
+    torch.manual_seed(0)
+    network = Network(make(), shape, units)
+    rng = np.random.default_rng(0)
+    mask = Masks.pack(rng.random((1, network.layout.total)) < density, network.layout)
+    data, state = torch.randn(images, *shape), network.module.state_dict()
+    loader, keep = DataLoader(TensorDataset(data), batch_size=128), network.keep(mask, 0)
+    engine = Engine(network)
+    placed = engine.place(data)
+    ratios = []
+    for pair in range(pairs + 1):
+        slow, expected = timed(lambda: naive(network, keep, loader))
+        fast, found = timed(lambda: next(engine.logits(mask, [state], placed)))
+        if pair:  # the first warms up
+            ratios.append(slow / fast)
+    q1, median, q3 = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return {
+        "network": name,
+        "work": work,
+        "density": density,
+        "ratio": round(float(median), 2),
+        "ratio_q1": round(float(q1), 2),
+        "ratio_q3": round(float(q3), 2),
+        "logit_difference": float(np.abs(found - expected).max() / np.ptp(expected)),
+        "predictions_differ": int((found.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+    }
+
+
+@click.command()
+@click.option("--images", default=500, show_default=True, help="Images per evaluation.")
+@click.option("--pairs", default=5, show_default=True, help="Interleaved pairs per row.")
+@click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
+def main(images: int, pairs: int, as_json: bool) -> None:
+    """Print one row per kind of work."""
+    torch.set_num_threads(1)
+    for name, work, density in WORK:
+        row = measure(name, work, density, images, pairs)
+        if as_json:
+            print(json.dumps(row), flush=True)
+        else:
+            figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x naive"
+            checks = f"logits differ by {row['logit_difference']:.0e}, {row['predictions_differ']} predictions"
+            print(f"{name:9} {work:7} {density:5} {figures:34} {checks}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

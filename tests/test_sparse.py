@@ -1,0 +1,223 @@
+"""The sparse path equals torch's forward pass, and says what it cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pruneframe.engine import Engine
+from pruneframe.engine.choice import SPARSE_BELOW
+from pruneframe.engine.plain import Plain
+from pruneframe.engine.plan import LANES, Unsupported, compiled
+from pruneframe.engine.sparse import Sparse, kernel
+from pruneframe.mask import Masks, Units
+from pruneframe.network import Network
+from pruneframe.testing import TinyNetwork
+from pruneframe_problems.cifar_resnet import CifarResNet
+from pruneframe_problems.lenet import LeNet, SmallLeNet
+
+needs_kernel = pytest.mark.skipif(kernel() is None, reason="the kernel could not be built here")
+
+
+class Odd(nn.Module):
+    """Grouped, strided, dilated and one-sided convolutions, ReLU6, mean pooling, and additions of all orders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, (3, 5), stride=(2, 1), padding=(1, 2))
+        self.norm = nn.BatchNorm2d(8)
+        self.deep = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.wide = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2, bias=False)
+        self.act = nn.ReLU6()
+        self.pool = nn.AvgPool2d(2, stride=(2, 3))
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        self.hidden = nn.Linear(8, 9)
+        self.scale = nn.BatchNorm1d(9)
+        self.last = nn.Linear(9, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = self.act(self.norm(self.first(images)))
+        both = F.relu(first + self.deep(first))
+        pooled = self.pool(both + self.wide(both) + first)
+        flat = self.mean(torch.relu(pooled)).view(images.size(0), -1)
+        return self.last(F.relu(self.scale(self.hidden(flat))))
+
+
+MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "tiny": (TinyNetwork, (2, 6, 6)),
+    "lenet": (LeNet, (1, 28, 28)),
+    "small lenet": (SmallLeNet, (1, 8, 8)),
+    "resnet": (lambda: CifarResNet(1), (3, 32, 32)),
+    "odd": (Odd, (3, 13, 11)),
+}
+
+
+def network_of(name: str, units: Units = "weight") -> Network:
+    make, shape = MAKERS[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = make()
+        for norm in module.modules():
+            if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d):
+                nn.init.uniform_(norm.weight, -1.0, 1.5)
+                nn.init.normal_(norm.bias, 0.0, 0.3)
+                norm.running_mean = torch.randn(norm.num_features) * 0.1
+                norm.running_var = torch.rand(norm.num_features) + 0.5
+    return Network(module, shape, units)
+
+
+def masks_of(network: Network) -> Masks:
+    """Nothing, everything, thin to dense, and each layer empty in turn."""
+    layout, rng = network.layout, np.random.default_rng(0)
+    keep = [rng.random(layout.total) < density for density in (0.0, 0.05, 0.3, 0.7, 1.1)]
+    for part in layout.slices:
+        keep.append(np.ones(layout.total, dtype=bool))
+        keep[-1][part] = False
+    return Masks.pack(np.array(keep), layout)
+
+
+def images_of(network: Network, n: int) -> Tensor:
+    return torch.randn(n, *network.input_shape, generator=torch.Generator().manual_seed(1))
+
+
+def agree(found: np.ndarray, expected: np.ndarray) -> None:
+    """Logits within 1e-5 of their spread; the same classes but where two are within 1e-4 of the spread."""
+    spread = float(np.ptp(expected)) or 1.0
+    assert np.abs(found - expected).max() <= 1e-5 * spread
+    differ = found.argmax(axis=1) != expected.argmax(axis=1)
+    margin = np.diff(np.sort(expected, axis=1)[:, -2:], axis=1)[:, 0]
+    assert np.all(margin[differ] < 1e-4 * spread)
+
+
+@needs_kernel
+@pytest.mark.parametrize("units", ["weight", "filter"])
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("n", [1, LANES, 37])
+def test_the_kernel_predicts_what_torch_does(name: str, units: Units, n: int) -> None:
+    network = network_of(name, units)
+    images, state = images_of(network, n), network.module.state_dict()
+    sparse, plain = Sparse(network), Plain(network)
+    groups = sparse.groups(images)
+    masks = masks_of(network)
+    for row, expected in enumerate(plain.logits(masks, [state] * len(masks), plain.place(images))):
+        agree(sparse.logits(masks, row, state, {}, groups, n), expected)
+
+
+@needs_kernel
+@pytest.mark.parametrize("name", ["tiny", "resnet", "odd"])
+def test_shifted_batch_norm_holds_on_either_path(name: str) -> None:
+    network = network_of(name)
+    images, state = images_of(network, 20), network.module.state_dict()
+    calibration = images_of(network, 40)
+    engine, plain = Engine(network, calibration=calibration), Plain(network, calibration=calibration)
+    assert engine.notice == "sparse kernel"
+    masks = masks_of(network)[[1, 2, 3]]
+    found = engine.logits(masks, [state] * 3, engine.place(images))
+    for one, expected in zip(found, plain.logits(masks, [state] * 3, plain.place(images)), strict=True):
+        agree(one, expected)
+
+
+@needs_kernel
+def test_threads_change_nothing() -> None:
+    network = network_of("resnet")
+    images, state = images_of(network, 50), network.module.state_dict()
+    sparse, masks = Sparse(network), masks_of(network)
+    groups = sparse.groups(images)
+    before = torch.get_num_threads()
+    try:
+        answers = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            answers.append(sparse.logits(masks, 2, state, {}, groups, 50))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
+
+
+@needs_kernel
+def test_the_path_follows_the_multiply_adds_that_remain() -> None:
+    network = network_of("resnet")
+    engine, state = Engine(network), network.module.state_dict()
+    images = engine.place(images_of(network, 5))
+    rng = np.random.default_rng(0)
+    for density, sparse in ((SPARSE_BELOW - 0.1, True), (SPARSE_BELOW + 0.1, False)):
+        mask = Masks.pack(rng.random((1, network.layout.total)) < density, network.layout)
+        engine._groups.clear()
+        list(engine.logits(mask, [state], images))
+        assert bool(engine._groups) is sparse
+
+
+def test_activations_that_nobody_reads_any_more_give_up_their_place() -> None:
+    shallow, deep = (compiled(Network(CifarResNet(n), (3, 32, 32), "weight")) for n in (2, 6))
+    assert len(deep.steps) > len(shallow.steps)
+    assert deep.arena == shallow.arena
+
+
+def unsupported(module: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> str:
+    with pytest.raises(Unsupported) as caught:
+        compiled(Network(module, shape, "weight"))
+    return str(caught.value)
+
+
+class Softened(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.linear = nn.Linear(144, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(torch.sigmoid(self.conv(images)).flatten(1))
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.linear = nn.Linear(192, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(self.conv(self.conv(images)).flatten(1))
+
+
+class NormFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.linear = nn.Linear(192, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(self.norm(images).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(Softened, "sigmoid"), (Twice, "calls conv twice"), (NormFirst, "batch norm that does not follow")],
+)
+def test_what_the_kernel_cannot_run_is_left_to_torch_with_the_reason(make: type[nn.Module], reason: str) -> None:
+    module = make()
+    assert reason in unsupported(module)
+    network = Network(module, (3, 8, 8), "weight")
+    engine, images = Engine(network), images_of(network, 4)
+    assert engine.notice.startswith("torch alone: ")
+    thin = Masks.pack(np.random.default_rng(0).random((1, network.layout.total)) < 0.2, network.layout)
+    found = next(engine.logits(thin, [module.state_dict()], engine.place(images)))
+    state = engine.masked(thin, module.state_dict())
+    with torch.no_grad():
+        agree(found, torch.func.functional_call(module.eval(), state, (images,)).numpy())
+
+
+def test_without_a_kernel_torch_does_all_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.engine.sparse.kernel", lambda: None)
+    network = network_of("tiny")
+    engine, plain, state = Engine(network), Plain(network), network.module.state_dict()
+    assert engine.notice == "torch alone: the kernel is not built"
+    masks, images = masks_of(network), images_of(network, 5)
+    found = engine.logits(masks, [state] * len(masks), engine.place(images))
+    for one, expected in zip(found, plain.logits(masks, [state] * len(masks), plain.place(images)), strict=True):
+        assert np.array_equal(one, expected)
