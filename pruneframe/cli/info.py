@@ -65,7 +65,8 @@ def _text(found: dict[str, Any]) -> str:
         lines += ["", "settings"]
     for item in found["settings"]:
         kind = f"{item['type']}; " if item["type"] else ""
-        default = "none" if item["default"] is None else item["default"]
+        value = item["default"]
+        default = "none" if value is None else ",".join(value) if isinstance(value, tuple) else value
         lines.append(
             f"  {item['name']} = {default}  ({kind}{item['help']})" if kind else f"  {item['name']} = {default}"
         )
