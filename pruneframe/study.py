@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
@@ -101,6 +103,27 @@ def seconds_per_unit(loaded: LoadedProblem, device: str, sample: int = 200) -> f
     return seconds * len(loaded.search) / len(images.labels)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put an interrupt off until the block ends; processes that begin in it inherit that they are never interrupted.
+
+    A terminal interrupts the whole group, but what it means is decided by the parent alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; another thread may still be hit
+    handler = signal.signal(signal.SIGINT, lambda number, frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if arrived and callable(handler):  # not where interrupts are ignored
+        raise KeyboardInterrupt
+
+
 class LocalExecutor(ProcessPoolExecutor):
     """Worker processes on this machine, started afresh so that no thread or lock is inherited.
 
@@ -112,15 +135,12 @@ class LocalExecutor(ProcessPoolExecutor):
         super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid()))
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As any executor's; the workers that it may start inherit that they are not to be interrupted."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        """As any executor's."""
+        with _uninterrupted():  # it may start a worker
             future = super().submit(fn, *args, **kwargs)
             with self._shutdown_lock:  # CPython wakes its manager before it starts a worker, which then goes unwatched
                 self._executor_manager_thread_wakeup.wakeup()
             return future
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As any executor's."""
