@@ -184,10 +184,15 @@ def _carry_out(
     failures: list[str],
 ) -> list[Run]:
     """Carry out some runs in one executor; returns those that were lost with a worker."""
-    lost = []
+    lost: list[Run] = []
+    waiting: dict[Future[dict[str, Any]], Run] = {}
     with make_executor() as executor:
         try:
-            waiting = {executor.submit(carry_out, run, study.path, sources): run for run in runs}
+            for run in runs:
+                try:
+                    waiting[executor.submit(carry_out, run, study.path, sources)] = run
+                except BrokenProcessPool:  # an earlier run has killed its worker already
+                    lost.append(run)
             while waiting:
                 done, _ = wait(waiting, timeout=0.5)
                 states = dict.fromkeys(waiting.values(), "open")
