@@ -101,7 +101,6 @@ def command(
 
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
-    from ..engine import kernel
     from ..registry import names
     from ..store import StudyFolder
     from ..study import plan
@@ -114,8 +113,6 @@ def command(
     _check_device(device)
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)
-    if kernel() is None:
-        options.say("note: the sparse kernel was not built when pruneframe was installed; torch alone is slower")
     threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
     planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)
     study = StudyFolder(output.resolve())
@@ -163,6 +160,7 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
 
 
 def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int) -> list[str]:
+    from ..engine import kernel
     from ..study import LocalExecutor, carry_out_all
     from .progress import display
 
@@ -171,6 +169,8 @@ def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
     if not missing:
         return []
+    if kernel() is None:
+        options.say("note: the sparse kernel was not built when pruneframe was installed; torch alone is slower")
     with display(study, missing) as watch:
         return carry_out_all(missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch)
 
