@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from pruneframe.engine import Engine
 from pruneframe.engine.choice import SPARSE_BELOW
+from pruneframe.engine.compiler import compiled
 from pruneframe.engine.plain import Plain
-from pruneframe.engine.plan import LANES, Unsupported, compiled
+from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
+from pruneframe.engine.prefix import COPY, Work
 from pruneframe.engine.sparse import Sparse, kernel
 from pruneframe.mask import Masks, Units
 from pruneframe.network import Network
@@ -48,13 +50,49 @@ class Odd(nn.Module):
         return self.last(F.relu(self.scale(self.hidden(flat))))
 
 
+class Pooled(nn.Module):
+    """Pooling that is part of a convolution, before and after ReLU and an addition, and pooling that cannot be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 18, 3, padding=1)
+        self.second = nn.Conv2d(18, 18, 5, padding=2)
+        self.third = nn.Conv2d(18, 6, 3)
+        self.pool = nn.MaxPool2d(2)
+        self.hidden = nn.Linear(36, 90)
+        self.last = nn.Linear(90, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        halved = F.relu(self.pool(self.first(images)))
+        again = F.max_pool2d(F.relu(self.second(halved) + halved), 2)
+        return self.last(F.relu(self.hidden(self.pool(self.third(again)).flatten(1))))
+
+
+class Dense(nn.Module):
+    """Linear layers alone, on the images themselves, with an addition between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(2 * 5 * 5, 100)
+        self.second = nn.Linear(100, 100)
+        self.last = nn.Linear(100, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = F.relu(self.first(torch.flatten(images, 1)))
+        return self.last(F.relu(self.second(first) + first))
+
+
 MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "tiny": (TinyNetwork, (2, 6, 6)),
     "lenet": (LeNet, (1, 28, 28)),
     "small lenet": (SmallLeNet, (1, 8, 8)),
     "resnet": (lambda: CifarResNet(1), (3, 32, 32)),
     "odd": (Odd, (3, 13, 11)),
+    "pooled": (Pooled, (1, 28, 36)),
+    "dense": (Dense, (2, 5, 5)),
 }
+# No filter of the dense one can be removed alone: all feed an addition.
+CASES = [(name, units) for name in MAKERS for units in ("weight", "filter") if (name, units) != ("dense", "filter")]
 
 
 def network_of(name: str, units: Units = "weight") -> Network:
@@ -95,8 +133,7 @@ def agree(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 @needs_kernel
-@pytest.mark.parametrize("units", ["weight", "filter"])
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(("name", "units"), CASES)
 @pytest.mark.parametrize("n", [1, LANES, 37])
 def test_the_kernel_predicts_what_torch_does(name: str, units: Units, n: int) -> None:
     network = network_of(name, units)
@@ -105,7 +142,7 @@ def test_the_kernel_predicts_what_torch_does(name: str, units: Units, n: int) ->
     groups = sparse.groups(images)
     masks = masks_of(network)
     for row, expected in enumerate(plain.logits(masks, [state] * len(masks), plain.place(images))):
-        agree(sparse.logits(masks, row, state, {}, groups, n), expected)
+        agree(sparse.logits([sparse.pruned(masks, row, state, {})], groups, n)[0], expected)
 
 
 @needs_kernel
@@ -122,6 +159,80 @@ def test_shifted_batch_norm_holds_on_either_path(name: str) -> None:
         agree(one, expected)
 
 
+def neighbours(network: Network, n: int) -> Masks:
+    """Masks that differ from one another in one or two layers, and some that are equal."""
+    layout, rng = network.layout, np.random.default_rng(0)
+    keep = [rng.random(layout.total) < 0.4]
+    while len(keep) < n:
+        keep.append(keep[rng.integers(len(keep))].copy())
+        for part in rng.permutation(np.array(layout.slices, dtype=object))[: rng.integers(3)]:
+            keep[-1][part] = rng.random(keep[-1][part].size) < 0.4
+    return Masks.pack(np.array(keep), layout)
+
+
+@needs_kernel
+@pytest.mark.parametrize(("name", "units"), CASES)
+def test_what_candidates_share_changes_no_bit_of_their_answers(name: str, units: Units) -> None:
+    network = network_of(name, units)
+    images, n = images_of(network, 37), 24
+    states = [network.module.state_dict(), {k: v * 1.1 for k, v in network.module.state_dict().items()}]
+    sparse, masks = Sparse(network), neighbours(network, n)
+    groups = sparse.groups(images)
+    candidates = [sparse.pruned(masks, row, states[row % 5 == 4], {}) for row in range(n)]
+    alone = [sparse.logits([candidate], groups, 37)[0] for candidate in candidates]
+    assert np.array_equal(sparse.logits(candidates, groups, 37), np.array(alone))
+    families = sparse.families(dict(enumerate(candidates)))
+    assert sorted(row for family in families for row in family) == list(range(n))
+    engine = Engine(network)
+    together = engine.logits(masks, [states[row % 5 == 4] for row in range(n)], engine.place(images))
+    plain = Plain(network)
+    expected = plain.logits(masks, [states[row % 5 == 4] for row in range(n)], plain.place(images))
+    for one, other in zip(together, expected, strict=True):
+        agree(one, other)
+
+
+@needs_kernel
+def test_a_family_computes_what_it_shares_once() -> None:
+    network = network_of("resnet")
+    sparse, state, masks = Sparse(network), network.module.state_dict(), neighbours(network, 12)
+    keys = sparse._keys([sparse.pruned(masks, row, state, {}) for row in range(12)])
+    work = Work(sparse.plan, sparse._shared, keys)
+    steps = [order for order in work.orders if order["step"] != COPY]
+    prefixes = {key[: step + 1] for key in keys for step in range(sparse._shared.steps)}
+    own = int((sparse.plan.column("tail") == 0).sum()) - sparse._shared.steps
+    assert len(steps) == len(prefixes) + 12 * own
+    assert len(steps) < 12 * (sparse._shared.steps + own)
+
+
+@needs_kernel
+def test_strangers_are_no_family() -> None:
+    network = network_of("resnet")
+    sparse, state = Sparse(network), network.module.state_dict()
+    keep = np.random.default_rng(0).random((5, network.layout.total)) < 0.4
+    masks = Masks.pack(keep, network.layout)
+    assert len(sparse.families({row: sparse.pruned(masks, row, state, {}) for row in range(5)})) == 5
+
+
+@needs_kernel
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_processor_gets_the_same_answer(name: str) -> None:
+    network = network_of(name)
+    images, state, masks = images_of(network, 37), network.module.state_dict(), masks_of(network)
+    sparse, plain = Sparse(network), Plain(network)
+    groups, best = sparse.groups(images), sparse.processor
+    expected = next(plain.logits(masks[[2]], [state], plain.place(images)))
+    for processor in range(best + 1):
+        sparse.processor = processor
+        agree(sparse.logits([sparse.pruned(masks, 2, state, {})], groups, 37)[0], expected)
+
+
+@needs_kernel
+def test_pooling_by_twos_is_part_of_the_convolution_where_it_can_be() -> None:
+    plan = compiled(network_of("pooled"))
+    assert plan.column("kind").tolist() == [SUMS, SUMS, SUMS, MAXIMUM, SUMS, SUMS]
+    assert plan.column("pool").tolist() == [1, 1, 0, 0, 0, 0]
+
+
 @needs_kernel
 def test_threads_change_nothing() -> None:
     network = network_of("resnet")
@@ -133,7 +244,7 @@ def test_threads_change_nothing() -> None:
         answers = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            answers.append(sparse.logits(masks, 2, state, {}, groups, 50))
+            answers.append(sparse.logits([sparse.pruned(masks, 2, state, {})], groups, 50)[0])
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(answers[0], answers[1])

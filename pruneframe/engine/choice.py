@@ -12,7 +12,7 @@ from ..mask import Masks
 from ..network import Network
 from .plain import Plain, State
 from .plan import Unsupported
-from .sparse import Sparse
+from .sparse import Pruned, Sparse
 
 SPARSE_BELOW = 0.6  # share of the multiply-adds that remains; above it torch's dense convolutions are faster
 
@@ -26,6 +26,7 @@ class Engine:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self._plain = Plain(network, device, calibration)
+        self._calibrated = calibration is not None
         self._sparse: Sparse | None = None
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
         try:
@@ -50,13 +51,28 @@ class Engine:
         if self._sparse is None:
             yield from self._plain.logits(masks, states, images)
             return
+        thin = np.flatnonzero(self.network.macs(masks) < SPARSE_BELOW * self.network.total_macs).tolist()
+        alone = self._calibrated or len(thin) == 1  # shifting statistics takes longer than what could be shared
+        pruned = {} if alone else {row: self._pruned(masks, row, states[row]) for row in thin}
+        families = [[row] for row in thin] if alone else self._sparse.families(pruned)
+        family_of = {row: family for family in families for row in family}
+        known: dict[int, NDArray[np.float32]] = {}
         for row, state in enumerate(states):
-            one = masks[[row]]
-            if self.network.macs(one)[0] < SPARSE_BELOW * self.network.total_macs:
-                statistics = self._plain.shifted(one, state)
-                yield self._sparse.logits(one, 0, state, statistics, self._grouped(images), len(images))
-            else:
-                yield from self._plain.logits(one, [state], images)
+            if row not in family_of:
+                yield from self._plain.logits(masks[[row]], [state], images)
+                continue
+            if row not in known:
+                rows = family_of[row]
+                family = [
+                    pruned.pop(member) if member in pruned else self._pruned(masks, member, states[member])
+                    for member in rows
+                ]
+                known |= dict(zip(rows, self._sparse.logits(family, self._grouped(images), len(images)), strict=True))
+            yield known.pop(row)
+
+    def _pruned(self, masks: Masks, row: int, state: State) -> Pruned:
+        assert self._sparse is not None
+        return self._sparse.pruned(masks, row, state, self._plain.shifted(masks[[row]], state))
 
     def outputs(
         self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int

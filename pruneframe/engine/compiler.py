@@ -1,0 +1,547 @@
+"""A network's torch.fx graph compiled to a plan for the sparse kernel.
+
+Convolutions and linear layers become weighted sums with batch norm folded in and additions and ReLU attached; pooling
+becomes a window. Slices and channel padding, as in option-A shortcuts, are only other ways to walk through a tensor.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from ..network import Network
+from .plan import (
+    ARENA,
+    COPY,
+    FIELDS,
+    IMAGES,
+    LANES,
+    MAXIMUM,
+    MEAN,
+    NOTHING,
+    RELU,
+    RELU6,
+    SLOTS,
+    SUMS,
+    TILE,
+    WIDE,
+    Plan,
+    Unsupported,
+    Weights,
+)
+
+CACHE = 40 * 1024  # bytes of inputs that a block of channels may take for one tile of outputs, of 48 KiB or more
+SHAPE = 2, 8  # rows and columns of the usual tile
+
+
+@dataclass
+class _Tensor:
+    """A value in memory: channels [low, low + count) of `shape` lie at `origin` and the distances; others are zero."""
+
+    shape: tuple[int, int, int]
+    origin: int
+    plane: int
+    row: int
+    column: int
+    space: int
+    low: int = 0
+    count: int = 0
+    flat: bool = False
+    buffer: int = -1
+
+
+@dataclass
+class _Pending:
+    """A step that is not emitted yet, so that what follows can be attached to it."""
+
+    node: fx.Node
+    source: _Tensor
+    kind: int
+    shape: tuple[int, int, int]
+    stride: tuple[int, int]
+    origin: int  # of the first window, relative to the source's origin
+    layer: str | None = None
+    norm: str | None = None
+    origins: NDArray[np.integer] | None = None
+    offsets: NDArray[np.integer] | None = None
+    run: int = 0
+    window: tuple[int, int] = (1, 1)
+    add: Any = None
+    act: int = NOTHING
+    pool: bool = False  # whether only the largest of each 2 x 2 is written
+    flat: bool = False
+    tensor: _Tensor | None = None  # where it went, once it is emitted
+
+
+def compiled(network: Network) -> Plan:
+    """The plan of a network; raises Unsupported with the reason where the kernel cannot run it."""
+    try:
+        traced = fx.symbolic_trace(network.module)
+        device = next(network.module.parameters()).device
+        with torch.inference_mode():
+            ShapeProp(traced).propagate(torch.zeros(1, *network.input_shape, device=device))
+    except Exception as error:  # fx raises whatever the traced code raises
+        raise Unsupported(f"torch.fx cannot trace it: {error}") from error
+    return _Compiler(traced, network.input_shape).plan()
+
+
+@dataclass
+class _Compiler:
+    traced: fx.GraphModule
+    input_shape: tuple[int, ...]
+    values: dict[fx.Node, Any] = field(default_factory=dict)
+    steps: list[_Step] = field(default_factory=list)
+    outputs: int = 0
+    buffers: list[tuple[int, int, int]] = field(default_factory=list)  # rows, columns, border of each
+    result: _Tensor | None = None
+
+    def plan(self) -> Plan:
+        convolutions = [m for m in self.traced.modules() if isinstance(m, nn.Conv2d)]
+        self.border = max((max(_pair(m.padding)) for m in convolutions if not isinstance(m.padding, str)), default=0)
+        for node in self.traced.graph.nodes:
+            self._visit(node)
+        assert self.result is not None
+        last = self._last_readers()
+        origins, rooms, arena = self._allocate(last)
+        wide, size = self._allocate_wide()
+        origins |= wide
+        partial = TILE * LANES * max(step.target.shape[0] for step in self.steps)
+        return Plan(
+            np.array([self._row(step, origins) for step in self.steps], dtype=np.int64),
+            tuple(step.weights for step in self.steps),
+            tuple(self._live(number, last, rooms) for number in range(len(self.steps))),
+            arena + partial,
+            arena,
+            size,
+            self.border,
+            origins[self.result.buffer] + self.result.origin,
+            self.result.shape[0],
+        )
+
+    def _visit(self, node: fx.Node) -> None:
+        if node.op == "placeholder":
+            self.values[node] = self._images()
+        elif node.op == "output":
+            self.result = self._ready(self.values[node.args[0]])  # type: ignore[index]
+            if self.result.shape[1:] != (1, 1) or self.result.space != WIDE:
+                raise Unsupported("its output is not one row per image")
+        elif node.op == "call_module":
+            self.values[node] = self._module(node, self.traced.get_submodule(str(node.target)))
+        elif node.op in ("call_function", "call_method"):
+            self.values[node] = self._call(node)
+        else:
+            raise Unsupported(f"it uses {node.op} {node.target}")
+
+    def _images(self) -> _Tensor:
+        if len(self.input_shape) != 3:
+            raise Unsupported(f"its images have {len(self.input_shape)} dimensions")
+        channels, rows, columns = self.input_shape
+        return _laid_out((channels, rows, columns), self.border, IMAGES)
+
+    # What each kind of node becomes.
+
+    def _module(self, node: fx.Node, module: nn.Module) -> Any:
+        value = self.values[node.args[0]]  # type: ignore[index]
+        if isinstance(module, nn.Conv2d):
+            return self._convolution(node, module, self._ready(value))
+        if isinstance(module, nn.Linear):
+            return self._linear(node, module, self._ready(value))
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            return self._norm(node, value)
+        if isinstance(module, nn.ReLU | nn.ReLU6):
+            return self._activated(node, value, RELU6 if isinstance(module, nn.ReLU6) else RELU)
+        if isinstance(module, nn.Identity | nn.Dropout | nn.Dropout2d):
+            return value
+        if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
+            return self._flattened(value)
+        if isinstance(module, nn.MaxPool2d):
+            plain = not module.ceil_mode and _pair(module.dilation) == (1, 1) and _pair(module.padding) == (0, 0)
+            return self._pooled(node, value, MAXIMUM, module.kernel_size, module.stride, plain)
+        if isinstance(module, nn.AvgPool2d):
+            plain = not module.ceil_mode and _pair(module.padding) == (0, 0) and module.divisor_override is None
+            return self._pooled(node, value, MEAN, module.kernel_size, module.stride, plain)
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            return self._averaged(node, value, module.output_size)
+        raise Unsupported(f"it has a {type(module).__name__}")
+
+    def _call(self, node: fx.Node) -> Any:
+        target, arguments = node.target, node.args
+        value = self.values.get(arguments[0]) if isinstance(arguments[0], fx.Node) else None
+        if (
+            target in (operator.add, torch.add, operator.iadd, "add", "add_")
+            and len(arguments) == 2
+            and not node.kwargs
+        ):
+            return self._added(node, value, self.values.get(arguments[1]))  # type: ignore[arg-type] # None when it is a number
+        if target in (F.relu, torch.relu, "relu", "relu_"):
+            return self._activated(node, value, RELU)
+        if target is F.relu6:
+            return self._activated(node, value, RELU6)
+        if target in (torch.flatten, "flatten") and list(arguments[1:]) == [1] and not node.kwargs:
+            return self._flattened(value)
+        if target in ("view", "reshape") and len(_shape(node)) == 1:
+            return self._flattened(value)
+        if target is F.adaptive_avg_pool2d:
+            return self._averaged(node, value, arguments[1])
+        if target is F.max_pool2d and len(arguments) <= 3 and not set(node.kwargs) - {"stride"} - _DEFAULTS:
+            return self._pooled(node, value, MAXIMUM, arguments[1], _second(node), _defaults(node))
+        if target is F.avg_pool2d and len(arguments) <= 3 and not set(node.kwargs) - {"stride"} - _DEFAULTS:
+            return self._pooled(node, value, MEAN, arguments[1], _second(node), _defaults(node))
+        if target is operator.getitem and isinstance(value, _Tensor | _Pending):
+            return self._sliced(self._ready(value), arguments[1])
+        if (
+            target is F.pad
+            and list(arguments[2:]) in ([], ["constant"], ["constant", 0])
+            and not node.kwargs.get("value")
+        ):
+            return self._padded(self._ready(value), arguments[1])
+        if value is not None and target in ("size", getattr):
+            return None  # a number for a view, whose result the shapes tell
+        if value is None and target in (operator.getitem, operator.mul, operator.floordiv):
+            return None
+        raise Unsupported(f"it calls {getattr(target, '__name__', target)}")
+
+    def _convolution(self, node: fx.Node, module: nn.Conv2d, source: _Tensor) -> _Pending:
+        if (
+            module.padding_mode != "zeros"
+            or isinstance(module.padding, str)
+            or source.flat
+            or source.low
+            or source.count
+        ):
+            raise Unsupported("it has a convolution of an unusual kind")
+        outputs, per_group, height, width = module.weight.shape
+        up, left = _pair(module.padding)
+        down, right = _pair(module.dilation)
+        c, i, j = np.meshgrid(np.arange(per_group), np.arange(height), np.arange(width), indexing="ij")
+        offsets = (c * source.plane + i * down * source.row + j * right * source.column).ravel()
+        origins = np.arange(outputs) // (outputs // module.groups) * per_group * source.plane
+        steps_down, steps_right = _pair(module.stride)
+        read_rows = (SHAPE[0] - 1) * steps_down + (height - 1) * down + 1
+        read_columns = (SHAPE[1] - 1) * steps_right + (width - 1) * right + 1
+        blocks = -(-per_group * read_rows * read_columns * LANES * 4 // CACHE)
+        return self._sums(
+            node,
+            source,
+            origins,
+            offsets,
+            -(-per_group // blocks) * height * width,
+            _shape3(node),
+            (steps_down * source.row, steps_right * source.column),
+            -up * source.row - left * source.column,
+        )
+
+    def _linear(self, node: fx.Node, module: nn.Linear, source: _Tensor) -> _Pending:
+        channels, rows, columns = source.shape
+        if len(_shape(node)) != 1 or module.in_features != channels * rows * columns or source.low or source.count:
+            raise Unsupported("it has a linear layer that is not on one row per image")
+        c, y, x = np.meshgrid(np.arange(channels), np.arange(rows), np.arange(columns), indexing="ij")
+        offsets = (c * source.plane + y * source.row + x * source.column).ravel()
+        outputs = module.out_features
+        origins = np.zeros(outputs, dtype=np.int64)
+        run = CACHE // (SLOTS * LANES * 4)
+        return self._sums(node, source, origins, offsets, run, (outputs, 1, 1), (0, 0), 0)
+
+    def _sums(
+        self,
+        node: fx.Node,
+        source: _Tensor,
+        origins: NDArray[np.integer],
+        offsets: NDArray[np.integer],
+        run: int,
+        shape: tuple[int, int, int],
+        stride: tuple[int, int],
+        origin: int,
+    ) -> _Pending:
+        if origins.max(initial=0) + offsets.max(initial=0) >= 2**31:
+            raise Unsupported("its activations are too large")
+        return _Pending(
+            node, source, SUMS, shape, stride, origin, str(node.target), origins=origins, offsets=offsets, run=run
+        )
+
+    def _norm(self, node: fx.Node, value: Any) -> _Pending:
+        if not self._open(node, value) or value.kind != SUMS or value.norm or not self._adds(node, value):
+            raise Unsupported("it has a batch norm that does not follow a convolution or linear layer")
+        return replace(value, norm=str(node.target), node=node)
+
+    def _activated(self, node: fx.Node, value: Any, act: int) -> _Pending:
+        if self._open(node, value) and value.act == NOTHING:
+            return replace(value, act=act, node=node)
+        return replace(self._copied(node, self._ready(value)), act=act)
+
+    def _added(self, node: fx.Node, one: Any, other: Any) -> _Pending:
+        if one is None or other is None:
+            raise Unsupported("it adds something that is not a tensor")
+        for value, residual in ((one, other), (other, one)):
+            if self._adds(node, value) and residual is not value:
+                ready = self._ready(residual)
+                if ready.space == IMAGES or ready.shape != value.shape:
+                    break
+                return replace(value, add=ready, node=node)
+        first, second = self._ready(one), self._ready(other)
+        if second.space == IMAGES or first.count or first.shape != second.shape:
+            raise Unsupported("it adds its images, a padded tensor to another one, or tensors of two shapes")
+        return replace(self._copied(node, first), add=second)
+
+    def _adds(self, node: fx.Node, value: Any) -> bool:
+        """Whether something may be added to a pending step."""
+        return self._open(node, value) and value.act == NOTHING and value.add is None and not value.pool
+
+    def _copied(self, node: fx.Node, source: _Tensor) -> _Pending:
+        if source.count:
+            raise Unsupported("it computes with a tensor whose channels are padded")
+        return _Pending(node, source, COPY, source.shape, (source.row, source.column), 0, flat=source.flat)
+
+    def _pooled(self, node: fx.Node, value: Any, kind: int, size: Any, stride: Any, plain: bool) -> _Pending:
+        (height, width), (down, right) = _pair(size), _pair(size if stride is None else stride)
+        halves = kind == MAXIMUM and plain and (height, width) == (down, right) == (2, 2)
+        if halves and self._open(node, value) and self._halves(value):
+            return replace(value, pool=True, shape=_shape3(node), node=node)
+        source = self._ready(value)
+        if not plain or source.flat or source.count:
+            raise Unsupported("it pools in an unusual way")
+        steps = (down * source.row, right * source.column)
+        return _Pending(node, source, kind, _shape3(node), steps, 0, window=(height, width))
+
+    def _halves(self, value: _Pending) -> bool:
+        """Whether a pending step can write the largest of each 2 x 2 alone."""
+        even = value.shape[1] % 2 == value.shape[2] % 2 == 0
+        return value.kind == SUMS and even and not value.pool and not value.flat
+
+    def _averaged(self, node: fx.Node, value: Any, size: Any) -> _Pending:
+        if _pair(size) != (1, 1):
+            raise Unsupported("it pools adaptively to more than one position")
+        rows, columns = self._ready(value).shape[1:]
+        return self._pooled(node, value, MEAN, (rows, columns), (rows, columns), True)
+
+    def _flattened(self, value: Any) -> _Tensor:
+        ready = self._ready(value)
+        if ready.count:
+            raise Unsupported("it flattens a tensor whose channels are padded")
+        return replace(ready, flat=True)
+
+    def _sliced(self, source: _Tensor, index: Any) -> _Tensor:
+        if not isinstance(index, tuple) or len(index) != 4 or source.space == IMAGES or source.flat:
+            raise Unsupported("it takes a part of a tensor in an unusual way")
+        if any(part != slice(None) for part in index[:2]) or not all(_steps_only(part) for part in index[2:]):
+            raise Unsupported("it takes a part of a tensor in an unusual way")
+        down, right = (part.step or 1 for part in index[2:])
+        channels, rows, columns = source.shape
+        shape = (channels, -(-rows // down), -(-columns // right))
+        return replace(source, shape=shape, row=source.row * down, column=source.column * right)
+
+    def _padded(self, source: _Tensor, widths: Any) -> _Tensor:
+        if len(widths) != 6 or any(widths[:4]) or source.count or min(widths) < 0 or source.space == IMAGES:
+            raise Unsupported("it pads a tensor in an unusual way")
+        channels, rows, columns = source.shape
+        shape = (channels + widths[4] + widths[5], rows, columns)
+        return replace(source, shape=shape, low=widths[4], count=channels)
+
+    # How steps come into being.
+
+    def _open(self, node: fx.Node, value: Any) -> bool:
+        """Whether something may be attached to a pending step: nobody else reads what it has so far."""
+        open_step = isinstance(value, _Pending) and value.tensor is None
+        return open_step and len(value.node.users) == 1 and value.node in node.all_input_nodes
+
+    def _ready(self, value: Any) -> _Tensor:
+        """A value in memory; a pending step is emitted when it is first wanted."""
+        if value is None:
+            raise Unsupported("it computes with something that is not a tensor")
+        if isinstance(value, _Tensor):
+            return value
+        if value.tensor is None:
+            value.tensor = self._emit(value)
+        return value.tensor
+
+    def _emit(self, step: _Pending) -> _Tensor:
+        flat = step.flat or len(_shape(step.node)) == 1
+        wide = flat or _is_flattened(step.node)
+        border = 0 if wide or step.shape[1:] == (1, 1) else self.border
+        target = _laid_out(step.shape, border, WIDE if wide else ARENA, buffer=len(self.buffers))
+        self.buffers.append((*step.shape[1:], border))
+        weights = None
+        if step.kind == SUMS:
+            weights = self._weights(step)
+            self.outputs += weights.outputs
+        operands = [tensor for tensor in (step.source, step.add) if tensor is not None]
+        tail = flat and step.shape[1:] == (1, 1) and all(tensor.space != ARENA for tensor in operands)
+        of_tail = {known.target.buffer for known in self.steps if known.tail}
+        if not tail and any(tensor.buffer in of_tail for tensor in operands):
+            raise Unsupported("it mixes feature maps with what comes after the last one")
+        self.steps.append(_Step(step, target, tail, weights))
+        return replace(target, flat=flat)
+
+    def _weights(self, step: _Pending) -> Weights:
+        assert step.layer is not None
+        assert step.origins is not None
+        assert step.offsets is not None
+        if any(known.weights is not None and known.weights.layer == step.layer for known in self.steps):
+            raise Unsupported(f"it calls {step.layer} twice")
+        origins, offsets = step.origins.astype(np.int32), step.offsets.astype(np.int32)
+        return Weights(step.layer, step.norm, self.outputs, origins, offsets, step.run, -(-len(offsets) // step.run))
+
+    def _last_readers(self) -> dict[int, int]:
+        """The last step that reads each buffer of the arena; the one that writes it where none does."""
+        last = {}
+        for number, step in enumerate(self.steps):
+            for tensor in (step.target, step.pending.source, step.pending.add):
+                if tensor is not None and tensor.space == ARENA:
+                    last[tensor.buffer] = number
+        return last
+
+    def _allocate(self, last: dict[int, int]) -> tuple[dict[int, int], dict[int, tuple[int, int]], int]:
+        """Where each buffer of the arena lies, its room, and the arena's size.
+
+        A room that nobody reads any more is taken over by the next buffer with the same planes.
+        """
+        rooms: list[tuple[tuple[int, int, int], int]] = []  # planes, channels
+        room_of: dict[int, int] = {}
+        for number, step in enumerate(self.steps):
+            if step.target.space != ARENA:
+                continue
+            taken = {room_of[b] for b in room_of if last[b] >= number}
+            planes, channels = self.buffers[step.target.buffer], step.target.shape[0]
+            free = [r for r, (kind, _) in enumerate(rooms) if kind == planes and r not in taken]
+            room = free[0] if free else len(rooms)
+            if not free:
+                rooms.append((planes, 0))
+            rooms[room] = (planes, max(rooms[room][1], channels))
+            room_of[step.target.buffer] = room
+        sizes = [count * (rows + 2 * b) * (columns + 2 * b) * LANES for (rows, columns, b), count in rooms]
+        starts = np.cumsum([0, *sizes]).tolist()
+        spans = {buffer: (starts[room], sizes[room]) for buffer, room in room_of.items()}
+        return {buffer: start for buffer, (start, _) in spans.items()}, spans, starts[-1]
+
+    def _allocate_wide(self) -> tuple[dict[int, int], int]:
+        """Where each wide tensor lies, one after the other, and the size of them all."""
+        origins, size = {}, 0
+        for step in self.steps:
+            if step.target.space == WIDE:
+                origins[step.target.buffer] = size
+                size += step.target.shape[0] * step.target.plane
+        return origins, size
+
+    def _live(
+        self, number: int, last: dict[int, int], rooms: dict[int, tuple[int, int]]
+    ) -> tuple[tuple[int, int], ...]:
+        """What was written before a step and is read by it or a later one."""
+        written = [step.target.buffer for step in self.steps[:number] if step.target.space == ARENA]
+        return tuple(sorted({rooms[buffer] for buffer in written if last[buffer] >= number}))
+
+    def _row(self, step: _Step, origins: dict[int, int]) -> list[int]:
+        pending, target, source, add = step.pending, step.target, step.pending.source, step.pending.add
+        channels, rows, columns = (size << (pending.pool and axis > 0) for axis, size in enumerate(pending.shape))
+        values = {
+            "kind": pending.kind,
+            "tail": int(step.tail),
+            "in_space": source.space,
+            "in": source.origin + pending.origin + origins.get(source.buffer, 0),
+            "in_plane": source.plane,
+            "in_row": pending.stride[0],
+            "in_column": self._between_slots(source) if step.tail else pending.stride[1],
+            "out_space": target.space,
+            "out": target.origin + origins[target.buffer],
+            "out_plane": target.plane,
+            "out_row": target.row,
+            "out_column": LANES if step.tail else target.column,
+            "channels": channels,
+            "rows": rows,
+            "columns": columns,
+            "add": -1,
+            "act": pending.act,
+            "pool": int(pending.pool),
+            "blocks": 1 if step.weights is None else step.weights.blocks,
+            "window_rows": pending.window[0],
+            "window_columns": pending.window[1],
+            "row_gap": source.row,
+            "column_gap": source.column,
+        }
+        if add is not None:
+            values |= {
+                "add_space": add.space,
+                "add": add.origin + origins[add.buffer],
+                "add_plane": add.plane,
+                "add_row": add.row,
+                "add_column": LANES if step.tail else add.column,
+                "add_from": add.low,
+                "add_to": add.low + (add.count or add.shape[0]),
+            }
+        return [values.get(name, 0) for name in FIELDS]
+
+    def _between_slots(self, source: _Tensor) -> int:
+        """Distance of the same feature in two neighbouring groups of images."""
+        return source.shape[0] * source.plane if source.space == IMAGES else LANES
+
+
+@dataclass(frozen=True)
+class _Step:
+    pending: _Pending
+    target: _Tensor
+    tail: bool
+    weights: Weights | None
+
+
+def _is_flattened(node: fx.Node) -> bool:
+    """Whether whoever reads a tensor reads it as one row per image."""
+    users = [user for user in node.users if user.meta.get("tensor_meta") is not None or user.op == "output"]
+    return bool(users) and all(
+        user.op != "output" and (len(_shape(user)) == 1 or (_passes(user) and _is_flattened(user))) for user in users
+    )
+
+
+def _passes(node: fx.Node) -> bool:
+    """Whether a node hands on what it gets."""
+    owner = node.graph.owning_module
+    if node.op != "call_module" or owner is None:
+        return False
+    return isinstance(owner.get_submodule(str(node.target)), nn.Identity | nn.Dropout | nn.Dropout2d)
+
+
+_DEFAULTS = {"padding", "ceil_mode", "return_indices", "dilation", "count_include_pad", "divisor_override"}
+
+
+def _defaults(node: fx.Node) -> bool:
+    """Whether a pooling function's settings, but for its size and stride, are torch's defaults."""
+    plain = {"padding": 0, "ceil_mode": False, "return_indices": False, "dilation": 1, "count_include_pad": True}
+    return all(node.kwargs.get(name, value) == value for name, value in plain.items())
+
+
+def _second(node: fx.Node) -> Any:
+    return node.args[2] if len(node.args) > 2 else node.kwargs.get("stride")
+
+
+def _laid_out(shape: tuple[int, int, int], border: int, space: int, buffer: int = -1) -> _Tensor:
+    pixel = SLOTS * LANES if space == WIDE else LANES
+    rows, columns = shape[1] + 2 * border, shape[2] + 2 * border
+    row, plane = columns * pixel, rows * columns * pixel
+    return _Tensor(shape, border * (row + pixel), plane, row, pixel, space, buffer=buffer)
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    """The shape of one image's part of what a node computes."""
+    meta = node.meta.get("tensor_meta")
+    return tuple(getattr(meta, "shape", ()))[1:]
+
+
+def _shape3(node: fx.Node) -> tuple[int, int, int]:
+    shape = _shape(node)
+    if len(shape) != 3:
+        raise Unsupported("it computes feature maps that are not [channels, rows, columns]")
+    return shape[0], shape[1], shape[2]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _steps_only(part: Any) -> bool:
+    return isinstance(part, slice) and part.start is None and part.stop is None

@@ -1,0 +1,106 @@
+"""Candidates that begin alike share what their first layers compute: the order of work that does each thing once.
+
+A candidate's key is one number per step: two candidates with equal numbers up to a step compute the same up to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import WIDE, Plan
+
+Key = tuple[int, ...]
+FAMILY = 100  # candidates at most that are computed together
+WORTH = 0.05  # share of the network that two candidates must have in common to be computed together
+# The columns of an order; mirrors Order in kernel.cpp.
+ORDER = ("step", "starts", "biases", "candidate", "level", "place", "size")
+COPY = -1  # as a step: copy what lies at a place to the same place one level up
+
+
+@dataclass(frozen=True)
+class Shared:
+    """How many of a plan's first steps can be shared, and the share of the network's work up to each of them."""
+
+    steps: int
+    work: NDArray[np.float64]  # [steps + 1]
+
+
+def shared_steps(plan: Plan) -> Shared:
+    """Up to the first one that writes what linear layers read, which every candidate keeps for itself."""
+    wide = plan.column("out_space") == WIDE
+    weights = [0 if w is None else w.outputs * len(w.offsets) for w in plan.weights]
+    work = np.array(weights) * plan.column("rows") * plan.column("columns")
+    steps = int(np.flatnonzero(wide)[0])
+    return Shared(steps, np.concatenate([[0.0], np.cumsum(work)[:steps]]) / work.sum())
+
+
+def families(keys: Sequence[Key], shared: Shared) -> list[list[int]]:
+    """Candidates in groups that begin alike, by their places in `keys`."""
+    found: list[list[int]] = []
+    for place in sorted(range(len(keys)), key=keys.__getitem__):
+        last = found[-1] if found else []
+        if last and len(last) < FAMILY and shared.work[_common(keys[last[-1]], keys[place], shared)] >= WORTH:
+            last.append(place)
+        else:
+            found.append([place])
+    return found
+
+
+def _common(one: Key, other: Key, shared: Shared) -> int:
+    """The number of first steps in which two candidates agree."""
+    return next((i for i in range(shared.steps) if one[i] != other[i]), shared.steps)
+
+
+@dataclass
+class Work:
+    """What the kernel shall do for a family, as orders for each group of images and for the tail.
+
+    Candidates that part from the others work on a level of their own, an arena each, so that what the others still need
+    stays as it is.
+    """
+
+    plan: Plan
+    shared: Shared
+    keys: Sequence[Key]
+    orders: list[dict[str, int]] = field(default_factory=list)
+    levels: int = 1
+
+    def __post_init__(self) -> None:
+        self._visit(list(range(len(self.keys))), 0, 0)
+
+    @property
+    def tail(self) -> list[dict[str, int]]:
+        """The steps after the last feature map, candidate by candidate."""
+        steps = np.flatnonzero(self.plan.column("tail")).tolist()
+        return [{"step": step, "candidate": c} for c in range(len(self.keys)) for step in steps]
+
+    def _visit(self, members: list[int], step: int, level: int) -> None:
+        """From a step on that all members reach with the same activations, which lie on `level`."""
+        self.levels = max(self.levels, level + 1)
+        while step < self.shared.steps and len({self.keys[m][step] for m in members}) == 1:
+            self.orders.append({"step": step, "candidate": members[0], "level": level})
+            step += 1
+        if step == self.shared.steps:
+            branches = [[member] for member in members]
+        else:
+            of: dict[int, list[int]] = {}
+            for member in members:
+                of.setdefault(self.keys[member][step], []).append(member)
+            branches = sorted(of.values(), key=len)  # the largest last: it goes on where they all were
+        for branch in branches[:-1]:
+            live = self.plan.live[step]
+            self.orders += [{"step": COPY, "level": level, "place": place, "size": size} for place, size in live]
+            self._go_on(branch, step, level + 1)
+        self._go_on(branches[-1], step, level)
+
+    def _go_on(self, branch: list[int], step: int, level: int) -> None:
+        if step < self.shared.steps:
+            self._visit(branch, step, level)
+            return
+        self.levels = max(self.levels, level + 1)
+        rest = np.flatnonzero(self.plan.column("tail") == 0).tolist()
+        self.orders += [{"step": s, "candidate": branch[0], "level": level} for s in rest if s >= step]

@@ -1,0 +1,159 @@
+// How a network runs, compiled by kernel.cpp once for each kind of processor. SUMS_FIT is how many sums fit its registers.
+
+INLINE Vector all(float x) { return Vector{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+
+INLINE Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+
+INLINE Vector activated(Vector v, int64_t act) {
+  if (act) v = larger(v, Vector{});
+  return act == 2 ? (v < 6 ? v : all(6)) : v;
+}
+
+// R x C neighbouring pixels of one output channel; their sums stay in registers while a run of weights goes by. They
+// begin with a bias or with what earlier runs left in `partial`, and end there or, after the last run, in `out`.
+// NEAR: neighbours in all tensors are next to each other, which spares their addresses.
+template <int R, int C, bool NEAR>
+INLINE void tile(const Step &s, const float *in, const int32_t *offsets, const float *weights, int64_t count,
+                 const float *bias, const float *add, float *partial, bool last, float *out) {
+  const int64_t in_column = NEAR ? LANES : s.in_column, out_column = NEAR ? LANES : s.out_column;
+  const int64_t add_column = NEAR ? LANES : s.add_column;
+  Vector sums[R * C];
+#pragma GCC unroll 16
+  for (int t = 0; t < R * C; t++) sums[t] = bias ? all(*bias) : ((const Vector *)partial)[t];
+  for (int64_t k = 0; k < count; k++) {
+    const float *row = in + offsets[k];
+    const Vector weight = all(weights[k]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++, row += s.in_row) {
+      asm("" : "+r"(row));  // keeps GCC from computing the address of each pixel anew
+      const float *pixel = row;
+#pragma GCC unroll 16
+      for (int j = 0; j < C; j++, pixel += in_column) sums[i * C + j] += weight * *(const Vector *)pixel;
+    }
+  }
+  if (!last) {
+#pragma GCC unroll 16
+    for (int t = 0; t < R * C; t++) ((Vector *)partial)[t] = sums[t];
+    return;
+  }
+  if (add)
+#pragma GCC unroll 16
+    for (int t = 0; t < R * C; t++) sums[t] += *(const Vector *)(add + t / C * s.add_row + t % C * add_column);
+  if (s.act)
+#pragma GCC unroll 16
+    for (int t = 0; t < R * C; t++) sums[t] = activated(sums[t], s.act);
+  if (R % 2 == 0 && C % 2 == 0 && s.pool) {
+#pragma GCC unroll 16
+    for (int t = 0; t < R * C / 4; t++) {
+      const int half = C > 1 ? C / 2 : 1, at = t / half * 2 * C + t % half * 2;
+      const Vector above = larger(sums[at], sums[at + 1]), below = larger(sums[at + C], sums[at + C + 1]);
+      *(Vector *)(out + at / C / 2 * s.out_row + at % C / 2 * out_column) = larger(above, below);
+    }
+    return;
+  }
+#pragma GCC unroll 16
+  for (int t = 0; t < R * C; t++) *(Vector *)(out + t / C * s.out_row + t % C * out_column) = sums[t];
+}
+
+// One tile of all output channels. Inputs come in blocks of channels that fit the first cache with their windows.
+template <int R, int C, bool NEAR>
+INLINE void tiles(const Step &s, const Network &n, const Order &o, const float *in, const float *add, float *partial,
+                  float *out) {
+  for (int64_t b = 0; b < s.blocks; b++)
+    for (int64_t c = 0; c < s.channels; c++) {
+      const int64_t *run = n.starts + o.starts + c * s.blocks + b;
+      const bool last = b + 1 == s.blocks;
+      if (b && !last && run[0] == run[1]) continue;
+      const bool adds = add && c >= s.add_from && c < s.add_to;
+      tile<R, C, NEAR>(s, in, n.offsets + run[0], n.weights + run[0], run[1] - run[0],
+                       b ? nullptr : n.biases + o.biases + c, adds ? add + (c - s.add_from) * s.add_plane : nullptr,
+                       partial + c * R * C * LANES, last, out + c * s.out_plane);
+    }
+}
+
+template <bool NEAR>
+INLINE void weighted(const Step &s, const Network &n, const Order &o, const float *in, const float *add,
+                     float *partial, float *out, int64_t columns) {
+  for (int64_t y = 0; y < s.rows;) {
+    const int64_t down = s.rows - y;
+    const int64_t rows = (SUMS_FIT < 16 && !s.pool) || down == 1 ? 1 : SUMS_FIT >= 16 && columns < 8 && down >= 4 ? 4 : 2;
+    for (int64_t x = 0; x < columns;) {
+      const int64_t right = columns - x;
+      const int64_t width = SUMS_FIT >= 16 && rows < 4 && right >= 8 ? 8 : right >= 4 && SUMS_FIT / rows >= 4 ? 4 : right >= 2 ? 2 : 1;
+      const float *from = in + y * s.in_row + x * s.in_column;
+      const float *plus = add ? add + y * s.add_row + x * s.add_column : nullptr;
+      float *to = out + (y >> s.pool) * s.out_row + (x >> s.pool) * s.out_column;
+      switch (rows * 16 + width) {
+        case 0x11: tiles<1, 1, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x12: tiles<1, 2, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x14: tiles<1, 4, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x18: if (SUMS_FIT >= 16) tiles<1, 8, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x21: if (SUMS_FIT >= 16) tiles<2, 1, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x22: tiles<2, 2, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x24: if (SUMS_FIT >= 16) tiles<2, 4, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x28: if (SUMS_FIT >= 16) tiles<2, 8, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x41: if (SUMS_FIT >= 16) tiles<4, 1, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x42: if (SUMS_FIT >= 16) tiles<4, 2, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x44: if (SUMS_FIT >= 16) tiles<4, 4, NEAR>(s, n, o, from, plus, partial, to); break;
+      }
+      x += width;
+    }
+    y += rows;
+  }
+}
+
+INLINE void windowed(const Step &s, const float *in, const float *add, float *out, int64_t columns) {
+  const float share = 1.0f / float(s.window_rows * s.window_columns);
+  for (int64_t c = 0; c < s.channels; c++)
+    for (int64_t y = 0; y < s.rows; y++)
+      for (int64_t x = 0; x < columns; x++) {
+        const float *source = in + c * s.in_plane + y * s.in_row + x * s.in_column;
+        Vector value = *(const Vector *)source;
+        for (int64_t i = 0; i < s.window_rows; i++)
+          for (int64_t j = i == 0 ? 1 : 0; j < s.window_columns; j++) {
+            const Vector other = *(const Vector *)(source + i * s.row_gap + j * s.column_gap);
+            value = s.kind == MAXIMUM ? larger(value, other) : value + other;
+          }
+        if (s.kind == MEAN) value *= share;
+        if (add && c >= s.add_from && c < s.add_to)
+          value += *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column);
+        *(Vector *)(out + c * s.out_plane + y * s.out_row + x * s.out_column) = activated(value, s.act);
+      }
+}
+
+// Follows one order for group `g`, which has slot `slot`; tail steps run for `slots` groups at once.
+INLINE void follow(const Network &n, const Order &o, float *arena, float *wide, int64_t g, int64_t slot, int64_t slots) {
+  arena += o.level * n.level;
+  if (o.step < 0) {
+    memcpy(arena + n.level + o.place, arena + o.place, size_t(o.size) * sizeof(float));
+    return;
+  }
+  const Step &s = n.steps[o.step];
+  wide += o.candidate * n.wide_size + slot * LANES;
+  auto at = [&](int64_t space, int64_t origin) -> float * {
+    if (space == IMAGES) return const_cast<float *>(n.images) + g * n.image_group + origin;
+    return (space == WIDE ? wide : arena) + origin;
+  };
+  const float *in = at(s.in_space, s.in), *add = s.add < 0 ? nullptr : at(s.add_space, s.add);
+  float *out = at(s.out_space, s.out);
+  const int64_t columns = s.tail ? slots : s.columns;
+  const bool near = s.in_column == LANES && s.out_column == LANES && (!add || s.add_column == LANES);
+  if (s.kind == SUMS && near) weighted<true>(s, n, o, in, add, arena + n.partial, out, columns);
+  else if (s.kind == SUMS) weighted<false>(s, n, o, in, add, arena + n.partial, out, columns);
+  else windowed(s, in, add, out, columns);
+}
+
+// Groups [first, last) of 16 images through the orders, then SLOTS groups at once through those of the tail.
+static void run(const Network &n, int64_t first, int64_t last, float *arena, float *wide) {
+  for (int64_t g = first; g < last; g += SLOTS) {
+    const int64_t slots = last - g < SLOTS ? last - g : SLOTS;
+    for (int64_t slot = 0; slot < slots; slot++)
+      for (int64_t k = 0; k < n.order_count; k++) follow(n, n.orders[k], arena, wide, g + slot, slot, slots);
+    for (int64_t k = 0; k < n.tail_count; k++) follow(n, n.tail[k], arena, wide, g, 0, slots);
+    for (int64_t c = 0; c < n.candidates; c++)
+      for (int64_t slot = 0; slot < slots; slot++)
+        for (int64_t k = 0; k < n.classes; k++)
+          memcpy(n.logits + ((c * n.groups + g + slot) * n.classes + k) * LANES,
+                 wide + c * n.wide_size + n.result + (k * SLOTS + slot) * LANES, LANES * sizeof(float));
+  }
+}
