@@ -1,0 +1,178 @@
+"""The benchmark scripts that look at a method's own work, at tiny sizes: what they subtract, and what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pruneframe.registry import Registry
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+TINY = ("--depth", "8", "--population", "4", "--generations", "1")
+
+
+def printed(script: str, *arguments: str) -> list[dict[str, Any]]:
+    """The rows that a script prints with --json."""
+    command = [sys.executable, str(BENCHMARKS / script), *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def overhead(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import overhead
+
+    return overhead
+
+
+@pytest.fixture
+def profile_bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import profile_bench
+
+    return profile_bench
+
+
+@pytest.fixture
+def hands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that both scripts read, in seconds, for a test to move on."""
+    now = [0.0]
+    for name in ("overhead", "profile_bench"):
+        clock = SimpleNamespace(perf_counter=lambda: now[0])
+        monkeypatch.setattr(request.getfixturevalue(name), "time", clock)
+    return now
+
+
+def test_overhead_prints_figures_or_the_reason_why_there_are_none():
+    good, bad = printed("overhead.py", "--methods", "pymoo-stock,nope", *TINY)
+    assert good["method"] == "pymoo-stock"
+    assert good["seconds_per_generation"] > 0
+    assert good["base_mb"] > 0
+    assert bad.keys() == {"method", "error"}
+    assert "no method is named 'nope'" in bad["error"]
+
+
+def test_overhead_survives_a_process_that_does_not(
+    overhead: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho a warning >&2\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(overhead, "sys", SimpleNamespace(executable=str(python)))
+    row = overhead.in_own_process("nsga2", 8, 4, 1)
+    assert row == {"method": "nsga2", "error": "it was killed by signal 9 (out of memory?)"}
+
+
+@pytest.mark.parametrize(("hard", "wanted"), [(1000, 1000), (resource.RLIM_INFINITY, None)])
+def test_memory_is_limited_to_what_there_is(
+    overhead: ModuleType, monkeypatch: pytest.MonkeyPatch, hard: int, wanted: int | None
+):
+    limits = []
+    monkeypatch.setattr(overhead.resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, hard))
+    monkeypatch.setattr(overhead.resource, "setrlimit", lambda kind, limit: limits.append(limit))
+    overhead.limit_memory()
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert limits == [(wanted or machine, hard)]
+
+
+def test_overhead_measures_every_method_and_both_libraries(overhead: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(overhead, "limit_memory", lambda: None)
+    monkeypatch.setattr(overhead, "in_own_process", lambda spec, *sizes: {"method": spec, "error": "not tried"})
+    rows = CliRunner().invoke(overhead.main).output.splitlines()
+    assert [row.split()[0] for row in rows] == [*Registry().names("method"), "pymoo-stock", "platypus-stock"]
+
+
+@pytest.mark.parametrize("spec", ["nsga2", "random", "platypus[encoding=mask,population=8]"])
+def test_a_method_is_timed_for_as_many_generations_as_asked(overhead: ModuleType, spec: str):
+    output = CliRunner().invoke(overhead.main, ["--here", "--methods", spec, *TINY[:4], "--generations", "2"]).output
+    row = json.loads(output)
+    assert (row["method"], row["generations"], row["population"]) == (spec, 2, 4)
+    assert row["bits"] == 74_800
+    assert row["peak_mb"] >= 0
+
+
+def test_a_method_that_ends_too_early_is_an_error(overhead: ModuleType):
+    with pytest.raises(overhead.click.ClickException, match="before a second generation of 4"):
+        overhead.Clock(population=4, generations=1).row("early", 10, 0.0)
+
+
+def test_the_stock_library_is_timed_by_the_same_clock(overhead: ModuleType):
+    import platypus_stock
+
+    row = json.loads(CliRunner().invoke(platypus_stock.main, TINY).output)
+    assert (row["method"], row["generations"], row["bits"]) == ("platypus-stock", 1, 74_800)
+
+
+def test_what_evaluations_take_is_subtracted(overhead: ModuleType, hands: list[float]):
+    clock = overhead.Clock(population=2, generations=1)
+    for own, asked in ((1, 10), (2, 20), (3, 30), (4, 40)):
+        hands[0] += own + asked
+        clock.passed(asked)
+        hands[0] += 100
+        clock.passed(100, evaluation=False)
+    assert clock.enough
+    assert clock.row("any", 1, 0.0)["seconds_per_generation"] == 3 + 4
+
+
+def test_a_population_is_set_where_there_is_one_and_none_is_given(overhead: ModuleType):
+    registry = Registry()
+    methods = [overhead.with_population(registry, spec, 100) for spec in ("nsga2", "nsga2[population=8]", "magnitude")]
+    assert [repr(method) for method in methods] == ["nsga2[population=100]", "nsga2[population=8]", "magnitude"]
+
+
+def test_free_answers_hang_on_the_mask_alone(overhead: ModuleType):
+    full, half = np.full(8, 0xFF, dtype=np.uint8), np.full(8, 0x0F, dtype=np.uint8)
+    assert overhead.answer(full) == (0.0, 64.0)
+    assert overhead.answer(half) == overhead.answer(half.copy())
+    assert overhead.answer(half)[0] > 0
+    assert overhead.answer(half) != overhead.answer(half[::-1] << 4)
+
+
+def test_the_parts_of_a_bench_add_up_to_its_wall_time():
+    *parts, memory = printed("profile_bench.py", "--problem", "lenet-digits", "--budget", "20")
+    shares = {row["part"]: row["share"] for row in parts}
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(shares[part] > 0 for part in ("loading", "evaluator", "scores and training", "journal", "test"))
+    assert all(shares[part] > 0 for part in ("results", "report", "method", "rest"))
+    assert memory["part"] == "peak memory"
+    assert memory["mb"] > 0
+
+
+def test_time_within_a_part_is_that_parts_alone(profile_bench: ModuleType, hands: list[float]):
+    def wait(seconds: float, result: Any = None) -> Any:
+        hands[0] += seconds
+        return result
+
+    stopwatch = profile_bench.Stopwatch()
+    evaluate = stopwatch.around("evaluator", lambda: wait(1))
+    members = stopwatch.around("test", lambda: wait(10, evaluate()))
+    answers = stopwatch.around("journal", lambda: (wait(100, i) for i in range(2)))
+    search = stopwatch.around("method", lambda: [wait(1000, evaluate()), *(wait(1000, i) for i in answers())])
+    search()
+    members()
+    wait(10_000)
+    stopwatch.switch("rest")
+    spent = {part: seconds for part, seconds in stopwatch.seconds.items() if seconds}
+    assert spent == {"evaluator": 1, "test": 11, "journal": 200, "method": 3000, "rest": 10_000}
+
+
+def test_what_was_replaced_is_put_back(profile_bench: ModuleType):
+    owner = profile_bench.LoadedProblem
+    before = vars(owner)["fingerprint"]
+    with suppress(KeyError), profile_bench.replaced(owner, "fingerprint", lambda old: "replaced"):
+        assert owner.fingerprint == "replaced"
+        raise KeyError
+    assert vars(owner)["fingerprint"] is before
