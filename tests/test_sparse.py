@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneframe.engine import Engine
-from pruneframe.engine.choice import SPARSE_BELOW
 from pruneframe.engine.compiler import compiled
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
@@ -181,7 +180,7 @@ def test_what_candidates_share_changes_no_bit_of_their_answers(name: str, units:
     candidates = [sparse.pruned(masks, row, states[row % 5 == 4], {}) for row in range(n)]
     alone = [sparse.logits([candidate], groups, 37)[0] for candidate in candidates]
     assert np.array_equal(sparse.logits(candidates, groups, 37), np.array(alone))
-    families = sparse.families(dict(enumerate(candidates)))
+    families = sparse.families(candidates)
     assert sorted(row for family in families for row in family) == list(range(n))
     engine = Engine(network)
     together = engine.logits(masks, [states[row % 5 == 4] for row in range(n)], engine.place(images))
@@ -210,7 +209,7 @@ def test_strangers_are_no_family() -> None:
     sparse, state = Sparse(network), network.module.state_dict()
     keep = np.random.default_rng(0).random((5, network.layout.total)) < 0.4
     masks = Masks.pack(keep, network.layout)
-    assert len(sparse.families({row: sparse.pruned(masks, row, state, {}) for row in range(5)})) == 5
+    assert len(sparse.families([sparse.pruned(masks, row, state, {}) for row in range(5)])) == 5
 
 
 @needs_kernel
@@ -249,19 +248,6 @@ def test_threads_change_nothing() -> None:
         torch.set_num_threads(before)
     assert np.array_equal(answers[0], answers[1])
     assert np.array_equal(answers[0], answers[2])
-
-
-@needs_kernel
-def test_the_path_follows_the_multiply_adds_that_remain() -> None:
-    network = network_of("resnet")
-    engine, state = Engine(network), network.module.state_dict()
-    images = engine.place(images_of(network, 5))
-    rng = np.random.default_rng(0)
-    for density, sparse in ((SPARSE_BELOW - 0.1, True), (SPARSE_BELOW + 0.1, False)):
-        mask = Masks.pack(rng.random((1, network.layout.total)) < density, network.layout)
-        engine._groups.clear()
-        list(engine.logits(mask, [state], images))
-        assert bool(engine._groups) is sparse
 
 
 def test_activations_that_nobody_reads_any_more_give_up_their_place() -> None:

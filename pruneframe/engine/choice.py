@@ -1,4 +1,4 @@
-"""Which path answers: a pure function of the question, never tuned while it runs."""
+"""Which path answers: the kernel where it can run the network, even dense; else torch. Never tuned while it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from .plain import Plain, State
 from .plan import Unsupported
 from .sparse import Pruned, Sparse
 
-SPARSE_BELOW = 0.6  # share of the multiply-adds that remains; above it torch's dense convolutions are faster
+MEMORY = 2**30  # bytes that candidates may take that are looked at together
+BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads, 1 for the mask
 
 
 class Engine:
@@ -26,7 +27,7 @@ class Engine:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self._plain = Plain(network, device, calibration)
-        self._calibrated = calibration is not None
+        self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
         self._sparse: Sparse | None = None
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
         try:
@@ -51,28 +52,27 @@ class Engine:
         if self._sparse is None:
             yield from self._plain.logits(masks, states, images)
             return
-        thin = np.flatnonzero(self.network.macs(masks) < SPARSE_BELOW * self.network.total_macs).tolist()
-        alone = self._calibrated or len(thin) == 1  # shifting statistics takes longer than what could be shared
-        pruned = {} if alone else {row: self._pruned(masks, row, states[row]) for row in thin}
-        families = [[row] for row in thin] if alone else self._sparse.families(pruned)
-        family_of = {row: family for family in families for row in family}
+        window = 1 if self._calibrated else max(1, MEMORY // (BYTES_PER_UNIT * self.network.layout.total))
+        for start in range(0, len(masks), window):
+            part = slice(start, start + window)
+            yield from self._together(self._sparse, masks[part], states[part], images)
+
+    def _together(
+        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Tensor
+    ) -> Iterator[NDArray[np.float32]]:
+        """Outputs of candidates in turn; those that begin alike are computed when the first of them is asked for."""
+        candidates = [self._pruned(sparse, masks, row, state) for row, state in enumerate(states)]
+        family_of = {row: family for family in sparse.families(candidates) for row in family}
         known: dict[int, NDArray[np.float32]] = {}
-        for row, state in enumerate(states):
-            if row not in family_of:
-                yield from self._plain.logits(masks[[row]], [state], images)
-                continue
+        for row in range(len(masks)):
             if row not in known:
-                rows = family_of[row]
-                family = [
-                    pruned.pop(member) if member in pruned else self._pruned(masks, member, states[member])
-                    for member in rows
-                ]
-                known |= dict(zip(rows, self._sparse.logits(family, self._grouped(images), len(images)), strict=True))
+                family = family_of[row]
+                found = sparse.logits([candidates[member] for member in family], self._grouped(images), len(images))
+                known |= dict(zip(family, found, strict=True))
             yield known.pop(row)
 
-    def _pruned(self, masks: Masks, row: int, state: State) -> Pruned:
-        assert self._sparse is not None
-        return self._sparse.pruned(masks, row, state, self._plain.shifted(masks[[row]], state))
+    def _pruned(self, sparse: Sparse, masks: Masks, row: int, state: State) -> Pruned:
+        return sparse.pruned(masks, row, state, self._plain.shifted(masks[[row]], state))
 
     def outputs(
         self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int

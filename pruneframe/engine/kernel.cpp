@@ -15,9 +15,6 @@ namespace {
 constexpr int64_t LANES = 16;
 constexpr int64_t SLOTS = 8;
 
-// GCC and Clang lower this to whatever the machine has: one AVX-512 register, two of AVX2, four of NEON.
-typedef float Vector __attribute__((vector_size(64), aligned(64)));
-
 #define INLINE static inline __attribute__((always_inline))
 
 enum Kind { SUMS, COPY, MAXIMUM, MEAN };
@@ -63,13 +60,23 @@ struct Network {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// Whole functions are compiled for a processor, not clones of them: GCC lowers vectors before it clones.
-#define SUMS_FIT 4
+// Whole functions are compiled for a processor, not clones of them: GCC lowers vectors before it clones, and keeps those
+// that are wider than a register in memory.
+#define WIDTH 4
+#if defined(__aarch64__)
+#define SUMS_FIT 16
+#else
+#define SUMS_FIT 8
+#endif
 namespace portable {
 #include "steps.h"
 }
 
 #if defined(__x86_64__)
+#undef WIDTH
+#undef SUMS_FIT
+#define WIDTH 8
+#define SUMS_FIT 8
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #else
@@ -79,7 +86,9 @@ namespace portable {
 namespace avx2 {
 #include "steps.h"
 }
+#undef WIDTH
 #undef SUMS_FIT
+#define WIDTH 16
 #define SUMS_FIT 16
 #if defined(__clang__)
 #pragma clang attribute pop

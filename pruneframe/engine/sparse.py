@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -95,11 +95,9 @@ class Sparse:
         keep = {name: kept.numpy() for name, kept in self.network.keep(masks, row).items()}
         return Pruned(state, keep, *self._affine(state, statistics, keep))
 
-    def families(self, candidates: Mapping[int, Pruned]) -> list[list[int]]:
-        """Which candidates, by their rows, `logits` had better get together."""
-        rows = list(candidates)
-        places = families(self._keys(list(candidates.values())), self._shared)
-        return [[rows[place] for place in family] for family in places]
+    def families(self, candidates: Sequence[Pruned]) -> list[list[int]]:
+        """Which candidates, by their places, `logits` had better get together."""
+        return families(self._keys(candidates), self._shared)
 
     def logits(self, candidates: Sequence[Pruned], groups: Floats, n: int) -> Floats:
         """Outputs float32[candidates, images, classes]; what several have in common is computed once."""

@@ -1,6 +1,17 @@
-// How a network runs, compiled by kernel.cpp once for each kind of processor. SUMS_FIT is how many sums fit its registers.
+// How a network runs, compiled by kernel.cpp once for each kind of processor: a register takes WIDTH of the 16 images,
+// and so many sums as SUMS_FIT stay in registers.
 
-INLINE Vector all(float x) { return Vector{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+typedef float Vector __attribute__((vector_size(WIDTH * 4), aligned(WIDTH * 4)));
+
+INLINE Vector all(float x) {
+#if WIDTH == 16
+  return Vector{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#elif WIDTH == 8
+  return Vector{x, x, x, x, x, x, x, x};
+#else
+  return Vector{x, x, x, x};
+#endif
+}
 
 INLINE Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
@@ -19,7 +30,7 @@ INLINE void tile(const Step &s, const float *in, const int32_t *offsets, const f
   const int64_t add_column = NEAR ? LANES : s.add_column;
   Vector sums[R * C];
 #pragma GCC unroll 16
-  for (int t = 0; t < R * C; t++) sums[t] = bias ? all(*bias) : ((const Vector *)partial)[t];
+  for (int t = 0; t < R * C; t++) sums[t] = bias ? all(*bias) : *(const Vector *)(partial + t * LANES);
   for (int64_t k = 0; k < count; k++) {
     const float *row = in + offsets[k];
     const Vector weight = all(weights[k]);
@@ -33,7 +44,7 @@ INLINE void tile(const Step &s, const float *in, const int32_t *offsets, const f
   }
   if (!last) {
 #pragma GCC unroll 16
-    for (int t = 0; t < R * C; t++) ((Vector *)partial)[t] = sums[t];
+    for (int t = 0; t < R * C; t++) *(Vector *)(partial + t * LANES) = sums[t];
     return;
   }
   if (add)
@@ -65,9 +76,10 @@ INLINE void tiles(const Step &s, const Network &n, const Order &o, const float *
       const bool last = b + 1 == s.blocks;
       if (b && !last && run[0] == run[1]) continue;
       const bool adds = add && c >= s.add_from && c < s.add_to;
-      tile<R, C, NEAR>(s, in, n.offsets + run[0], n.weights + run[0], run[1] - run[0],
-                       b ? nullptr : n.biases + o.biases + c, adds ? add + (c - s.add_from) * s.add_plane : nullptr,
-                       partial + c * R * C * LANES, last, out + c * s.out_plane);
+      for (int64_t i = 0; i < LANES; i += WIDTH)
+        tile<R, C, NEAR>(s, in + i, n.offsets + run[0], n.weights + run[0], run[1] - run[0],
+                         b ? nullptr : n.biases + o.biases + c, adds ? add + (c - s.add_from) * s.add_plane + i : nullptr,
+                         partial + c * R * C * LANES + i, last, out + c * s.out_plane + i);
     }
 }
 
@@ -76,10 +88,11 @@ INLINE void weighted(const Step &s, const Network &n, const Order &o, const floa
                      float *partial, float *out, int64_t columns) {
   for (int64_t y = 0; y < s.rows;) {
     const int64_t down = s.rows - y;
-    const int64_t rows = (SUMS_FIT < 16 && !s.pool) || down == 1 ? 1 : SUMS_FIT >= 16 && columns < 8 && down >= 4 ? 4 : 2;
+    const int64_t rows = down == 1 ? 1 : SUMS_FIT >= 16 && columns < 8 && down >= 4 ? 4 : 2;
+    const int64_t fit = SUMS_FIT / rows;
     for (int64_t x = 0; x < columns;) {
       const int64_t right = columns - x;
-      const int64_t width = SUMS_FIT >= 16 && rows < 4 && right >= 8 ? 8 : right >= 4 && SUMS_FIT / rows >= 4 ? 4 : right >= 2 ? 2 : 1;
+      const int64_t width = right >= 8 && fit >= 8 ? 8 : right >= 4 && fit >= 4 ? 4 : right >= 2 ? 2 : 1;
       const float *from = in + y * s.in_row + x * s.in_column;
       const float *plus = add ? add + y * s.add_row + x * s.add_column : nullptr;
       float *to = out + (y >> s.pool) * s.out_row + (x >> s.pool) * s.out_column;
@@ -87,13 +100,13 @@ INLINE void weighted(const Step &s, const Network &n, const Order &o, const floa
         case 0x11: tiles<1, 1, NEAR>(s, n, o, from, plus, partial, to); break;
         case 0x12: tiles<1, 2, NEAR>(s, n, o, from, plus, partial, to); break;
         case 0x14: tiles<1, 4, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x18: if (SUMS_FIT >= 16) tiles<1, 8, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x21: if (SUMS_FIT >= 16) tiles<2, 1, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x18: tiles<1, 8, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x21: tiles<2, 1, NEAR>(s, n, o, from, plus, partial, to); break;
         case 0x22: tiles<2, 2, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x24: if (SUMS_FIT >= 16) tiles<2, 4, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x24: tiles<2, 4, NEAR>(s, n, o, from, plus, partial, to); break;
         case 0x28: if (SUMS_FIT >= 16) tiles<2, 8, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x41: if (SUMS_FIT >= 16) tiles<4, 1, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x42: if (SUMS_FIT >= 16) tiles<4, 2, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x41: tiles<4, 1, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x42: tiles<4, 2, NEAR>(s, n, o, from, plus, partial, to); break;
         case 0x44: if (SUMS_FIT >= 16) tiles<4, 4, NEAR>(s, n, o, from, plus, partial, to); break;
       }
       x += width;
@@ -103,22 +116,23 @@ INLINE void weighted(const Step &s, const Network &n, const Order &o, const floa
 }
 
 INLINE void windowed(const Step &s, const float *in, const float *add, float *out, int64_t columns) {
-  const float share = 1.0f / float(s.window_rows * s.window_columns);
+  const Vector share = all(1.0f / float(s.window_rows * s.window_columns));
   for (int64_t c = 0; c < s.channels; c++)
     for (int64_t y = 0; y < s.rows; y++)
-      for (int64_t x = 0; x < columns; x++) {
-        const float *source = in + c * s.in_plane + y * s.in_row + x * s.in_column;
-        Vector value = *(const Vector *)source;
-        for (int64_t i = 0; i < s.window_rows; i++)
-          for (int64_t j = i == 0 ? 1 : 0; j < s.window_columns; j++) {
-            const Vector other = *(const Vector *)(source + i * s.row_gap + j * s.column_gap);
-            value = s.kind == MAXIMUM ? larger(value, other) : value + other;
-          }
-        if (s.kind == MEAN) value *= share;
-        if (add && c >= s.add_from && c < s.add_to)
-          value += *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column);
-        *(Vector *)(out + c * s.out_plane + y * s.out_row + x * s.out_column) = activated(value, s.act);
-      }
+      for (int64_t x = 0; x < columns; x++)
+        for (int64_t lane = 0; lane < LANES; lane += WIDTH) {
+          const float *source = in + c * s.in_plane + y * s.in_row + x * s.in_column + lane;
+          Vector value = *(const Vector *)source;
+          for (int64_t i = 0; i < s.window_rows; i++)
+            for (int64_t j = i == 0 ? 1 : 0; j < s.window_columns; j++) {
+              const Vector other = *(const Vector *)(source + i * s.row_gap + j * s.column_gap);
+              value = s.kind == MAXIMUM ? larger(value, other) : value + other;
+            }
+          if (s.kind == MEAN) value *= share;
+          if (add && c >= s.add_from && c < s.add_to)
+            value += *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column + lane);
+          *(Vector *)(out + c * s.out_plane + y * s.out_row + x * s.out_column + lane) = activated(value, s.act);
+        }
 }
 
 // Follows one order for group `g`, which has slot `slot`; tail steps run for `slots` groups at once.
