@@ -10,6 +10,7 @@ import numpy as np
 import pruneframe as pf
 
 MOST = 200  # sparsities in a sweep
+BATCH = 20  # masks at a time: 200 of a million units would fill memory
 
 
 def sweep(scores: np.ndarray, sizes: Sequence[int], removed: np.ndarray) -> np.ndarray:
@@ -40,8 +41,8 @@ class Magnitude(pf.Method):
         halves = (count + 1) // 2, count // 2
         for half, sizes in zip(halves, ([task.layout.total], task.layout.sizes), strict=True):
             removed = np.arange(half) / max(1, half)
-            for share in removed:  # one mask at a time: 200 of a million units would fill memory
-                keep = sweep(scores, sizes, np.array([share]))
+            for start in range(0, half, BATCH):
+                keep = sweep(scores, sizes, removed[start : start + BATCH])
                 task.evaluate(pf.Masks.pack(keep, task.layout))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pruneframe.engine import kernel
 from pruneframe.front import non_dominated
 from pruneframe.readout import summaries
 from pruneframe.registry import Registry
@@ -99,6 +100,19 @@ def carried_out(run: Run, study: Path, sources: tuple[str, ...] = ()) -> RunFold
 def same_front(one: RunFolder, two: RunFolder) -> bool:
     first, second = one.front(), two.front()
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.skipif(kernel() is None, reason="the kernel could not be built here")
+@pytest.mark.parametrize("method", ["nsga2", "moead[encoding=layer-threshold]"])
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_either_engine_ends_with_the_same_front(
+    method: str, units: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = carried_out(planned(method, budget=200, units=units), tmp_path / "fast")
+    monkeypatch.setattr("pruneframe.engine.sparse.kernel", lambda: None)
+    plain = carried_out(planned(method, budget=200, units=units), tmp_path / "plain")
+    assert len(fast.front()["bits"]) > 1
+    assert same_front(fast, plain)
 
 
 @pytest.fixture
