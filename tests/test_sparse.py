@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pruneframe.engine import Engine
+from pruneframe.engine import Engine, kernel
+from pruneframe.engine.batch_norm import statistics
 from pruneframe.engine.compiler import compiled
+from pruneframe.engine.moments import Moments
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
 from pruneframe.engine.prefix import COPY, Work
-from pruneframe.engine.sparse import Sparse, kernel
+from pruneframe.engine.sparse import Sparse
 from pruneframe.mask import Masks, Units
 from pruneframe.network import Network
 from pruneframe.testing import TinyNetwork
@@ -151,11 +154,54 @@ def test_shifted_batch_norm_holds_on_either_path(name: str) -> None:
     images, state = images_of(network, 20), network.module.state_dict()
     calibration = images_of(network, 40)
     engine, plain = Engine(network, calibration=calibration), Plain(network, calibration=calibration)
-    assert engine.notice == "sparse kernel"
+    assert engine.notice.startswith("sparse kernel")
+    assert ("torch for the statistics" in engine.notice) is (name == "odd")
     masks = masks_of(network)[[1, 2, 3]]
     found = engine.logits(masks, [state] * 3, engine.place(images))
     for one, expected in zip(found, plain.logits(masks, [state] * 3, plain.place(images)), strict=True):
         agree(one, expected)
+
+
+@needs_kernel
+@pytest.mark.parametrize("units", ["weight", "filter"])
+@pytest.mark.parametrize(("name", "n"), [("tiny", 3), ("small lenet", 50), ("resnet", 37), ("small lenet", 530)])
+def test_the_kernel_measures_the_batch_statistics_that_torch_does(name: str, n: int, units: Units) -> None:
+    network = network_of(name, units)
+    images, state, masks = images_of(network, n), network.module.state_dict(), masks_of(network)
+    moments, plain = Moments(Sparse(network), images), Plain(network)
+    for row in range(len(masks)):
+        found = moments(masks, row, state)
+        module = copy.deepcopy(network.module)
+        module.load_state_dict(plain.masked(masks[[row]], state))
+        with torch.inference_mode():
+            expected = statistics(module.double(), images.double())
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            dead = 1e-9  # channels that do not vary, beside the epsilon of 1e-5 that every variance gets
+            assert float((found[key] - value).abs().max()) <= 1e-5 * float(value.abs().max()) + dead, (row, key)
+
+
+@needs_kernel
+def test_nothing_shifts_where_nothing_is_pruned() -> None:
+    network = network_of("resnet")
+    state = network.module.state_dict()
+    engine = Engine(network, calibration=images_of(network, 40))
+    unpruned = engine.masked(network.layout.full(), state)
+    for name in network.norms:
+        assert torch.allclose(unpruned[f"{name}.running_mean"], state[f"{name}.running_mean"], atol=1e-6)
+        assert torch.allclose(unpruned[f"{name}.running_var"], state[f"{name}.running_var"], rtol=1e-6)
+
+
+@needs_kernel
+def test_what_is_saved_predicts_what_was_evaluated() -> None:
+    network = network_of("resnet")
+    state, images, mask = network.module.state_dict(), images_of(network, 20), masks_of(network)[[2]]
+    engine = Engine(network, calibration=images_of(network, 40))
+    found = next(engine.logits(mask, [state], engine.place(images)))
+    module = copy.deepcopy(network.module)
+    module.load_state_dict(engine.masked(mask, state))
+    with torch.inference_mode():
+        agree(found, module(images).numpy())
 
 
 def neighbours(network: Network, n: int) -> Masks:

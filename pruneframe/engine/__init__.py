@@ -1,9 +1,10 @@
 """How the outputs of many candidates are computed; the only place that knows how.
 
-`choice` picks a path for each candidate: `sparse`, a kernel that multiplies only what is left, compiled from the
-network's graph by `plan`; or `plain`, torch's own forward pass. `batch_norm` is batch_norm=shifted.
+`choice` picks the path: `sparse`, a kernel that multiplies only what is left and computes once what candidates share
+(`prefix`), on a plan that `compiler` makes of the network's graph; or `plain`, torch's own forward pass. `batch_norm` is
+batch_norm=shifted, `moments` its statistics by the kernel. `library` is the kernel itself, `lists` what it multiplies.
 """
 
 from .choice import Engine as Engine
+from .library import kernel as kernel
 from .plain import State as State
-from .sparse import kernel as kernel

@@ -37,12 +37,17 @@ def statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
     try:
         for name, norm in norms.items():
             norm.forward = by_its_batch(name, norm)  # type: ignore[assignment]
-        for batch in images.tensor_split(max(1, len(images) // BATCH)):
+        for batch in batches(images):
             module(batch)
     finally:
         for norm in norms.values():
             norm.__dict__.pop("forward", None)
     return {name: torch.stack(values).mean(dim=0) for name, values in found.items()}
+
+
+def batches(images: Tensor) -> tuple[Tensor, ...]:
+    """Images in the batches that are normalised by their own statistics."""
+    return images.tensor_split(max(1, len(images) // BATCH))
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

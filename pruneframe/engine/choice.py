@@ -10,9 +10,12 @@ from torch import Tensor
 
 from ..mask import Masks
 from ..network import Network
+from .batch_norm import shifted_statistics
+from .lists import Pruned
+from .moments import Moments
 from .plain import Plain, State
 from .plan import Unsupported
-from .sparse import Pruned, Sparse
+from .sparse import Sparse
 
 MEMORY = 2**30  # bytes that candidates may take that are looked at together
 BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads, 1 for the mask
@@ -29,6 +32,8 @@ class Engine:
         self._plain = Plain(network, device, calibration)
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
         self._sparse: Sparse | None = None
+        self._moments: Moments | None = None
+        self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
         try:
             if device != "cpu":
@@ -37,6 +42,11 @@ class Engine:
             self.notice = "sparse kernel"
         except Unsupported as reason:
             self.notice = f"torch alone: {reason}"
+        if self._sparse and calibration is not None:
+            try:
+                self._moments = Moments(self._sparse, calibration)
+            except Unsupported as reason:
+                self.notice += f", torch for the statistics of batch norm: {reason}"
 
     @property
     def device(self) -> str:
@@ -72,7 +82,7 @@ class Engine:
             yield known.pop(row)
 
     def _pruned(self, sparse: Sparse, masks: Masks, row: int, state: State) -> Pruned:
-        return sparse.pruned(masks, row, state, self._plain.shifted(masks[[row]], state))
+        return sparse.pruned(masks, row, state, self._shifted(masks[[row]], state))
 
     def outputs(
         self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
@@ -82,7 +92,19 @@ class Engine:
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
-        return self._plain.masked(mask, state)
+        if self._moments is None:
+            return self._plain.masked(mask, state)
+        keep = self.network.keep(mask, 0)
+        zeroed = {name: tensor * keep[name] if name in keep else tensor.clone() for name, tensor in state.items()}
+        return zeroed | self._shifted(mask, state)
+
+    def _shifted(self, mask: Masks, state: State) -> State:
+        """The running statistics that pruning moves, by buffer name; none where they are frozen."""
+        if self._moments is None:
+            return self._plain.shifted(mask, state)
+        if self._unpruned is None or self._unpruned[0] is not state:
+            self._unpruned = state, self._moments(self.network.layout.full(), 0, state)
+        return shifted_statistics(self.network, state, self._unpruned[1], self._moments(mask, 0, state))
 
     def _grouped(self, images: Tensor) -> NDArray[np.float32]:
         """Images as the kernel reads them, laid out once per set."""

@@ -81,8 +81,11 @@ class _Pending:
     tensor: _Tensor | None = None  # where it went, once it is emitted
 
 
-def compiled(network: Network) -> Plan:
-    """The plan of a network; raises Unsupported with the reason where the kernel cannot run it."""
+def compiled(network: Network, pool_by_twos: bool = True) -> Plan:
+    """The plan of a network; raises Unsupported with the reason where the kernel cannot run it.
+
+    `pool_by_twos` makes 2 x 2 pooling part of the convolution before it, whose own output is then nowhere to be seen.
+    """
     try:
         traced = fx.symbolic_trace(network.module)
         device = next(network.module.parameters()).device
@@ -90,13 +93,14 @@ def compiled(network: Network) -> Plan:
             ShapeProp(traced).propagate(torch.zeros(1, *network.input_shape, device=device))
     except Exception as error:  # fx raises whatever the traced code raises
         raise Unsupported(f"torch.fx cannot trace it: {error}") from error
-    return _Compiler(traced, network.input_shape).plan()
+    return _Compiler(traced, network.input_shape, pool_by_twos).plan()
 
 
 @dataclass
 class _Compiler:
     traced: fx.GraphModule
     input_shape: tuple[int, ...]
+    pool_by_twos: bool
     values: dict[fx.Node, Any] = field(default_factory=dict)
     steps: list[_Step] = field(default_factory=list)
     outputs: int = 0
@@ -302,7 +306,7 @@ class _Compiler:
 
     def _pooled(self, node: fx.Node, value: Any, kind: int, size: Any, stride: Any, plain: bool) -> _Pending:
         (height, width), (down, right) = _pair(size), _pair(size if stride is None else stride)
-        halves = kind == MAXIMUM and plain and (height, width) == (down, right) == (2, 2)
+        halves = self.pool_by_twos and kind == MAXIMUM and plain and (height, width) == (down, right) == (2, 2)
         if halves and self._open(node, value) and self._halves(value):
             return replace(value, pool=True, shape=_shape3(node), node=node)
         source = self._ready(value)

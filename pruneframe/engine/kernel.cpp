@@ -56,6 +56,16 @@ struct Network {
   float *logits;                      // [candidate][group][class][16]
 };
 
+// One step of a network on all groups, before the next: batch norm's statistics want them all.
+struct Stage {
+  const Step *finish;                 // the step before, as it is with its batch norm; null if there is nothing to do
+  const float *scales, *shifts;       // of that batch norm, by channel
+  Order next;
+  const int64_t *images;              // in each group, 16 but for the last
+  float *arenas, *wide;               // each group's own memory, one after the other
+  double *means, *squares;            // [group][channel], or null: means, and squared deviations from them
+};
+
 }  // namespace
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -124,6 +134,15 @@ EXPORT void pruneframe_run(int64_t processor, const Network *n, int64_t first, i
   if (processor == 1) return avx2::run(*n, first, last, arena, wide);
 #endif
   portable::run(*n, first, last, arena, wide);
+}
+
+// One stage for groups [first, last).
+EXPORT void pruneframe_stage(int64_t processor, const Network *n, const Stage *stage, int64_t first, int64_t last) {
+#if defined(__x86_64__)
+  if (processor == 2) return avx512::stage(*n, *stage, first, last);
+  if (processor == 1) return avx2::stage(*n, *stage, first, last);
+#endif
+  portable::stage(*n, *stage, first, last);
 }
 
 // Lists the kept weights of a layer, output by output in runs of `run` weights: where they read, and their values times

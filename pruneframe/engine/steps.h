@@ -171,3 +171,69 @@ static void run(const Network &n, int64_t first, int64_t last, float *arena, flo
                  wide + c * n.wide_size + n.result + (k * SLOTS + slot) * LANES, LANES * sizeof(float));
   }
 }
+
+// What a step has written for a group, times a scale and plus a shift for each channel, then added to and activated.
+INLINE void affine(const Step &s, const float *scales, const float *shifts, const float *add, float *out) {
+  for (int64_t c = 0; c < s.channels; c++) {
+    const Vector scale = all(scales[c]), shift = all(shifts[c]);
+    const bool adds = add && c >= s.add_from && c < s.add_to;
+    for (int64_t y = 0; y < s.rows; y++)
+      for (int64_t x = 0; x < s.columns; x++)
+        for (int64_t lane = 0; lane < LANES; lane += WIDTH) {
+          Vector *value = (Vector *)(out + c * s.out_plane + y * s.out_row + x * s.out_column + lane);
+          Vector sum = *value * scale + shift;
+          if (adds) sum += *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column + lane);
+          *value = activated(sum, s.act);
+        }
+  }
+}
+
+// Sums over all pixels of the first `images` of a channel, in double precision, of the values' differences from `center`
+// and of their squares.
+INLINE void sums_of(const Step &s, const float *plane, float center, int64_t images, double *first, double *second) {
+  *first = *second = 0;
+  for (int64_t lane = 0; lane < images; lane += WIDTH) {
+    double once[WIDTH] = {}, twice[WIDTH] = {};
+    for (int64_t y = 0; y < s.rows; y++) {
+      Vector one{}, two{};
+      for (int64_t x = 0; x < s.columns; x++) {
+        const Vector off = *(const Vector *)(plane + y * s.out_row + x * s.out_column + lane) - all(center);
+        one += off;
+        two += off * off;
+      }
+      for (int64_t k = 0; k < WIDTH; k++) once[k] += one[k], twice[k] += two[k];
+    }
+    for (int64_t k = 0; k < WIDTH && lane + k < images; k++) *first += once[k], *second += twice[k];
+  }
+}
+
+// Means of a step's channels over the first `images` of a group, and their squared deviations from these.
+INLINE void moments(const Step &s, const float *out, int64_t images, double *means, double *squares) {
+  const double count = double(images * s.rows * s.columns);
+  for (int64_t c = 0; c < s.channels; c++) {
+    double first, second;
+    sums_of(s, out + c * s.out_plane, out[c * s.out_plane], images, &first, &second);  // about a value of its own
+    const double center = out[c * s.out_plane], mean = center + first / count;
+    sums_of(s, out + c * s.out_plane, float(mean), images, &first, &second);
+    means[c] = float(mean) + first / count;
+    squares[c] = second - first * first / count;
+  }
+}
+
+// Finishes one step for groups [first, last), then runs the next one and takes its moments; each group has memory of its
+// own.
+static void stage(const Network &n, const Stage &t, int64_t first, int64_t last) {
+  for (int64_t g = first; g < last; g++) {
+    float *arena = t.arenas + g * n.level, *wide = t.wide + g * n.wide_size;
+    if (t.finish) {
+      const Step &s = *t.finish;
+      float *add = s.add < 0 ? nullptr : (s.add_space == WIDE ? wide : arena) + s.add;
+      affine(s, t.scales, t.shifts, add, (s.out_space == WIDE ? wide : arena) + s.out);
+    }
+    follow(n, t.next, arena, wide, g, 0, 1);
+    const Step &s = n.steps[t.next.step];
+    if (t.means)
+      moments(s, (s.out_space == WIDE ? wide : arena) + s.out, t.images[g], t.means + g * s.channels,
+              t.squares + g * s.channels);
+  }
+}

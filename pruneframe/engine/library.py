@@ -1,0 +1,86 @@
+"""The compiled kernel, and how it is called."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .prefix import ORDER
+
+Floats = NDArray[np.float32]
+ALIGNMENT = 64  # bytes; the kernel's vectors
+
+
+class Call(ctypes.Structure):
+    """Mirrors Network in kernel.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("steps", "orders", "tail")),
+        *((name, ctypes.c_int64) for name in ("order_count", "tail_count", "candidates")),
+        *((name, ctypes.c_void_p) for name in ("starts", "offsets", "weights", "biases", "images")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("image_group", "level", "partial", "wide_size", "result", "classes", "groups")
+        ),
+        ("logits", ctypes.c_void_p),
+    ]
+
+
+class Order(ctypes.Structure):
+    """Mirrors Order in kernel.cpp."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ORDER]
+
+
+class Stage(ctypes.Structure):
+    """Mirrors Stage in kernel.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("finish", "scales", "shifts")),
+        ("next", Order),
+        *((name, ctypes.c_void_p) for name in ("images", "arenas", "wide", "means", "squares")),
+    ]
+
+
+@cache
+def kernel() -> ctypes.CDLL | None:
+    """The compiled kernel, or None where it could not be built when pruneframe was installed."""
+    found = importlib.util.find_spec("pruneframe.engine._kernel")
+    if found is None or found.origin is None:
+        return None
+    library = ctypes.CDLL(found.origin)
+    library.pruneframe_run.restype = library.pruneframe_stage.restype = None
+    library.pruneframe_list.restype = library.pruneframe_processor.restype = ctypes.c_int64
+    return library
+
+
+def in_threads(groups: int, work: Callable[[int, int, int], None]) -> None:
+    """Calls work(thread, first, last) with an equal part of the groups for each of torch's threads."""
+    threads = min(torch.get_num_threads(), groups)
+    bounds = np.linspace(0, groups, threads + 1).astype(int).tolist()
+    if threads == 1:
+        work(0, 0, groups)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(threads), bounds[:-1], bounds[1:]))
+
+
+def aligned(shape: tuple[int, ...]) -> Floats:
+    """Zeros that begin where a vector may."""
+    size = int(np.prod(shape))
+    memory = np.zeros(size * 4 + ALIGNMENT, dtype=np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size * 4].view(np.float32).reshape(shape)
+
+
+def address(array: Any) -> int | None:
+    """Where an array begins."""
+    return None if array is None else array.ctypes.data
