@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pruneframe.engine import Engine, kernel
 from pruneframe.engine.batch_norm import statistics
 from pruneframe.engine.compiler import compiled
+from pruneframe.engine.library import in_threads
 from pruneframe.engine.moments import Moments
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
@@ -279,6 +280,24 @@ def test_pooling_by_twos_is_part_of_the_convolution_where_it_can_be() -> None:
 
 
 @needs_kernel
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_is_heard_between_two_calls(threads: int) -> None:
+    before, begun = torch.get_num_threads(), []
+
+    def work(thread: int, first: int, last: int) -> None:
+        begun.append((first, last))
+        raise KeyboardInterrupt
+
+    try:
+        torch.set_num_threads(threads)
+        with pytest.raises(KeyboardInterrupt):
+            in_threads(100, work)
+    finally:
+        torch.set_num_threads(before)
+    assert len(begun) <= threads
+
+
+@needs_kernel
 def test_threads_change_nothing() -> None:
     network = network_of("resnet")
     images, state = images_of(network, 50), network.module.state_dict()
@@ -338,9 +357,25 @@ class NormFirst(nn.Module):
         return self.linear(self.norm(images).flatten(1))
 
 
+class OwnStatistics(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3, track_running_stats=False)
+        self.linear = nn.Linear(192, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(self.norm(self.conv(images)).flatten(1))
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(Softened, "sigmoid"), (Twice, "calls conv twice"), (NormFirst, "batch norm that does not follow")],
+    [
+        (Softened, "sigmoid"),
+        (Twice, "calls conv twice"),
+        (NormFirst, "batch norm that does not follow"),
+        (OwnStatistics, "without running statistics"),
+    ],
 )
 def test_what_the_kernel_cannot_run_is_left_to_torch_with_the_reason(make: type[nn.Module], reason: str) -> None:
     module = make()

@@ -159,6 +159,8 @@ class _Compiler:
         if isinstance(module, nn.Linear):
             return self._linear(node, module, self._ready(value))
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            if module.running_mean is None:
+                raise Unsupported("it has a batch norm without running statistics")
             return self._norm(node, value)
         if isinstance(module, nn.ReLU | nn.ReLU6):
             return self._activated(node, value, RELU6 if isinstance(module, nn.ReLU6) else RELU)

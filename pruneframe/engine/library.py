@@ -7,12 +7,14 @@ import importlib.util
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Event
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .plan import SLOTS
 from .prefix import ORDER
 
 Floats = NDArray[np.float32]
@@ -63,14 +65,30 @@ def kernel() -> ctypes.CDLL | None:
 
 
 def in_threads(groups: int, work: Callable[[int, int, int], None]) -> None:
-    """Calls work(thread, first, last) with an equal part of the groups for each of torch's threads."""
+    """Calls work(thread, first, last) for all groups, SLOTS at a time, an equal part by each of torch's threads.
+
+    Between two calls an interrupt is heard, and then nothing more is begun.
+    """
     threads = min(torch.get_num_threads(), groups)
     bounds = np.linspace(0, groups, threads + 1).astype(int).tolist()
+    interrupted = Event()
+
+    def part(thread: int) -> None:
+        last = bounds[thread + 1]
+        for first in range(bounds[thread], last, SLOTS):
+            if interrupted.is_set():
+                return
+            work(thread, first, min(first + SLOTS, last))
+
     if threads == 1:
-        work(0, 0, groups)
+        part(0)
         return
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(threads), bounds[:-1], bounds[1:]))
+        try:
+            list(pool.map(part, range(threads)))
+        except BaseException:
+            interrupted.set()
+            raise
 
 
 def aligned(shape: tuple[int, ...]) -> Floats:

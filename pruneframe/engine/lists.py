@@ -104,10 +104,9 @@ class Lists:
         rows = sum(weights.outputs * weights.blocks + 1 for weights, _ in wanted.values())
         kept = sum(_kept(weights, pruned) for weights, pruned in wanted.values())
         self.starts = np.zeros(rows, dtype=np.int64)
-        self.offsets = np.empty(
-            kept + 1, dtype=np.int32
-        )  # the kernel writes a weight before it knows whether to keep it
-        self.weights = np.empty(kept + 1, dtype=np.float32)
+        kept += 1  # the kernel writes a weight before it knows whether to keep it
+        self.offsets = np.empty(kept, dtype=np.int32)
+        self.weights = np.empty(kept, dtype=np.float32)
         biases, row, used, outputs = [], 0, 0, 0
         for name, (weights, pruned) in wanted.items():
             self._places[name] = row, outputs
