@@ -19,6 +19,7 @@ from pruneframe.engine.moments import Moments
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
 from pruneframe.engine.prefix import COPY, Work
+from pruneframe.engine.shrunk import Shrunk
 from pruneframe.engine.sparse import Sparse
 from pruneframe.mask import Masks, Units
 from pruneframe.network import Network
@@ -146,6 +147,17 @@ def test_the_kernel_predicts_what_torch_does(name: str, units: Units, n: int) ->
     masks = masks_of(network)
     for row, expected in enumerate(plain.logits(masks, [state] * len(masks), plain.place(images))):
         agree(sparse.logits([sparse.pruned(masks, row, state, {})], groups, n)[0], expected)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("name", [name for name, units in CASES if units == "filter"])
+def test_a_network_without_its_removed_filters_predicts_the_same(name: str, calibrated: bool) -> None:
+    network = network_of(name, "filter")
+    images, state, masks = images_of(network, 9), network.module.state_dict(), masks_of(network)
+    plain = Plain(network, calibration=images_of(network, 30) if calibrated else None)
+    found = Shrunk(network, plain).logits(masks, [state] * len(masks), plain.place(images))
+    for one, expected in zip(found, plain.logits(masks, [state] * len(masks), plain.place(images)), strict=True):
+        agree(one, expected)
 
 
 @needs_kernel

@@ -1,8 +1,9 @@
 """How the outputs of many candidates are computed; the only place that knows how.
 
 `choice` picks the path: `sparse`, a kernel that multiplies only what is left and computes once what candidates share
-(`prefix`), on a plan that `compiler` makes of the network's graph; or `plain`, torch's own forward pass. `batch_norm`
-is batch_norm=shifted, `moments` its statistics by the kernel. `library` calls the kernel, on `lists`.
+(`prefix`), on a plan that `compiler` makes of the network's graph; else `plain`, torch's own forward pass, or `shrunk`,
+the same without the removed filters. `batch_norm` is batch_norm=shifted, `moments` its statistics by the kernel;
+`library` calls the kernel, on `lists`.
 """
 
 from .choice import Engine as Engine

@@ -1,4 +1,7 @@
-"""Which path answers: the kernel where it can run the network, even dense; else torch. Never tuned while it runs."""
+"""Which path answers: the kernel where it can run the network, even dense; else torch, on what is physically left.
+
+A function of the network and the machine, never tuned while it runs.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .lists import Pruned
 from .moments import Moments
 from .plain import Plain, State
 from .plan import Unsupported
+from .shrunk import Shrunk
 from .sparse import Sparse
 
 MEMORY = 2**30  # bytes that candidates may take that are looked at together
@@ -31,6 +35,7 @@ class Engine:
         self.network = network
         self._plain = Plain(network, device, calibration)
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
+        self._torch = Shrunk(network, self._plain) if network.layout.units == "filter" else self._plain
         self._sparse: Sparse | None = None
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
@@ -60,7 +65,7 @@ class Engine:
     def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
         if self._sparse is None:
-            yield from self._plain.logits(masks, states, images)
+            yield from self._torch.logits(masks, states, images)
             return
         window = 1 if self._calibrated else max(1, MEMORY // (BYTES_PER_UNIT * self.network.layout.total))
         for start in range(0, len(masks), window):

@@ -30,15 +30,15 @@ class Plain:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
-        self._format = _memory_format(network)
-        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
+        self.format = _memory_format(network)
+        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self.format)
         self._calibration = None if calibration is None else self.place(calibration)
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
 
     def place(self, images: Tensor) -> Tensor:
         """Images on this engine's device and in its memory format; do it once per set of images."""
-        return images.to(self.device).contiguous(memory_format=self._format)
+        return images.to(self.device).contiguous(memory_format=self.format)
 
     def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""

@@ -1,0 +1,33 @@
+"""The shrunk path: filters are cut out of the network, and torch computes what is physically left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..mask import Masks
+from ..network import Network
+from ..shrink import shrink
+from .plain import BATCH, Plain, State
+
+
+class Shrunk:
+    """Computes outputs of networks without their removed filters; statistics and the memory format are `plain`'s."""
+
+    def __init__(self, network: Network, plain: Plain) -> None:
+        self._network = network
+        self._plain = plain
+
+    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+        """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
+        for row, state in enumerate(states):
+            mask = masks[[row]]
+            with torch.inference_mode():
+                small = shrink(self._network, mask, self._plain.masked(mask, state))
+                small = small.to(self._plain.device).to(memory_format=self._plain.format)
+                outputs = torch.cat([small(batch) for batch in images.split(BATCH)])
+            yield outputs.float().cpu().numpy()
