@@ -3,10 +3,10 @@
     python benchmarks/profile_bench.py [--problem resnet56-cifar10] [--methods nsga2] [--budget 100] [--json]
 
 The command itself runs in this process, its runs one after the other, in a temporary folder, while timers stand around
-the functions of each part. What one part calls is its own time, so that the shares add up to 1: the pass over the test
-images counts as `test`, not as `evaluator`. `method` is the search without all that it asks for: selection, variation,
-decoding, digests, the archive. A real command also starts Python, imports torch and the plugins, and does so again in
-every worker process, whose memory is apart from its own.
+the functions of each part. What one part calls is its own time, so that the shares add up to 1. `evaluator` answers the
+search; `evaluator, final` measures the final front once more, on the search and the test images. `method` is the search
+without all that it asks for: selection, variation, decoding, digests, the archive. A real command also starts Python,
+imports torch and the plugins, and does so again in every worker process, whose memory is apart from its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
         (SubNetwork, "fit"),
     ),
     "journal": ((Journal, "__init__"), (Journal, "write"), (Journal, "__exit__"), (Shelf, "put")),
-    "test": ((run, "measure_members"),),
+    "evaluator, final": ((run, "measure_members"),),
     "results": ((StudyFolder, "prepare"), (RunFolder, "begin"), (RunFolder, "finish")),
     "report": ((bench, "_conclude"),),
 }
