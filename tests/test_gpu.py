@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pruneframe.engine import Engine, State
 from pruneframe.engine import gpu as gpu_module
+from pruneframe.engine.capture import WARM_UP, Capture
 from pruneframe.engine.flat import ALIGNMENT, Flat
 from pruneframe.engine.gpu import NO_GRAPH, Gpu
 from pruneframe.engine.plain import Plain
@@ -393,24 +394,25 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     return found
 
 
-def test_a_pass_is_captured_after_it_has_warmed_up(captures: list[Graph]) -> None:
-    gpu, runs = Gpu(network_of("tiny"), "cpu"), []
-    replay = gpu._captured(lambda: runs.append(len(captures)))
-    assert runs == [0] * gpu_module.WARM_UP + [1]
+def test_work_is_captured_after_it_has_warmed_up(captures: list[Graph]) -> None:
+    capture, runs = Capture(torch.device(DEVICE)), []
+    replay = capture(lambda: runs.append(len(captures)))
+    assert runs == [0] * WARM_UP + [1]
     assert replay == captures[0].replay
-    assert NO_GRAPH not in gpu.notice
+    assert capture.failure == ""
 
 
 def test_what_cannot_be_captured_runs_as_it_is_and_says_why(captures: list[Graph]) -> None:
     gpu = Gpu(network_of("tiny"), "cpu")
+    gpu._capture.device = torch.device(DEVICE)
 
     def run() -> None:
         if captures:
             raise RuntimeError("operation not permitted\nwhen the stream is capturing")
 
-    assert gpu._captured(run) is run
+    assert gpu._capture(run) is run
     assert gpu.notice.endswith("; no CUDA graph: operation not permitted")
-    assert gpu._captured(run) is run
+    assert gpu._capture(run) is run
     assert len(captures) == 1
 
 

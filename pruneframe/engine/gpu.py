@@ -8,11 +8,10 @@ launching takes longer than computing, run several candidates side by side. On t
 from __future__ import annotations
 
 import copy
-import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -25,6 +24,7 @@ from torch.func import functional_call, vmap
 from ..mask import Masks
 from ..network import Network
 from .batch_norm import shifted_statistics, statistics
+from .capture import Capture, Work
 from .flat import Flat
 from .plain import memory_format
 from .precision import precision
@@ -36,7 +36,6 @@ BUSY = 2**33  # multiply-adds of IMAGES images that keep a GPU busy; smaller net
 TOGETHER = 64  # candidates side by side at most
 ANSWERS = 2**26  # outputs kept on the device at most; larger populations are synchronised more than once
 NO_GRAPH = "no CUDA graph"
-WARM_UP = 2  # passes before a capture, in which libraries choose their algorithms and reserve memory
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class _Pass:
     images: Tensor  # as they were given: while they are held, no other images get their id
     placed: Tensor  # as they are read; a graph knows but their address
     outputs: Tensor  # float32[together, images, classes], written by every run
-    run: Callable[[], object]
+    run: Work
 
 
 class Gpu:
@@ -58,7 +57,8 @@ class Gpu:
     def __init__(self, network: Network, device: str, calibration: Tensor | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
-        self._remarks: dict[str, str] = {}  # what is not done -> why
+        self._capture = Capture(self.device)
+        self._not_beside = ""  # why a small network computes one candidate at a time
         self.together = self._side_by_side()
         # Torch computes candidates side by side as groups of one convolution, and those in its default format.
         self._format = torch.contiguous_format if self.together > 1 else memory_format(network)
@@ -80,7 +80,8 @@ class Gpu:
     def notice(self) -> str:
         """How candidates are computed, and why not otherwise."""
         beside = f"{self.together} candidates side by side" if self.together > 1 else "one candidate at a time"
-        return "; ".join([f"GPU, {beside}", *(f"{what}: {why}" for what, why in self._remarks.items())])
+        without = {"not side by side": self._not_beside, NO_GRAPH: self._capture.failure}
+        return "; ".join([f"GPU, {beside}", *(f"{what}: {why}" for what, why in without.items() if why)])
 
     def logits(
         self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool = False
@@ -153,36 +154,9 @@ class Gpu:
         if key not in self._passes:
             outputs = torch.empty((self.together, len(images), self.network.outputs), device=self.device)
             placed = self._placed(images)
-            run: Callable[[], object] = partial(self._compute, placed, outputs, exact)
-            if self.device.type != "cpu":
-                run = self._captured(run)
+            run = self._capture(partial(self._compute, placed, outputs, exact))
             self._passes[key] = _Pass(images, placed, outputs, run)
         return self._passes[key]
-
-    def _captured(self, run: Callable[[], object]) -> Callable[[], object]:
-        """The same work as a CUDA graph; as it is, with a remark, where the network does what cannot be captured."""
-        if NO_GRAPH in self._remarks:
-            return run
-        gc.collect()  # an earlier run's graphs; torch waits for the device when they go, which breaks a capture
-        side, pool = self._capture
-        with torch.cuda.device(self.device):
-            current, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
-            side.wait_stream(current)
-            with torch.cuda.stream(side):
-                for _ in range(WARM_UP):
-                    run()
-                try:
-                    with torch.cuda.graph(graph, pool=pool, stream=side):
-                        run()
-                except RuntimeError as error:
-                    self._remark(NO_GRAPH, error)
-            current.wait_stream(side)
-        return run if NO_GRAPH in self._remarks else graph.replay
-
-    @cached_property
-    def _capture(self) -> tuple[torch.cuda.Stream, Any]:
-        """The stream and the memory of all graphs: none leaves anything there that the next one must not overwrite."""
-        return torch.cuda.Stream(self.device), torch.cuda.graph_pool_handle()
 
     def _compute(self, images: Tensor, outputs: Tensor, exact: bool) -> None:
         """From the bits in place to the outputs: nothing here leaves the device or waits for it."""
@@ -228,12 +202,9 @@ class Gpu:
                 warnings.simplefilter("error")  # torch warns of operations that it would do one by one
                 vmap(lambda weights: functional_call(module, weights, (blank,)))(two)
         except Exception as error:  # some operations have no form for several weights, and fail in any way
-            self._remark("not side by side", error)
+            self._not_beside = str(error).partition("\n")[0]
             return 1
         return wanted
-
-    def _remark(self, what: str, error: Exception) -> None:
-        self._remarks[what] = str(error).partition("\n")[0]
 
 
 class _Statistics(nn.Module):
