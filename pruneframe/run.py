@@ -52,7 +52,7 @@ class Run:
     threads: int
     fingerprint: str  # of the dense weights and all splits
     versions: tuple[tuple[str, str], ...]  # of the plugins involved
-    dtype: str = "float32"
+    dtype: str = "float32"  # of the search; what is reported is float32
     indicators: int = INDICATORS_VERSION
 
     @property
@@ -78,13 +78,15 @@ class Run:
         return {name: getattr(self, name) for name in names}
 
 
-def environment() -> dict[str, Any]:
-    """Versions and platform under which answers are computed; a journal is replayed only under the same."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Versions and hardware with which answers are computed; a journal is replayed only under the same."""
+    gpu = {} if torch.device(device).type == "cpu" else {"gpu": torch.cuda.get_device_name(device)}
     return {
         "pruneframe": version("pruneframe"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": torch.backends.cpu.get_cpu_capability(),
+        **gpu,
         "kernel": "sparse" if kernel() else "none",
         **{name: version(name) for name in LIBRARIES},
     }
@@ -152,7 +154,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
     references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
     identity = asdict(run) | {"hash": run.digest, "board": run.board, "references": references.tolist()}
     folder.begin(identity)
-    with Journal(folder.journal, environment()) as journal:
+    with Journal(folder.journal, environment(run.device)) as journal:
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         with contextlib.suppress(BudgetSpent):
             method.search(task)
@@ -169,7 +171,8 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "dense_search": members.dense_search.values[0].tolist(),
         "dense_test": members.dense_test.values[0].tolist(),
         "total_params": members.total_params,
-        "environment": environment(),
+        "engine": bench.notice,
+        "environment": environment(run.device),
     }
     names = task.objectives
     folder.finish(task.archive, members, names, task.records, values | indicators(members, names, references))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
+from .engine import search_precision
 from .errors import Declined, InputError
 from .journal import Shelf
 from .method import Method
@@ -88,6 +89,7 @@ def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, d
         threads=threads,
         fingerprint=loaded.fingerprint,
         versions=tuple(registry.versions_behind(problem, method).items()),
+        dtype=search_precision(device),
     )
 
 

@@ -53,6 +53,11 @@ class Workbench:
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
 
+    @property
+    def notice(self) -> str:
+        """How candidates are computed here, and why."""
+        return self._engine.notice
+
     def images(self, split: Split) -> Images:
         """A split on the device."""
         return Images(self._engine.place(self.loaded.data.tensor(split)), split.labels)
@@ -82,9 +87,14 @@ class Workbench:
                 self._states[weights] = self.shelf.get(weights)
         return self._states[weights]
 
-    def candidates(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
-        """Each pruned network in turn, its outputs on `images` computed; weights[i] is the id under masks[i]."""
-        outputs = self._engine.logits(masks, [self.state(name) for name in weights], images.tensor)
+    def candidates(
+        self, masks: Masks, weights: Sequence[str], images: Images, exact: bool = False
+    ) -> Iterator[Candidate]:
+        """Each pruned network in turn, its outputs on `images` computed; weights[i] is the id under masks[i].
+
+        `exact`: in float32 on every device, as what is reported must be.
+        """
+        outputs = self._engine.logits(masks, [self.state(name) for name in weights], images.tensor, exact)
         dense = self.dense(images)
         for row, (name, logits) in enumerate(zip(weights, outputs, strict=True)):
             yield self._candidate(masks[[row]], name, images, partial(np.asarray, logits), dense)
@@ -97,10 +107,10 @@ class Workbench:
             yield [float(objective.measure(candidate)) for objective in objectives]
 
     def dense(self, images: Images) -> Candidate:
-        """The unpruned network on some images; its outputs are computed once, when first asked for."""
+        """The unpruned network on some images; its outputs are computed once, in float32, when first asked for."""
         if images not in self._dense:
             mask = self.network.layout.full()
-            outputs = self._engine.logits(mask, [self.state(DENSE)], images.tensor)
+            outputs = self._engine.logits(mask, [self.state(DENSE)], images.tensor, exact=True)
             self._dense[images] = self._candidate(mask, DENSE, images, lambda: next(outputs), None)
         return self._dense[images]
 

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,27 @@ def test_info_shows_all_of_one_name(cli: Cli) -> None:
 @pytest.mark.parametrize("name", ["lenet-digits", "mask", "taylor", "uniform", "params", "fronts"])
 def test_info_knows_every_kind(name: str, cli: Cli) -> None:
     assert name in cli("info", name).out
+
+
+def test_info_says_of_a_problem_which_engine_there_is(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for processor, words in enumerate(("portable code", "AVX2", "AVX-512")):
+        library = SimpleNamespace(pruneframe_processor=lambda processor=processor: processor)
+        monkeypatch.setattr("pruneframe.engine.choice.kernel", lambda library=library: library)
+        (found,) = cli("info", "lenet-digits", "--json").parsed
+        assert found["engine"] == f"sparse kernel ({words}) where it can run the network, else torch"
+        assert f"\nengine\n  {found['engine']}\n" in cli("info", "lenet-digits").out
+    monkeypatch.setattr("pruneframe.engine.choice.kernel", lambda: None)
+    (found,) = cli("info", "lenet-digits", "--json").parsed
+    assert found["engine"] == "torch alone: the kernel is not built"
+    assert "engine" not in cli("info", "nsga2", "--json").parsed[0]
+
+
+def test_bench_says_what_the_kernel_cannot_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.engine.sparse.kernel", lambda: None)
+    found = cli("bench", "--methods", "random", *QUICK)
+    note = "note: lenet-digits is evaluated by torch alone: the kernel is not built; that takes longer"
+    assert found.code == 0
+    assert found.err.splitlines().count(note) == 1
 
 
 def test_plugins_says_what_each_brings(cli: Cli) -> None:
@@ -734,7 +756,9 @@ def test_a_reader_that_leaves_is_no_error(here: Path) -> None:
         (["--objectives", "error,error"], ["distinct"]),
         (["--objectives", ""], ["objectives"]),
         (["--device", "gpu"], ["--device", "'gpu'"]),
-        (["--device", "cuda:99"], ["cuda:99"]),
+        (["--device", "cuda"], ["--device", "'cuda'", "cuda:N"]),
+        (["--device", "cpu:0"], ["--device", "'cpu:0'"]),
+        (["--device", "cuda:99"], ["cuda:99", f"torch sees {torch.cuda.device_count()} GPUs", "use cpu"]),
         (["--jobs", "0"], ["--jobs", "0"]),
         (["--threads", "0"], ["--threads", "0"]),
         (["--problems", "resnet20-cifar10", "--data", "nowhere"], ["nowhere", "--data"]),

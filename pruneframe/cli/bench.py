@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,14 +131,10 @@ def command(
 def _check_device(device: str) -> None:
     import torch
 
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise InputError(f"--device must be cpu or cuda:N, but got {device!r}") from error
-    if kind not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda:(0|[1-9][0-9]*)", device):
         raise InputError(f"--device must be cpu or cuda:N, but got {device!r}")
-    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
-        raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()}; use cpu")
+    if device != "cpu" and int(device.removeprefix("cuda:")) >= torch.cuda.device_count():
+        raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()} GPUs; use cpu")
 
 
 def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force: bool) -> None:
@@ -153,14 +150,14 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
         "threads": first.threads,
         **settings,
     }
-    study.prepare(json.loads(json.dumps(wanted)), environment() | {"cores": os.cpu_count()})
+    study.prepare(json.loads(json.dumps(wanted)), environment(first.device) | {"cores": os.cpu_count()})
     if force:
         for run in planned.runs:
             run.folder(study).forget()
 
 
 def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int) -> list[str]:
-    from ..engine import kernel
+    from ..engine import Engine
     from ..study import LocalExecutor, carry_out_all
     from .progress import display
 
@@ -169,8 +166,11 @@ def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
     if not missing:
         return []
-    if kernel() is None:
-        options.say("note: the sparse kernel was not built when pruneframe was installed; torch alone is slower")
+    if missing[0].device == "cpu":
+        for one in planned.problems:
+            notice = Engine(one.network).notice
+            if notice.startswith("torch alone"):
+                options.say(f"note: {one.problem.name} is evaluated by {notice}; that takes longer")
     with display(study, missing) as watch:
         return carry_out_all(missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch)
 

@@ -37,6 +37,7 @@ def command(name: str, sources: tuple[str, ...], as_json: bool) -> int:
 
 def describe(kind: str, entry: Entry) -> dict[str, Any]:
     """One component as JSON values."""
+    from ..engine import available
     from ..problem import Problem
 
     value = entry.value
@@ -49,7 +50,7 @@ def describe(kind: str, entry: Entry) -> dict[str, Any]:
     if isinstance(value, Problem):
         names = ("units", "objectives", "batch_norm", "search_images", "budget")
         fields = [{"name": n, "default": getattr(value, n), "help": "", "type": ""} for n in names]
-        return head | {"about": value.summary, "source": value.source, "settings": fields}
+        return head | {"about": value.summary, "source": value.source, "settings": fields, "engine": available()}
     fields = [{"name": s.name, "type": s.type, "default": s.default, "help": s.help} for s in value.settings()]
     about = inspect.getdoc(value) or ""
     return head | {"about": about, "source": getattr(value, "provenance", ""), "settings": fields}
@@ -70,6 +71,8 @@ def _text(found: dict[str, Any]) -> str:
         lines.append(
             f"  {item['name']} = {default}  ({kind}{item['help']})" if kind else f"  {item['name']} = {default}"
         )
+    if "engine" in found:
+        lines += ["", "engine", f"  {found['engine']}"]
     if found["source"]:
         lines += ["", "provenance" if found["kind"] == "method" else "source", f"  {found['source']}"]
     return "\n".join(lines)

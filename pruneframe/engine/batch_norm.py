@@ -58,7 +58,8 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     values = x.movedim(1, -1).flatten(0, -2)
     mean = values.mean(dim=0)
-    return mean, (values - mean).square_().mean(dim=0)
+    centred = values - mean
+    return mean, centred.mul_(centred).mean(dim=0)
 
 
 def shifted_statistics(

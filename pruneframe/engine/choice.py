@@ -14,6 +14,8 @@ from torch import Tensor
 from ..mask import Masks
 from ..network import Network
 from .batch_norm import shifted_statistics
+from .gpu import Gpu
+from .library import kernel
 from .lists import Pruned
 from .moments import Moments
 from .plain import Plain, State
@@ -24,9 +26,19 @@ from .sparse import Sparse
 MEMORY = 2**30  # bytes that candidates may take that are looked at together
 BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads, 1 for the mask
 
+PROCESSORS = ("portable code", "AVX2", "AVX-512")  # what the kernel's `pruneframe_processor` answers
+
+
+def available() -> str:
+    """The paths that this machine's processor has; which of them a network takes is known when it is loaded."""
+    library = kernel()
+    if library is None:
+        return "torch alone: the kernel is not built"
+    return f"sparse kernel ({PROCESSORS[library.pruneframe_processor()]}) where it can run the network, else torch"
+
 
 class Engine:
-    """Computes outputs of masked networks on one device, in float32.
+    """Computes outputs of masked networks on one device: float32 on a processor, and on a GPU where it is asked for.
 
     `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
     """
@@ -36,22 +48,26 @@ class Engine:
         self._plain = Plain(network, device, calibration)
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
         self._torch = Shrunk(network, self._plain) if network.layout.units == "filter" else self._plain
+        self._gpu = None if self._plain.device.type == "cpu" else Gpu(network, device, calibration)
         self._sparse: Sparse | None = None
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
         try:
-            if device != "cpu":
-                raise Unsupported("the kernel runs on the processor alone")
-            self._sparse = Sparse(network)
-            self.notice = "sparse kernel"
+            self._sparse = None if self._gpu else Sparse(network)
+            self._notice = "sparse kernel"
         except Unsupported as reason:
-            self.notice = f"torch alone: {reason}"
+            self._notice = f"torch alone: {reason}"
         if self._sparse and calibration is not None:
             try:
                 self._moments = Moments(self._sparse, calibration)
             except Unsupported as reason:
-                self.notice += f", torch for the statistics of batch norm: {reason}"
+                self._notice += f", torch for the statistics of batch norm: {reason}"
+
+    @property
+    def notice(self) -> str:
+        """Which path answers, and why."""
+        return self._gpu.notice if self._gpu else self._notice
 
     @property
     def device(self) -> str:
@@ -62,8 +78,16 @@ class Engine:
         """Images on this engine's device and in its memory format; do it once per set of images."""
         return self._plain.place(images)
 
-    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
-        """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
+    def logits(
+        self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i].
+
+        `exact`: computed in float32 on a GPU, too, where the search has tf32.
+        """
+        if self._gpu is not None:
+            yield from self._gpu.logits(masks, states, images, exact)
+            return
         if self._sparse is None:
             yield from self._torch.logits(masks, states, images)
             return

@@ -15,6 +15,7 @@ from ..cut import Cutter
 from ..mask import Masks
 from ..network import Network
 from .batch_norm import shifted_statistics, statistics
+from .precision import precision
 
 State = dict[str, Tensor]  # all parameters and buffers, by name
 
@@ -22,7 +23,7 @@ BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
 
 
 class Plain:
-    """Computes outputs of masked networks on one device.
+    """Computes outputs of masked networks on one device, in float32.
 
     `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
     """
@@ -30,7 +31,7 @@ class Plain:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
-        self.format = _memory_format(network)
+        self.format = memory_format(network)
         self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self.format)
         self._calibration = None if calibration is None else self.place(calibration)
         self._loaded: State | None = None
@@ -43,7 +44,7 @@ class Plain:
     def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
         for row, state in enumerate(states):
-            with torch.inference_mode():
+            with torch.inference_mode(), precision(tf32=False):
                 self._apply(masks, row, state)
                 outputs = torch.cat([self._module(batch) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()
@@ -54,7 +55,7 @@ class Plain:
         """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
         part = self._cutter.part(start, stop)
         for row, state in enumerate(states):
-            with torch.inference_mode():
+            with torch.inference_mode(), precision(tf32=False):
                 self._apply(masks, row, state)
                 yield torch.cat([part(batch) for batch in features.split(BATCH)])
 
@@ -67,7 +68,7 @@ class Plain:
         """The running statistics that pruning moves, by buffer name; none where they are frozen."""
         if self._calibration is None:
             return {}
-        with torch.inference_mode():
+        with torch.inference_mode(), precision(tf32=False):
             self._apply(mask, 0, state)
             own = self._module.state_dict()
             names = [f"{name}.{value}" for name in self.network.norms for value in ("running_mean", "running_var")]
@@ -75,7 +76,7 @@ class Plain:
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
-        with torch.inference_mode():
+        with torch.inference_mode(), precision(tf32=False):
             self._apply(mask, 0, state)
             return {
                 name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._module.state_dict().items()
@@ -113,7 +114,7 @@ class Plain:
             own[name].copy_(tensor)
 
 
-def _memory_format(network: Network) -> torch.memory_format:
+def memory_format(network: Network) -> torch.memory_format:
     """Channels last, the faster one, unless the network cannot read it: `view` wants torch's default."""
     blank = torch.zeros(1, *network.input_shape, device=next(network.module.parameters()).device)
     module = copy.deepcopy(network.module).to(memory_format=torch.channels_last)
