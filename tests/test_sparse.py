@@ -18,7 +18,7 @@ from pruneframe.engine.library import in_threads
 from pruneframe.engine.moments import Moments
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
-from pruneframe.engine.prefix import COPY, Work
+from pruneframe.engine.prefix import Work
 from pruneframe.engine.shrunk import Shrunk
 from pruneframe.engine.sparse import Sparse
 from pruneframe.mask import Masks, Units
@@ -255,11 +255,10 @@ def test_a_family_computes_what_it_shares_once() -> None:
     sparse, state, masks = Sparse(network), network.module.state_dict(), neighbours(network, 12)
     keys = sparse._keys([sparse.pruned(masks, row, state, {}) for row in range(12)])
     work = Work(sparse.plan, sparse._shared, keys)
-    steps = [order for order in work.orders if order["step"] != COPY]
     prefixes = {key[: step + 1] for key in keys for step in range(sparse._shared.steps)}
     own = int((sparse.plan.column("tail") == 0).sum()) - sparse._shared.steps
-    assert len(steps) == len(prefixes) + 12 * own
-    assert len(steps) < 12 * (sparse._shared.steps + own)
+    assert len(work.orders) == len(prefixes) + 12 * own
+    assert len(work.orders) < 12 * (sparse._shared.steps + own)
 
 
 @needs_kernel

@@ -114,14 +114,15 @@ class _Compiler:
             self._visit(node)
         assert self.result is not None
         last = self._last_readers()
-        origins, rooms, arena = self._allocate(last)
+        origins, arena = self._allocate(last)
         wide, size = self._allocate_wide()
         origins |= wide
         partial = TILE * LANES * max(step.target.shape[0] for step in self.steps)
         return Plan(
             np.array([self._row(step, origins) for step in self.steps], dtype=np.int64),
             tuple(step.weights for step in self.steps),
-            tuple(self._live(number, last, rooms) for number in range(len(self.steps))),
+            tuple((_in_arena(step.pending.source), _in_arena(step.pending.add)) for step in self.steps),
+            tuple(_in_arena(step.target) for step in self.steps),
             arena + partial,
             arena,
             size,
@@ -404,8 +405,8 @@ class _Compiler:
                     last[tensor.buffer] = number
         return last
 
-    def _allocate(self, last: dict[int, int]) -> tuple[dict[int, int], dict[int, tuple[int, int]], int]:
-        """Where each buffer of the arena lies, its room, and the arena's size.
+    def _allocate(self, last: dict[int, int]) -> tuple[dict[int, int], int]:
+        """Where each buffer of the arena lies, and the arena's size.
 
         A room that nobody reads any more is taken over by the next buffer with the same planes.
         """
@@ -424,8 +425,7 @@ class _Compiler:
             room_of[step.target.buffer] = room
         sizes = [count * (rows + 2 * b) * (columns + 2 * b) * LANES for (rows, columns, b), count in rooms]
         starts = np.cumsum([0, *sizes]).tolist()
-        spans = {buffer: (starts[room], sizes[room]) for buffer, room in room_of.items()}
-        return {buffer: start for buffer, (start, _) in spans.items()}, spans, starts[-1]
+        return {buffer: starts[room] for buffer, room in room_of.items()}, starts[-1]
 
     def _allocate_wide(self) -> tuple[dict[int, int], int]:
         """Where each wide tensor lies, one after the other, and the size of them all."""
@@ -435,13 +435,6 @@ class _Compiler:
                 origins[step.target.buffer] = size
                 size += step.target.shape[0] * step.target.plane
         return origins, size
-
-    def _live(
-        self, number: int, last: dict[int, int], rooms: dict[int, tuple[int, int]]
-    ) -> tuple[tuple[int, int], ...]:
-        """What was written before a step and is read by it or a later one."""
-        written = [step.target.buffer for step in self.steps[:number] if step.target.space == ARENA]
-        return tuple(sorted({rooms[buffer] for buffer in written if last[buffer] >= number}))
 
     def _row(self, step: _Step, origins: dict[int, int]) -> list[int]:
         pending, target, source, add = step.pending, step.target, step.pending.source, step.pending.add
@@ -494,6 +487,11 @@ class _Step:
     target: _Tensor
     tail: bool
     weights: Weights | None
+
+
+def _in_arena(tensor: _Tensor | None) -> int | None:
+    """The buffer of a tensor that lies in the arena."""
+    return None if tensor is None or tensor.space != ARENA else tensor.buffer
 
 
 def _is_flattened(node: fx.Node) -> bool:

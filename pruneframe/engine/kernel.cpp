@@ -34,10 +34,10 @@ struct Step {
   int64_t window_rows, window_columns, row_gap, column_gap;  // others: the window, and the distance of its pixels
 };
 
-// What to do next: run a step for a candidate, with the weights at `starts` and `biases`, on a level of the arena, or
-// (step -1) copy what lies at a place to the same place one level up.
+// What to do next: run a step for a candidate, with the weights at `starts` and `biases`. It writes to a level of the arena
+// and reads from others.
 struct Order {
-  int64_t step, starts, biases, candidate, level, place, size;
+  int64_t step, starts, biases, candidate, level, in_level, add_level;
 };
 
 struct Network {

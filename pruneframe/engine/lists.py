@@ -13,7 +13,7 @@ from torch import Tensor
 from ..network import Network
 from .library import Floats
 from .plan import Plan, Weights
-from .prefix import COPY, ORDER, Key
+from .prefix import ORDER, Key
 
 State = dict[str, Tensor]
 
@@ -98,7 +98,7 @@ class Lists:
         wanted: dict[tuple[int, int], tuple[Weights, Pruned]] = {}
         for order in orders:
             step, candidate = order["step"], order.get("candidate", 0)
-            weights = None if step == COPY else plan.weights[step]
+            weights = plan.weights[step]
             if weights is not None:
                 wanted.setdefault((step, keys[candidate][step]), (weights, candidates[candidate]))
         rows = sum(weights.outputs * weights.blocks + 1 for weights, _ in wanted.values())
@@ -119,7 +119,7 @@ class Lists:
 
     def place(self, step: int, candidate: int) -> tuple[int, int]:
         """Where a step's starts and biases begin for a candidate."""
-        return (0, 0) if step == COPY else self._places.get((step, self._keys[candidate][step]), (0, 0))
+        return self._places.get((step, self._keys[candidate][step]), (0, 0))
 
     def _list(self, library: object, weights: Weights, pruned: Pruned, row: int) -> int:
         kept = pruned.keep.get(f"{weights.layer}.weight")

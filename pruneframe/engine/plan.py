@@ -53,9 +53,8 @@ class Plan:
 
     steps: NDArray[np.int64]  # [steps, fields]
     weights: tuple[Weights | None, ...]  # of each step; None where there are none
-    live: tuple[
-        tuple[tuple[int, int], ...], ...
-    ]  # before each step, what later ones read: (place, floats) in the arena
+    reads: tuple[tuple[int | None, int | None], ...]  # buffers of each step's input and addition; None: not the arena's
+    writes: tuple[int | None, ...]
     arena: int  # floats that the steps need for a group
     partial: int  # the last of them, where sums wait for their other weights
     wide: int  # floats for what linear layers read and write, per candidate

@@ -17,8 +17,7 @@ Key = tuple[int, ...]
 FAMILY = 100  # candidates at most that are computed together
 WORTH = 0.05  # share of the network that two candidates must have in common to be computed together
 # The columns of an order; mirrors Order in kernel.cpp.
-ORDER = ("step", "starts", "biases", "candidate", "level", "place", "size")
-COPY = -1  # as a step: copy what lies at a place to the same place one level up
+ORDER = ("step", "starts", "biases", "candidate", "level", "in_level", "add_level")
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def _common(one: Key, other: Key, shared: Shared) -> int:
 class Work:
     """What the kernel shall do for a family, as orders for each group of images and for the tail.
 
-    Candidates that part from the others work on a level of their own, an arena each, so that what the others still need
-    stays as it is.
+    Candidates that part from the others write to a level of their own, an arena each, and read what they share where it
+    is; so what the others still need stays as it is.
     """
 
     plan: Plan
@@ -70,7 +69,7 @@ class Work:
     levels: int = 1
 
     def __post_init__(self) -> None:
-        self._visit(list(range(len(self.keys))), 0, 0)
+        self._visit(list(range(len(self.keys))), 0, 0, {})
 
     @property
     def tail(self) -> list[dict[str, int]]:
@@ -78,29 +77,35 @@ class Work:
         steps = np.flatnonzero(self.plan.column("tail")).tolist()
         return [{"step": step, "candidate": c} for c in range(len(self.keys)) for step in steps]
 
-    def _visit(self, members: list[int], step: int, level: int) -> None:
-        """From a step on that all members reach with the same activations, which lie on `level`."""
+    def _visit(self, members: list[int], step: int, level: int, at: dict[int, int]) -> None:
+        """From a step on that all members reach with the same activations; `at` is the level of each buffer so far."""
         self.levels = max(self.levels, level + 1)
         while step < self.shared.steps and len({self.keys[m][step] for m in members}) == 1:
-            self.orders.append({"step": step, "candidate": members[0], "level": level})
+            self._order(step, members[0], level, at)
             step += 1
         if step == self.shared.steps:
             branches = [[member] for member in members]
         else:
-            of: dict[int, list[int]] = {}
+            alike: dict[int, list[int]] = {}
             for member in members:
-                of.setdefault(self.keys[member][step], []).append(member)
-            branches = sorted(of.values(), key=len)  # the largest last: it goes on where they all were
+                alike.setdefault(self.keys[member][step], []).append(member)
+            branches = sorted(alike.values(), key=len)
+        go_on = self._finish if step == self.shared.steps else self._visit
         for branch in branches[:-1]:
-            live = self.plan.live[step]
-            self.orders += [{"step": COPY, "level": level, "place": place, "size": size} for place, size in live]
-            self._go_on(branch, step, level + 1)
-        self._go_on(branches[-1], step, level)
+            go_on(branch, step, level + 1, dict(at))
+        go_on(branches[-1], step, level, at)  # the largest last, when nothing is kept for others any more
 
-    def _go_on(self, branch: list[int], step: int, level: int) -> None:
-        if step < self.shared.steps:
-            self._visit(branch, step, level)
-            return
+    def _finish(self, members: list[int], step: int, level: int, at: dict[int, int]) -> None:
+        """What one candidate does for itself, before the tail."""
         self.levels = max(self.levels, level + 1)
-        rest = np.flatnonzero(self.plan.column("tail") == 0).tolist()
-        self.orders += [{"step": s, "candidate": branch[0], "level": level} for s in rest if s >= step]
+        for own in range(step, len(self.plan.steps)):
+            if not self.plan.column("tail")[own]:
+                self._order(own, members[0], level, at)
+
+    def _order(self, step: int, candidate: int, level: int, at: dict[int, int]) -> None:
+        levels = [level if buffer is None else at[buffer] for buffer in self.plan.reads[step]]
+        written = self.plan.writes[step]
+        if written is not None:
+            at[written] = level
+        row = {"step": step, "candidate": candidate, "level": level}
+        self.orders.append(row | dict(zip(("in_level", "add_level"), levels, strict=True)))

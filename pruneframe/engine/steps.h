@@ -137,19 +137,15 @@ INLINE void windowed(const Step &s, const float *in, const float *add, float *ou
 
 // Follows one order for group `g`, which has slot `slot`; tail steps run for `slots` groups at once.
 INLINE void follow(const Network &n, const Order &o, float *arena, float *wide, int64_t g, int64_t slot, int64_t slots) {
-  arena += o.level * n.level;
-  if (o.step < 0) {
-    memcpy(arena + n.level + o.place, arena + o.place, size_t(o.size) * sizeof(float));
-    return;
-  }
   const Step &s = n.steps[o.step];
   wide += o.candidate * n.wide_size + slot * LANES;
-  auto at = [&](int64_t space, int64_t origin) -> float * {
+  auto at = [&](int64_t space, int64_t level, int64_t origin) -> float * {
     if (space == IMAGES) return const_cast<float *>(n.images) + g * n.image_group + origin;
-    return (space == WIDE ? wide : arena) + origin;
+    return (space == WIDE ? wide : arena + level * n.level) + origin;
   };
-  const float *in = at(s.in_space, s.in), *add = s.add < 0 ? nullptr : at(s.add_space, s.add);
-  float *out = at(s.out_space, s.out);
+  const float *in = at(s.in_space, o.in_level, s.in);
+  const float *add = s.add < 0 ? nullptr : at(s.add_space, o.add_level, s.add);
+  float *out = at(s.out_space, o.level, s.out);
   const int64_t columns = s.tail ? slots : s.columns;
   const bool near = s.in_column == LANES && s.out_column == LANES && (!add || s.add_column == LANES);
   if (s.kind == SUMS && near) weighted<true>(s, n, o, in, add, arena + n.partial, out, columns);
