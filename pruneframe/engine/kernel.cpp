@@ -9,6 +9,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -64,6 +67,19 @@ struct Stage {
   const int64_t *images;              // in each group, 16 but for the last
   float *arenas, *wide;               // each group's own memory, one after the other
   double *means, *squares;            // [group][channel], or null: means, and squared deviations from them
+};
+
+// A layer's weights, and where to list those that are kept: output by output in runs of `run` weights, where they read and
+// their values times the output's scale. `starts` begins with the first free place, and gets where each run ends. What lies
+// up to 15 places behind the last may be overwritten.
+struct Kept {
+  const uint8_t *kept;                // [output][input], or null: all
+  const float *weights, *scales;      // [output][input], [output]
+  const int32_t *offsets, *origins;   // where an input reads, and where an output does
+  int64_t outputs, inputs, run;
+  int64_t *starts;
+  int32_t *listed;
+  float *values;
 };
 
 }  // namespace
@@ -145,23 +161,13 @@ EXPORT void pruneframe_stage(int64_t processor, const Network *n, const Stage *s
   portable::stage(*n, *stage, first, last);
 }
 
-// Lists the kept weights of a layer, output by output in runs of `run` weights: where they read, and their values times
-// the output's scale. `kept` may be null. `starts` begins with the first free place; returns the next.
-EXPORT int64_t pruneframe_list(const uint8_t *kept, const float *weights, const float *scales, const int32_t *offsets,
-                               const int32_t *origins, int64_t outputs, int64_t inputs, int64_t run, int64_t *starts,
-                               int32_t *listed, float *values) {
-  int64_t k = *starts++;
-  for (int64_t o = 0; o < outputs; o++)
-    for (int64_t begin = 0; begin < inputs; begin += run) {
-      const int64_t end = begin + run < inputs ? begin + run : inputs;
-      for (int64_t i = begin; i < end; i++) {
-        listed[k] = origins[o] + offsets[i];
-        values[k] = weights[o * inputs + i] * scales[o];
-        k += kept ? kept[o * inputs + i] : 1;
-      }
-      *starts++ = k;
-    }
-  return k;
+// Lists a layer's kept weights; see `Kept`. Returns the first place that is free after them.
+EXPORT int64_t pruneframe_list(int64_t processor, const Kept *kept) {
+#if defined(__x86_64__)
+  if (processor == 2) return avx512::list(*kept);
+  if (processor == 1) return avx2::list(*kept);
+#endif
+  return portable::list(*kept);
 }
 
 static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_kernel", "Only its addresses matter: ctypes calls pruneframe_run.",

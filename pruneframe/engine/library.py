@@ -52,6 +52,16 @@ class Stage(ctypes.Structure):
     ]
 
 
+class Kept(ctypes.Structure):
+    """Mirrors Kept in kernel.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("kept", "weights", "scales", "offsets", "origins")),
+        *((name, ctypes.c_int64) for name in ("outputs", "inputs", "run")),
+        *((name, ctypes.c_void_p) for name in ("starts", "listed", "values")),
+    ]
+
+
 @cache
 def kernel() -> ctypes.CDLL | None:
     """The compiled kernel, or None where it could not be built when pruneframe was installed."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..network import Network
-from .library import Floats
-from .plan import Plan, Weights
+from .library import Floats, Kept, address
+from .plan import LANES, Plan, Weights
 from .prefix import ORDER, Key
 
 State = dict[str, Tensor]
@@ -87,7 +87,8 @@ class Lists:
 
     def __init__(
         self,
-        library: object,
+        library: ctypes.CDLL,
+        processor: int,
         plan: Plan,
         candidates: Sequence[Pruned],
         keys: Sequence[Key],
@@ -95,6 +96,7 @@ class Lists:
     ) -> None:
         self._places: dict[tuple[int, int], tuple[int, int]] = {}
         self._keys = keys
+        self._library, self._processor = library, processor
         wanted: dict[tuple[int, int], tuple[Weights, Pruned]] = {}
         for order in orders:
             step, candidate = order["step"], order.get("candidate", 0)
@@ -104,14 +106,14 @@ class Lists:
         rows = sum(weights.outputs * weights.blocks + 1 for weights, _ in wanted.values())
         kept = sum(_kept(weights, pruned) for weights, pruned in wanted.values())
         self.starts = np.zeros(rows, dtype=np.int64)
-        kept += 1  # the kernel writes a weight before it knows whether to keep it
+        kept += LANES  # the kernel writes weights before it knows whether to keep them
         self.offsets = np.empty(kept, dtype=np.int32)
         self.weights = np.empty(kept, dtype=np.float32)
         biases, row, used, outputs = [], 0, 0, 0
         for name, (weights, pruned) in wanted.items():
             self._places[name] = row, outputs
             self.starts[row] = used
-            used = self._list(library, weights, pruned, row)
+            used = self._list(weights, pruned, row)
             biases.append(pruned.biases[weights.first : weights.first + weights.outputs])
             row += weights.outputs * weights.blocks + 1
             outputs += weights.outputs
@@ -121,21 +123,20 @@ class Lists:
         """Where a step's starts and biases begin for a candidate."""
         return self._places.get((step, self._keys[candidate][step]), (0, 0))
 
-    def _list(self, library: object, weights: Weights, pruned: Pruned, row: int) -> int:
-        kept = pruned.keep.get(f"{weights.layer}.weight")
-        kept = None if kept is None else np.ascontiguousarray(kept)
-        values = np.ascontiguousarray(pruned.state[f"{weights.layer}.weight"].numpy(), dtype=np.float32)
-        scales = pruned.scales[weights.first : weights.first + weights.outputs]
-        inputs = len(weights.offsets)
-        return int(
-            library.pruneframe_list(  # type: ignore[attr-defined] # a C function
-                *(ctypes.c_void_p(None if array is None else array.ctypes.data) for array in (kept, values, scales)),
-                *(ctypes.c_void_p(array.ctypes.data) for array in (weights.offsets, weights.origins)),
-                *(ctypes.c_int64(number) for number in (weights.outputs, inputs, weights.run)),
-                ctypes.c_void_p(self.starts.ctypes.data + row * self.starts.itemsize),
-                *(ctypes.c_void_p(array.ctypes.data) for array in (self.offsets, self.weights)),
-            )
+    def _list(self, weights: Weights, pruned: Pruned, row: int) -> int:
+        mask = pruned.keep.get(f"{weights.layer}.weight")
+        arrays = (
+            None if mask is None else np.ascontiguousarray(mask),
+            np.ascontiguousarray(pruned.state[f"{weights.layer}.weight"].numpy(), dtype=np.float32),
+            pruned.scales[weights.first : weights.first + weights.outputs],
+            *(weights.offsets, weights.origins),
         )
+        kept = Kept(
+            *map(address, arrays),
+            *(weights.outputs, len(weights.offsets), weights.run),
+            *map(address, (self.starts[row:], self.offsets, self.weights)),
+        )
+        return int(self._library.pruneframe_list(ctypes.c_int64(self._processor), ctypes.byref(kept)))
 
 
 def _kept(weights: Weights, pruned: Pruned) -> int:

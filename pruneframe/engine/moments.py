@@ -54,7 +54,9 @@ class Moments:
         keep = {name: kept.numpy() for name, kept in self._sparse.network.keep(masks, row).items()}
         pruned = self._without_norms(state, keep)
         orders = [{"step": step} for step in self._steps]
-        lists = Lists(self._sparse.library, self._plan, [pruned], [(0,) * len(self._plan.steps)], orders)
+        lists = Lists(
+            self._sparse.library, self._sparse.processor, self._plan, [pruned], [(0,) * len(self._plan.steps)], orders
+        )
         found: dict[str, list[NDArray[np.float64]]] = {}
         for batch in self._batches:
             for name, values in self._statistics(batch, pruned, lists):

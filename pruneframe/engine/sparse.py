@@ -59,7 +59,7 @@ class Sparse:
         plan, keys = self.plan, self._keys(candidates)
         work = Work(plan, self._shared, keys)
         tail = work.tail
-        lists = Lists(self.library, plan, candidates, keys, [*work.orders, *tail])
+        lists = Lists(self.library, self.processor, plan, candidates, keys, [*work.orders, *tail])
         orders, last = (table(part, lists) for part in (work.orders, tail))
         logits = np.empty((len(candidates), len(groups), plan.classes, LANES), dtype=np.float32)
         arrays = (plan.steps, orders, last, lists.starts, lists.offsets, lists.weights, lists.biases, groups, logits)

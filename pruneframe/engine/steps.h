@@ -233,3 +233,36 @@ static void stage(const Network &n, const Stage &t, int64_t first, int64_t last)
               t.squares + g * s.channels);
   }
 }
+
+// Lists a layer's kept weights. Nothing here branches on what is kept.
+static int64_t list(const Kept &layer) {
+  int64_t *starts = layer.starts, k = *starts++;
+  int32_t *__restrict listed = layer.listed;
+  float *__restrict values = layer.values;
+  for (int64_t o = 0; o < layer.outputs; o++) {
+    const float *weights = layer.weights + o * layer.inputs, scale = layer.scales[o];
+    const uint8_t *kept = layer.kept ? layer.kept + o * layer.inputs : nullptr;
+    const int32_t origin = layer.origins[o];
+    for (int64_t i = 0; i < layer.inputs;) {
+      const int64_t end = i + layer.run < layer.inputs ? i + layer.run : layer.inputs;
+#if WIDTH == 16
+      for (; kept && i + 16 <= end; i += 16) {
+        const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(kept + i)));
+        const __mmask16 which = _mm512_test_epi32_mask(bytes, bytes);
+        const __m512i reads = _mm512_add_epi32(_mm512_loadu_si512(layer.offsets + i), _mm512_set1_epi32(origin));
+        const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(weights + i), _mm512_set1_ps(scale));
+        _mm512_storeu_si512(listed + k, _mm512_maskz_compress_epi32(which, reads));
+        _mm512_storeu_ps(values + k, _mm512_maskz_compress_ps(which, scaled));
+        k += __builtin_popcount(which);
+      }
+#endif
+      for (; i < end; i++) {
+        listed[k] = origin + layer.offsets[i];
+        values[k] = weights[i] * scale;
+        k += kept ? kept[i] : 1;
+      }
+      *starts++ = k;
+    }
+  }
+  return k;
+}
