@@ -71,8 +71,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
     logits, train = Engine.logits, Workbench.train
 
-    def counted(self: Engine, *arguments: Any) -> Iterator[Any]:
-        for outputs in logits(self, *arguments):
+    def counted(self: Engine, *arguments: Any, **options: Any) -> Iterator[Any]:
+        for outputs in logits(self, *arguments, **options):
             calls.append("candidate")
             yield outputs
 
