@@ -86,6 +86,22 @@ class Dense(nn.Module):
         return self.last(F.relu(self.second(first) + first))
 
 
+class Narrow(nn.Module):
+    """A padded convolution on maps of one pixel, behind one of a single channel that is one pixel wide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 4, stride=(1, 2), padding=(2, 0))
+        self.norm = nn.BatchNorm2d(8)
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        self.second = nn.Conv2d(8, 20, 3, padding=1)
+        self.last = nn.Linear(20, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        one = self.mean(F.relu(self.norm(self.first(images))))
+        return self.last(torch.flatten(F.relu(self.second(one)), 1))
+
+
 MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "tiny": (TinyNetwork, (2, 6, 6)),
     "lenet": (LeNet, (1, 28, 28)),
@@ -94,6 +110,7 @@ MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "odd": (Odd, (3, 13, 11)),
     "pooled": (Pooled, (1, 28, 36)),
     "dense": (Dense, (2, 5, 5)),
+    "narrow": (Narrow, (1, 14, 5)),
 }
 # No filter of the dense one can be removed alone: all feed an addition.
 CASES = [(name, units) for name in MAKERS for units in ("weight", "filter") if (name, units) != ("dense", "filter")]
@@ -147,6 +164,14 @@ def test_the_kernel_predicts_what_torch_does(name: str, units: Units, n: int) ->
     masks = masks_of(network)
     for row, expected in enumerate(plain.logits(masks, [state] * len(masks), plain.place(images))):
         agree(sparse.logits([sparse.pruned(masks, row, state, {})], groups, n)[0], expected)
+
+
+def test_torch_computes_in_a_format_in_which_it_does_not_err() -> None:
+    network = network_of("narrow")
+    plain, images, state = Plain(network), images_of(network, 33), network.module.state_dict()
+    found = next(plain.logits(network.layout.full(), [state], plain.place(images)))
+    with torch.inference_mode():
+        agree(found, network.module(images).numpy())
 
 
 @pytest.mark.parametrize("calibrated", [False, True])

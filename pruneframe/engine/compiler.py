@@ -372,7 +372,7 @@ class _Compiler:
     def _emit(self, step: _Pending) -> _Tensor:
         flat = step.flat or len(_shape(step.node)) == 1
         wide = flat or _is_flattened(step.node)
-        border = 0 if wide or step.shape[1:] == (1, 1) else self.border
+        border = 0 if wide else self.border
         target = _laid_out(step.shape, border, WIDE if wide else ARENA, buffer=len(self.buffers))
         self.buffers.append((*step.shape[1:], border))
         weights = None

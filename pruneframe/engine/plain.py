@@ -31,15 +31,15 @@ class Plain:
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
-        self.format = memory_format(network)
-        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self.format)
+        self._format = memory_format(network)
+        self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
         self._calibration = None if calibration is None else self.place(calibration)
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
 
     def place(self, images: Tensor) -> Tensor:
         """Images on this engine's device and in its memory format; do it once per set of images."""
-        return images.to(self.device).contiguous(memory_format=self.format)
+        return images.to(self.device).contiguous(memory_format=self._format)
 
     def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
@@ -115,12 +115,19 @@ class Plain:
 
 
 def memory_format(network: Network) -> torch.memory_format:
-    """Channels last, the faster one, unless the network cannot read it: `view` wants torch's default."""
-    blank = torch.zeros(1, *network.input_shape, device=next(network.module.parameters()).device)
-    module = copy.deepcopy(network.module).to(memory_format=torch.channels_last)
-    try:
-        with torch.inference_mode():
-            module(blank.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        return torch.contiguous_format
-    return torch.channels_last
+    """Channels last, the faster one, unless the network cannot read it (`view` wants torch's default) or errs in it.
+
+    torch 2.15 does on processors: a convolution of one channel whose output is one pixel wide gives anything at all.
+    """
+    device = next(network.module.parameters()).device
+    images = torch.randn(4, *network.input_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    module = copy.deepcopy(network.module)
+    with torch.inference_mode(), precision(tf32=False):
+        expected = module(images)
+        try:
+            found = module.to(memory_format=torch.channels_last)(images.contiguous(memory_format=torch.channels_last))
+        except RuntimeError:
+            return torch.contiguous_format
+    spread = float(expected.max() - expected.min())
+    agree = torch.allclose(found, expected, rtol=0, atol=1e-4 * spread)
+    return torch.channels_last if agree else torch.contiguous_format

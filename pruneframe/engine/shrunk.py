@@ -16,7 +16,7 @@ from .plain import BATCH, Plain, State
 
 
 class Shrunk:
-    """Computes outputs of networks without their removed filters; statistics and the memory format are `plain`'s."""
+    """Computes outputs of networks without their removed filters; their statistics are `plain`'s."""
 
     def __init__(self, network: Network, plain: Plain) -> None:
         self._network = network
@@ -27,7 +27,7 @@ class Shrunk:
         for row, state in enumerate(states):
             mask = masks[[row]]
             with torch.inference_mode():
-                small = shrink(self._network, mask, self._plain.masked(mask, state))
-                small = small.to(self._plain.device).to(memory_format=self._plain.format)
-                outputs = torch.cat([small(batch) for batch in images.split(BATCH)])
+                small = shrink(self._network, mask, self._plain.masked(mask, state)).to(self._plain.device)
+                # In torch's default format: with channels last it errs where a single channel is left, see `plain`.
+                outputs = torch.cat([small(batch) for batch in images.contiguous().split(BATCH)])
             yield outputs.float().cpu().numpy()
