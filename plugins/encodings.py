@@ -60,6 +60,35 @@ class Mask(pf.Encoding):
 
 
 @dataclass(frozen=True, repr=False)
+class UnitThreshold(pf.Encoding):
+    """A real number per unit; units with at least one half are kept."""
+
+    name = "unit-threshold"
+    noise: float = pf.setting(0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling")
+
+    def __post_init__(self) -> None:
+        if not self.noise >= 0:
+            raise ValueError(f"noise >= 0 must hold, but got {self.noise}")
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        zeros, ones = np.zeros(layout.total), np.ones(layout.total)
+        return pf.Variables("real", layout.total, zeros, ones, layout.sizes)
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        return pf.Masks(np.packbits(genomes >= 0.5, axis=-1), layout)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        """As Encoding.sample; float32, since there are many."""
+        ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32) / max(1, layout.total - 1)
+        genomes = np.empty((n, layout.total), dtype=np.float32)
+        for genome, density in zip(genomes, densities(n), strict=True):
+            genome[:] = ranks + np.float32(self.noise) * rng.standard_normal(layout.total, dtype=np.float32)
+            removed = layout.total - max(1, round(density * layout.total))
+            genome -= np.partition(genome, removed)[removed] - np.float32(0.5)
+        return np.clip(genomes, 0, 1, out=genomes)
+
+
+@dataclass(frozen=True, repr=False)
 class LayerThreshold(pf.Encoding):
     """One quantile per layer: the share of the layer's units, least important first, that is removed."""
 
@@ -132,4 +161,4 @@ class ChannelCount(pf.Encoding):
 
 @pf.hookimpl
 def pruneframe_encodings() -> Sequence[type[pf.Encoding]]:
-    return [Mask, LayerThreshold, LayerRatio, ChannelCount]
+    return [Mask, UnitThreshold, LayerThreshold, LayerRatio, ChannelCount]
