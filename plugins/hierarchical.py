@@ -1,0 +1,322 @@
+"""Hierarchical search: coarse thresholds open a corridor, then binary masks inside it are varied by importance.
+
+Khan and Asilian Bidgoli, "A Hierarchical Importance-Guided Multi-objective Evolutionary Framework for Deep Neural
+Network Pruning", arXiv 2604.01076, April 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.corridor import Corridor
+from pruneframe.evolution import default_population, evolve
+from pruneframe.front import hypervolume, thin
+
+PAPER: dict[str, Any] = {
+    "phase2": "nsga2",
+    "share": 0.5,
+    "scorer": "magnitude",
+    "population": 100,
+    "threshold_scope": "layer",
+    "highest": 0.95,
+    "delta": 2.0,
+    "corridor": "anchors",
+    "survival": 0.5,
+    "temperature": 0.1,
+    "crossover": True,
+    "mutation": "weighted-flip",
+    "schedule": "decay",
+    "rate": 0.01,
+    "last_rate": 0.0005,
+}
+PRESETS = {"paper": PAPER}
+SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
+
+
+@dataclass(frozen=True, repr=False)
+class Hierarchical(pf.Method):
+    """Phase 1 searches thresholds by NSGA-II; two anchors on its front open a corridor; phase 2 searches masks inside.
+
+    A setting that is not given has the preset's value.
+    """
+
+    name = "hierarchical"
+    provenance = (
+        "Published (Khan and Asilian Bidgoli, arXiv 2604.01076): two objectives on single weights without retraining; "
+        "an evolutionary search over thresholds, then a binary search restricted to what survived, with "
+        "importance-aware sampling and adaptive variation. Known from summaries alone: NSGA-II in phase 1, NSGA-II or "
+        "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
+        "definition and the importance are our reconstruction."
+    )
+    preset: Literal["paper"] = pf.setting("paper", "where settings that are not given come from")
+    phase2: Literal["nsga2", "moead"] = pf.setting(None, "algorithm of phase 2; paper: nsga2")
+    share: float = pf.setting(None, "share of the budget for phase 1; 0 and 1 switch a phase off; paper: 0.5")
+    scorer: str = pf.setting(None, "importance behind thresholds, sampling and variation; paper: magnitude")
+    population: int = pf.setting(None, "genomes, at most, and at most a tenth of a phase's evaluations; paper: 100")
+    threshold_scope: Literal["layer", "weight"] = pf.setting(None, "one threshold per layer, or per unit; paper: layer")
+    highest: float = pf.setting(None, "largest share of a layer that phase 1 removes; paper: 0.95")
+    delta: float = pf.setting(None, "points of error above dense that the light anchor may have; paper: 2")
+    corridor: Literal["anchors", "survivors"] = pf.setting(
+        None, "what both anchors keep stays (anchors), or may go as well (survivors); paper: anchors"
+    )
+    survival: float = pf.setting(
+        None, "weight of the survival in phase 1's front, beside the score's rank in its layer; paper: 0.5"
+    )
+    temperature: float = pf.setting(None, "of the sigmoid that samples bits by importance; paper: 0.1")
+    crossover: bool = pf.setting(None, "uniform crossover of the free bits before the mutation; paper: true")
+    mutation: str = pf.setting(None, "variation with a setting `rate`; paper: weighted-flip")
+    schedule: Literal["decay", "success"] = pf.setting(
+        None, "the rate falls geometrically, or follows the one-fifth success rule; paper: decay"
+    )
+    rate: float = pf.setting(None, "share of the free bits that flip, at first; paper: 0.01")
+    last_rate: float = pf.setting(None, "the same at the end of the budget, and the least; paper: 0.0005")
+
+    def __post_init__(self) -> None:
+        settled = self.settled()
+        if settled is self:
+            self._check()
+
+    def settled(self) -> Self:
+        """The method with the preset's value for every setting that is not given."""
+        lacking = {f.name for f in fields(self) if getattr(self, f.name) is None}
+        return replace(self, **{name: PRESETS[self.preset][name] for name in lacking}) if lacking else self
+
+    def _check(self) -> None:
+        for name in ("share", "survival", "rate", "last_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
+        for name in ("temperature", "highest"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"0 < {name} <= 1 must hold, but got {getattr(self, name)}")
+        if self.population < 4:
+            raise ValueError(f"population >= 4 must hold, but got {self.population}")
+        if self.last_rate > self.rate:
+            raise ValueError(f"last_rate <= rate must hold, but got {self.last_rate} > {self.rate}")
+
+    def search(self, task: pf.Task) -> None:
+        if "error" not in task.objectives:
+            task.decline("it chooses its anchors by the objective 'error', which the problem does not have")
+        settled = self.settled()
+        scores = task.scores(settled.scorer)
+        if settled.share:
+            with recorded(task, "phase 1"):
+                settled._coarse(task, scores)
+        if settled.share < 1:
+            with recorded(task, "phase 2"):
+                settled._fine(task, scores)
+
+    def _coarse(self, task: pf.Task, scores: pf.Scores) -> None:
+        """Phase 1: NSGA-II over thresholds, within its share of the budget."""
+        by_layer = self.threshold_scope == "layer"
+        coder = task.encoding(f"layer-threshold[highest={self.highest}]" if by_layer else "unit-threshold")
+        variables, operators = coder.variables(task.layout), task.variation("sbx-pm")
+
+        def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
+            families = pf.families(parents, n)  # one after the other: thresholds of a million units are large
+            children = [operators.vary(family, 1, variables, task.rng)[0] for family in families]
+            return np.array(children, dtype=parents.dtype)
+
+        with task.share(self.share):
+            start = coder.sample(self._population(task), task.layout, scores, task.rng)
+            evolve(
+                task, "nsga2", start, vary, lambda genomes: task.evaluate(coder.decode(genomes, task.layout, scores))
+            )
+
+    def _fine(self, task: pf.Task, scores: pf.Scores) -> None:
+        """Phase 2: binary masks inside the corridor; without a phase 1 all masks are."""
+        if not task.archive.evaluations:
+            task.evaluate(task.layout.full())
+        front = Front.of(task)
+        heavy, light = front.heavy(), front.light(self.delta)
+        corridor = self._corridor(front, heavy, light)
+        record_corridor(task, front, heavy, light, corridor)
+        importance = self._importance(task.layout, scores, front)
+        start = self._start(task, front, [heavy, light], corridor, importance)
+        answers, rates = Answers(task, front), Rates(task, self)
+        variables = task.encoding("mask").variables(task.layout)
+        crossover = task.variation("uniform")
+
+        def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
+            mutation = task.variation(f"{self.mutation}[rate={rates.next()}]")
+            if self.crossover:
+                parents = crossover.vary(parents, n, variables, task.rng, importance, corridor.free)
+            children = mutation.vary(parents, n, variables, task.rng, importance, corridor.free)
+            return corridor.repair(pf.Masks(children, task.layout)).bits
+
+        evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
+
+    def _population(self, task: pf.Task) -> int:
+        return min(self.population, default_population(task.affordable))
+
+    def _corridor(self, front: Front, heavy: int, light: int) -> Corridor:
+        """Between the anchors; everything below what either keeps, where they leave no bit free."""
+        between = Corridor.between(front.masks[[heavy]], front.masks[[light]])
+        if self.corridor == "survivors" or between.width == 0:
+            return Corridor.below(between.upper)
+        return between
+
+    def _importance(self, layout: pf.Layout, scores: pf.Scores, front: Front) -> pf.Scores:
+        """Rank of the score in its layer, and share of the front's masks that keep the unit; both from 0 to 1."""
+        ranks = np.concatenate([rank(part) for part in layout.split(scores)])
+        return ((1 - self.survival) * ranks + self.survival * front.survival()).astype(np.float32)
+
+    def _start(
+        self, task: pf.Task, front: Front, anchors: list[int], corridor: Corridor, importance: pf.Scores
+    ) -> pf.Masks:
+        """The anchors and more of phase 1's front, up to half of the population, and samples of the corridor."""
+        population = self._population(task)
+        chosen = thin(front.values / task.references, population // 2)
+        rows = list(dict.fromkeys([*anchors, *chosen.tolist()]))
+        kept = task.rng.integers(0, corridor.width + 1, max(1, population - len(rows)))
+        samples = corridor.sample(kept, importance, self.temperature, task.rng)
+        return pf.Masks.join([front.masks[rows], samples])
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front of what has been evaluated, and the unpruned network's error."""
+
+    masks: pf.Masks
+    values: np.ndarray
+    errors: np.ndarray
+    dense_error: float
+
+    @classmethod
+    def of(cls, task: pf.Task) -> Front:
+        """The task's front so far, of at least one evaluation."""
+        masks, _ = task.archive.front()
+        values, column = task.archive.front_values(), task.objectives.index("error")
+        dense = task.layout.full().digests()[0]
+        known = [e.values[column] for e in task.archive.evaluations if e.mask == dense]
+        errors = values[:, column]
+        return cls(masks, values, errors, known[0] if known else float(errors.min()))
+
+    def heavy(self) -> int:
+        """The member with the smallest error; ties: the one that keeps less."""
+        return int(np.lexsort((self.masks.counts(), self.errors))[0])
+
+    def light(self, delta: float) -> int:
+        """The member that keeps least, at most `delta` points worse than the unpruned network, else the knee."""
+        allowed = np.flatnonzero(self.errors <= self.dense_error + delta / 100 + 1e-12)
+        counts = self.masks.counts()
+        if len(allowed):
+            return int(allowed[np.argmin(counts[allowed])])
+        return knee(np.stack([self.errors, counts], axis=1))
+
+    def survival(self) -> np.ndarray:
+        """Share of the members that keep each unit, float32[units]."""
+        kept = np.zeros(self.masks.layout.total, dtype=np.float32)
+        for row in range(len(self.masks)):
+            kept += self.masks.unpack(row)
+        return kept / len(self.masks)
+
+
+def knee(points: np.ndarray) -> int:
+    """The point farthest below the line between the ends of a front float64[n, 2] (Das, Struct. Optim. 18, 1999)."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return int(np.argmin(((points - low) / np.maximum(high - low, 1e-12)).sum(axis=1)))
+
+
+def rank(scores: np.ndarray) -> np.ndarray:
+    """Ranks from 0 (least) to 1, float32; ties in the order of the units."""
+    ranks = np.argsort(np.argsort(scores, kind="stable"))
+    return ranks.astype(np.float32) / max(1, len(scores) - 1)
+
+
+@dataclass
+class Answers:
+    """Objective values by mask: what phase 1 has found is known, and no mask is paid for twice."""
+
+    task: pf.Task
+    front: Front
+    known: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.known |= dict(zip(self.front.masks.digests(), self.front.values, strict=True))
+
+    def __call__(self, masks: pf.Masks) -> np.ndarray:
+        """Objective values float64[n, objectives]."""
+        digests = masks.digests()
+        new = [row for row, digest in enumerate(digests) if digest not in self.known]
+        if new:
+            self.known |= dict(zip([digests[row] for row in new], self.task.evaluate(masks[new]), strict=True))
+        return np.array([self.known[digest] for digest in digests])
+
+
+class Rates:
+    """The mutation's rate, generation by generation."""
+
+    def __init__(self, task: pf.Task, method: Hierarchical) -> None:
+        self._task = task
+        self._method = method
+        self._rate = method.rate
+        self._budget = max(task.budget.left, 1e-9)
+        self._seen = len(task.archive.evaluations)
+
+    def next(self) -> float:
+        """The rate of the next generation."""
+        first, last = self._method.rate, self._method.last_rate
+        if self._method.schedule == "decay":
+            done = 1 - self._task.budget.left / self._budget
+            return decayed(first, last, done)
+        self._rate = min(first, max(last, self._rate * self._factor()))
+        return self._rate
+
+    def _factor(self) -> float:
+        """Larger than 1 where more than a fifth of the latest generation is on the front."""
+        archive = self._task.archive
+        latest = {evaluation.number for evaluation in archive.evaluations[self._seen :]}
+        self._seen = len(archive.evaluations)
+        if not latest:
+            return 1.0
+        entered = sum(member.number in latest for member in archive.front()[1])
+        return STEP if entered > SUCCESS * len(latest) else 1 / STEP
+
+
+def decayed(first: float, last: float, done: float) -> float:
+    """Geometric from `first` to `last` as `done` goes from 0 to 1; linear where the last is 0."""
+    if last == 0:
+        return first * (1 - done)
+    return first * (last / first) ** done
+
+
+@contextmanager
+def recorded(task: pf.Task, phase: str) -> Iterator[None]:
+    """Record what a phase spent, and the hypervolume before and after it, also when the budget ends it."""
+    spent, before = task.budget.spent, front_hypervolume(task)
+    try:
+        yield
+    finally:
+        after = front_hypervolume(task)
+        row = {"phase": phase, "units": task.budget.spent - spent, "before": before, "after": after}
+        earlier = task.records.get("phases", pd.DataFrame())
+        task.record("phases", pd.concat([earlier, pd.DataFrame([row | {"gain": after - before}])], ignore_index=True))
+
+
+def front_hypervolume(task: pf.Task) -> float:
+    """Hypervolume of everything evaluated so far, on the search split."""
+    values = task.archive.front_values()
+    return hypervolume(values / task.references) if len(values) else 0.0
+
+
+def record_corridor(task: pf.Task, front: Front, heavy: int, light: int, corridor: Corridor) -> None:
+    """Record phase 1's front, the anchors and the corridor's size."""
+    table = pd.DataFrame(front.values, columns=list(task.objectives))
+    table["kept"] = front.masks.counts() / task.layout.total
+    task.record("front of phase 1", table)
+    task.record("anchors", table.iloc[[heavy, light]].assign(anchor=["heavy", "light"]))
+    ends = corridor.lower.counts()[0], corridor.upper.counts()[0]
+    low, high = (int(count) / task.layout.total for count in ends)
+    task.record("corridor", pd.DataFrame([{"lower": low, "upper": high, "free": corridor.width}]))
+
+
+@pf.hookimpl
+def pruneframe_methods() -> Sequence[type[pf.Method]]:
+    return [Hierarchical]
