@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pruneframe as pf
 import pruneframe_plugins.hierarchical as module
 from pruneframe.corridor import Corridor
 from pruneframe.errors import Declined, InputError
 from pruneframe.ledger import BudgetSpent
 from pruneframe.mask import Masks, Units
+from pruneframe.readout import facts, long_table
 from pruneframe.registry import Registry
 from pruneframe.run import carry_out
 from pruneframe.store import StudyFolder
@@ -25,6 +27,7 @@ from pruneframe.study import plan
 from pruneframe.task import Task
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe_plugins.hierarchical import Front, Hierarchical, decayed, knee
+from pruneframe_reports.records import Records
 
 ABLATIONS = ("share=0", "share=1", "crossover=false", "phase2=moead", "threshold_scope=weight", "corridor=survivors")
 ABLATIONS += ("schedule=success", "scorer=taylor", "mutation=bit-flip")
@@ -199,3 +202,13 @@ def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     diagnostics = run.folder(study).diagnostics()
     assert isinstance(diagnostics, pd.DataFrame)
     assert set(diagnostics.record) == {"phases", "front of phase 1", "anchors", "corridor"}
+    drawn = list(Records().draw(long_table(study), facts(study)))
+    tables = [set(item.frame.columns) - {"method", "seed"} for item in drawn if isinstance(item, pf.Table)]
+    assert tables == [
+        {"phase", "units", "before", "after", "gain"},
+        {"error", "params", "kept", "anchor"},
+        {"lower", "upper", "free"},
+    ]
+    assert [item.caption for item in drawn if isinstance(item, pf.Figure)] == [
+        "lenet-digits: front of phase 1, as recorded by the methods."
+    ]
