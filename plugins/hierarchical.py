@@ -6,7 +6,7 @@ Network Pruning", arXiv 2604.01076, April 2026.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
@@ -17,7 +17,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.corridor import Corridor
 from pruneframe.evolution import default_population, evolve
-from pruneframe.front import hypervolume, thin
+from pruneframe.front import hypervolume, non_dominated, thin
 
 PAPER: dict[str, Any] = {
     "phase2": "nsga2",
@@ -25,18 +25,22 @@ PAPER: dict[str, Any] = {
     "scorer": "magnitude",
     "population": 100,
     "threshold_scope": "layer",
+    "guide": "none",
+    "guide_share": 0.2,
     "highest": 0.95,
     "delta": 2.0,
     "corridor": "anchors",
     "survival": 0.5,
     "temperature": 0.1,
-    "crossover": True,
+    "crossover": "uniform",
     "mutation": "weighted-flip",
     "schedule": "decay",
     "rate": 0.01,
     "last_rate": 0.0005,
 }
-PRESETS = {"paper": PAPER}
+BEST = PAPER | {"scorer": "reconstruction", "threshold_scope": "global", "guide": "distortion"}
+PRESETS = {"paper": PAPER, "best": BEST}
+GUIDED = 0.7  # of phase 1's budget goes to the guide, the rest to evaluating what it found
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
 
 
@@ -55,12 +59,18 @@ class Hierarchical(pf.Method):
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction."
     )
-    preset: Literal["paper"] = pf.setting("paper", "where settings that are not given come from")
+    preset: Literal["paper", "best"] = pf.setting("paper", "where settings that are not given come from")
     phase2: Literal["nsga2", "moead"] = pf.setting(None, "algorithm of phase 2; paper: nsga2")
     share: float = pf.setting(None, "share of the budget for phase 1; 0 and 1 switch a phase off; paper: 0.5")
     scorer: str = pf.setting(None, "importance behind thresholds, sampling and variation; paper: magnitude")
     population: int = pf.setting(None, "genomes, at most, and at most a tenth of a phase's evaluations; paper: 100")
-    threshold_scope: Literal["layer", "weight"] = pf.setting(None, "one threshold per layer, or per unit; paper: layer")
+    threshold_scope: Literal["layer", "weight", "global"] = pf.setting(
+        None, "one threshold per layer, per unit, or for all with a factor per layer; paper: layer"
+    )
+    guide: str = pf.setting(
+        None, "objective on training images that steers phase 1 in the error's place, or none; paper: none"
+    )
+    guide_share: float = pf.setting(None, "training images of the guide, as a share of the search images; paper: 0.2")
     highest: float = pf.setting(None, "largest share of a layer that phase 1 removes; paper: 0.95")
     delta: float = pf.setting(None, "points of error above dense that the light anchor may have; paper: 2")
     corridor: Literal["anchors", "survivors"] = pf.setting(
@@ -70,7 +80,9 @@ class Hierarchical(pf.Method):
         None, "weight of the survival in phase 1's front, beside the score's rank in its layer; paper: 0.5"
     )
     temperature: float = pf.setting(None, "of the sigmoid that samples bits by importance; paper: 0.1")
-    crossover: bool = pf.setting(None, "uniform crossover of the free bits before the mutation; paper: true")
+    crossover: str = pf.setting(
+        None, "variation of two parents' free bits before the mutation, or none; paper: uniform"
+    )
     mutation: str = pf.setting(None, "variation with a setting `rate`; paper: weighted-flip")
     schedule: Literal["decay", "success"] = pf.setting(
         None, "the rate falls geometrically, or follows the one-fifth success rule; paper: decay"
@@ -114,8 +126,7 @@ class Hierarchical(pf.Method):
 
     def _coarse(self, task: pf.Task, scores: pf.Scores) -> None:
         """Phase 1: NSGA-II over thresholds, within its share of the budget."""
-        by_layer = self.threshold_scope == "layer"
-        coder = task.encoding(f"layer-threshold[highest={self.highest}]" if by_layer else "unit-threshold")
+        coder = task.encoding(self._encoding())
         variables, operators = coder.variables(task.layout), task.variation("sbx-pm")
 
         def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
@@ -123,11 +134,24 @@ class Hierarchical(pf.Method):
             children = [operators.vary(family, 1, variables, task.rng)[0] for family in families]
             return np.array(children, dtype=parents.dtype)
 
-        with task.share(self.share):
-            start = coder.sample(self._population(task), task.layout, scores, task.rng)
-            evolve(
-                task, "nsga2", start, vary, lambda genomes: task.evaluate(coder.decode(genomes, task.layout, scores))
-            )
+        def search(evaluate: Callable[[pf.Masks], np.ndarray], price: float) -> None:
+            population = min(self.population, default_population(int(task.budget.left / price)))
+            start = coder.sample(population, task.layout, scores, task.rng)
+            evolve(task, "nsga2", start, vary, lambda xs: evaluate(coder.decode(xs, task.layout, scores)))
+
+        if self.guide == "none":
+            with task.share(self.share):
+                search(task.evaluate, task.price)
+            return
+        guide = Guide(task, self.guide, self.guide_share)
+        with task.share(self.share * GUIDED):
+            search(guide, task.price - 1 + self.guide_share)
+        with task.share(self.share * (1 - GUIDED)):
+            task.evaluate(guide.front(task.affordable))
+
+    def _encoding(self) -> str:
+        names = {"layer": f"layer-threshold[highest={self.highest}]", "weight": "unit-threshold"}
+        return names.get(self.threshold_scope, "global-cut")
 
     def _fine(self, task: pf.Task, scores: pf.Scores) -> None:
         """Phase 2: binary masks inside the corridor; without a phase 1 all masks are."""
@@ -141,11 +165,11 @@ class Hierarchical(pf.Method):
         start = self._start(task, front, [heavy, light], corridor, importance)
         answers, rates = Answers(task, front), Rates(task, self)
         variables = task.encoding("mask").variables(task.layout)
-        crossover = task.variation("uniform")
+        crossover = None if self.crossover == "none" else task.variation(self.crossover)
 
         def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
             mutation = task.variation(f"{self.mutation}[rate={rates.next()}]")
-            if self.crossover:
+            if crossover is not None:
                 parents = crossover.vary(parents, n, variables, task.rng, importance, corridor.free)
             children = mutation.vary(parents, n, variables, task.rng, importance, corridor.free)
             return corridor.repair(pf.Masks(children, task.layout)).bits
@@ -218,6 +242,39 @@ class Front:
         return kept / len(self.masks)
 
 
+class Guide:
+    """An objective on training images in the error's place, and the candidates that it found non-dominated.
+
+    The other objectives are replaced by the parameters that remain, which cost nothing to count.
+    """
+
+    def __init__(self, task: pf.Task, objective: str, share: float) -> None:
+        self._task = task
+        self._objective = objective
+        self._count = max(1, round(share * task.search_images))
+        self._masks = task.layout.full()[:0]
+        self._points = np.empty((0, 2))
+
+    def __call__(self, masks: pf.Masks) -> np.ndarray:
+        """The guide and the parameters in the places of the objectives, float64[n, objectives]."""
+        guided = self._task.probe(self._objective, masks, count=self._count)
+        params = self._task.network.params(masks)
+        self._keep(masks, np.stack([guided, params], axis=1))
+        names = self._task.objectives
+        return np.stack([guided if name == "error" else params for name in names], axis=1).astype(np.float64)
+
+    def _keep(self, masks: pf.Masks, points: np.ndarray) -> None:
+        both = np.vstack([self._points, points])
+        front = non_dominated(both)
+        self._masks, self._points = pf.Masks.join([self._masks, masks])[front], both[front]
+
+    def front(self, limit: int) -> pf.Masks:
+        """At most `limit` of the non-dominated candidates, the dense network first, evenly spread over their sizes."""
+        order = np.argsort(-self._points[:, 1])
+        places = np.unique(np.linspace(0, len(order) - 1, min(limit, len(order))).astype(int))
+        return self._masks[order[places]]
+
+
 def knee(points: np.ndarray) -> int:
     """The point farthest below the line between the ends of a front float64[n, 2] (Das, Struct. Optim. 18, 1999)."""
     low, high = points.min(axis=0), points.max(axis=0)
@@ -282,7 +339,7 @@ class Rates:
 
 def decayed(first: float, last: float, done: float) -> float:
     """Geometric from `first` to `last` as `done` goes from 0 to 1; linear where the last is 0."""
-    if last == 0:
+    if last == 0:  # a geometric fall never ends
         return first * (1 - done)
     return first * (last / first) ** done
 

@@ -29,8 +29,8 @@ from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe_plugins.hierarchical import Front, Hierarchical, decayed, knee
 from pruneframe_reports.records import Records
 
-ABLATIONS = ("share=0", "share=1", "crossover=false", "phase2=moead", "threshold_scope=weight", "corridor=survivors")
-ABLATIONS += ("schedule=success", "scorer=taylor", "mutation=bit-flip")
+ABLATIONS = ("share=0", "share=1", "crossover=none", "phase2=moead", "threshold_scope=weight", "corridor=survivors")
+ABLATIONS += ("schedule=success", "scorer=taylor", "mutation=block-shift", "threshold_scope=global", "guide=error")
 SEEDS = st.integers(0, 2**31)
 
 
@@ -81,7 +81,7 @@ def watched(spec: str, seed: int, patch: pytest.MonkeyPatch) -> Watched:
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
-@pytest.mark.parametrize("setting", ["preset=paper", *ABLATIONS])
+@pytest.mark.parametrize("setting", ["preset=paper", "preset=best", *ABLATIONS])
 def test_the_contract_holds(setting: str, units: Units) -> None:
     check_method(method_of(f"hierarchical[{setting}]"), units)
 
@@ -114,7 +114,7 @@ def test_the_final_front_weakly_dominates_phase_1s_and_the_gain_is_recorded(seed
 @given(SEEDS)
 def test_without_crossover_and_rate_a_child_is_its_parent(seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        seen = watched("hierarchical[crossover=false,rate=0,last_rate=0]", seed, patch)
+        seen = watched("hierarchical[crossover=none,rate=0,last_rate=0]", seed, patch)
     start, *children = seen.asked
     parents = {*start.digests(), *seen.corridor[0].repair(seen.front[0]).digests()}
     assert all(set(masks.digests()) <= parents for masks in children)

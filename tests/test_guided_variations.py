@@ -1,4 +1,4 @@
-"""The mutation in proportion to importance: the contract, and what it flips."""
+"""Mutations that follow importance: the contract, and what they flip."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pruneframe.encoding import Variables
 from pruneframe.errors import InputError
 from pruneframe.testing import check_variation
-from pruneframe_plugins.weighted_flip import WeightedFlip, draw
+from pruneframe_plugins.guided_variations import SPAN, BlockShift, WeightedFlip, draw
 
 BITS = 4000
 VARIABLES = Variables("binary", BITS, np.zeros(BITS), np.ones(BITS), (BITS,))
@@ -25,9 +25,13 @@ def changed(parents: np.ndarray, children: np.ndarray) -> np.ndarray:
     return np.bitwise_count(parents ^ children).sum(axis=1)
 
 
+KINDS = (WeightedFlip, BlockShift)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [0.0, 0.002, 0.3])
-def test_the_contract_holds(rate: float) -> None:
-    check_variation(WeightedFlip(rate))
+def test_the_contract_holds(kind: type[WeightedFlip | BlockShift], rate: float) -> None:
+    check_variation(kind(rate))
 
 
 @settings(deadline=None)
@@ -45,12 +49,13 @@ def test_as_many_free_bits_flip_as_the_rate_says(seed: int, rate: float, density
         assert np.all(changed(parents, children) == wanted)
 
 
-@given(seeds)
-def test_rate_0_and_nothing_free_leave_the_parents_alone(seed: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=seeds)
+def test_rate_0_and_nothing_free_leave_the_parents_alone(kind: type[WeightedFlip | BlockShift], seed: int) -> None:
     rng = np.random.default_rng(seed)
     parents, nothing = parents_of(rng, 2), np.zeros(BITS // 8, dtype=np.uint8)
-    assert np.array_equal(WeightedFlip(0.0).vary(parents, 2, VARIABLES, rng), parents)
-    assert np.array_equal(WeightedFlip(0.1).vary(parents, 2, VARIABLES, rng, None, nothing), parents)
+    assert np.array_equal(kind(0.0).vary(parents, 2, VARIABLES, rng), parents)
+    assert np.array_equal(kind(0.1).vary(parents, 2, VARIABLES, rng, None, nothing), parents)
 
 
 def test_bits_are_drawn_in_proportion_to_their_weights() -> None:
@@ -80,12 +85,32 @@ def test_a_bit_that_must_stay_is_never_cleared() -> None:
     assert np.array_equal(children, parents)
 
 
-def test_numbers_are_refused() -> None:
+@given(seeds, st.integers(1, 40))
+def test_blocks_lose_their_least_important_bits_and_gain_their_most_important(seed: int, flips: int) -> None:
+    rng = np.random.default_rng(seed)
+    parents, scores = parents_of(rng, 1), rng.permutation(BITS).astype(np.float32)
+    [before], [after] = (
+        np.unpackbits(genomes, axis=1).astype(bool)
+        for genomes in (parents, BlockShift(flips / BITS).vary(parents, 1, VARIABLES, rng, scores))
+    )
+    cleared, added = np.flatnonzero(before & ~after), np.flatnonzero(~before & after)
+    assert len(cleared) <= 2 * flips >= len(added)
+    assert len(cleared) + len(added) <= 2 * flips
+    for flipped, other in ((cleared, before & after), (added, ~before & ~after)):
+        if 0 < len(flipped) <= flips and np.ptp(flipped) < SPAN * flips:  # one block
+            inside = np.flatnonzero(other[flipped.min() : flipped.max() + 1]) + flipped.min()
+            sign = 1 if flipped is cleared else -1
+            assert np.all(sign * scores[inside] > (sign * scores[flipped]).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_are_refused(kind: type[WeightedFlip | BlockShift]) -> None:
     real = Variables("real", 2, np.zeros(2), np.ones(2), (1, 1))
     with pytest.raises(InputError, match="needs binary variables"):
-        WeightedFlip().vary(np.zeros((2, 2)), 1, real, np.random.default_rng(0))
+        kind().vary(np.zeros((2, 2)), 1, real, np.random.default_rng(0))
 
 
-def test_rates_beyond_1_are_refused() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_rates_beyond_1_are_refused(kind: type[WeightedFlip | BlockShift]) -> None:
     with pytest.raises(ValueError, match="0 <= rate <= 1"):
-        WeightedFlip(1.5)
+        kind(1.5)
