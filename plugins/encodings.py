@@ -123,7 +123,7 @@ class GlobalCut(pf.Encoding):
 
     name = "global-cut"
     reach: float = pf.setting(2.0, "largest size of a factor's natural logarithm")
-    noise: float = pf.setting(0.3, "standard deviation of the logarithms in every second sample; 0 in the others")
+    noise: float = pf.setting(0.1, "standard deviation of the logarithms in every second sample; 0 in the others")
 
     def __post_init__(self) -> None:
         for name in ("reach", "noise"):

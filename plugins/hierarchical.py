@@ -16,7 +16,7 @@ import pandas as pd
 
 import pruneframe as pf
 from pruneframe.corridor import Corridor
-from pruneframe.evolution import default_population, evolve
+from pruneframe.evolution import SMALLEST, evolve
 from pruneframe.front import hypervolume, non_dominated, thin
 
 PAPER: dict[str, Any] = {
@@ -24,6 +24,7 @@ PAPER: dict[str, Any] = {
     "share": 0.5,
     "scorer": "magnitude",
     "population": 100,
+    "generations": 10,
     "threshold_scope": "layer",
     "guide": "none",
     "guide_share": 0.2,
@@ -38,9 +39,16 @@ PAPER: dict[str, Any] = {
     "rate": 0.01,
     "last_rate": 0.0005,
 }
-BEST = PAPER | {"scorer": "reconstruction", "threshold_scope": "global", "guide": "distortion"}
+BEST = PAPER | {
+    "share": 0.7,
+    "generations": 5,
+    "scorer": "reconstruction",
+    "threshold_scope": "global",
+    "guide": "distortion",
+}
 PRESETS = {"paper": PAPER, "best": BEST}
-GUIDED = 0.7  # of phase 1's budget goes to the guide, the rest to evaluating what it found
+GAPS = 4  # that are split at a time
+GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating what it found
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
 
 
@@ -63,7 +71,10 @@ class Hierarchical(pf.Method):
     phase2: Literal["nsga2", "moead"] = pf.setting(None, "algorithm of phase 2; paper: nsga2")
     share: float = pf.setting(None, "share of the budget for phase 1; 0 and 1 switch a phase off; paper: 0.5")
     scorer: str = pf.setting(None, "importance behind thresholds, sampling and variation; paper: magnitude")
-    population: int = pf.setting(None, "genomes, at most, and at most a tenth of a phase's evaluations; paper: 100")
+    population: int = pf.setting(None, "genomes, at most; paper: 100")
+    generations: int = pf.setting(
+        None, "of a phase, at least: fewer evaluations make the population smaller; paper: 10"
+    )
     threshold_scope: Literal["layer", "weight", "global"] = pf.setting(
         None, "one threshold per layer, per unit, or for all with a factor per layer; paper: layer"
     )
@@ -107,8 +118,10 @@ class Hierarchical(pf.Method):
         for name in ("temperature", "highest"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"0 < {name} <= 1 must hold, but got {getattr(self, name)}")
-        if self.population < 4:
-            raise ValueError(f"population >= 4 must hold, but got {self.population}")
+        if self.population < SMALLEST:
+            raise ValueError(f"population >= {SMALLEST} must hold, but got {self.population}")
+        if self.generations < 1:
+            raise ValueError(f"generations >= 1 must hold, but got {self.generations}")
         if self.last_rate > self.rate:
             raise ValueError(f"last_rate <= rate must hold, but got {self.last_rate} > {self.rate}")
 
@@ -135,8 +148,7 @@ class Hierarchical(pf.Method):
             return np.array(children, dtype=parents.dtype)
 
         def search(evaluate: Callable[[pf.Masks], np.ndarray], price: float) -> None:
-            population = min(self.population, default_population(int(task.budget.left / price)))
-            start = coder.sample(population, task.layout, scores, task.rng)
+            start = coder.sample(self._population(task, price), task.layout, scores, task.rng)
             evolve(task, "nsga2", start, vary, lambda xs: evaluate(coder.decode(xs, task.layout, scores)))
 
         if self.guide == "none":
@@ -147,7 +159,7 @@ class Hierarchical(pf.Method):
         with task.share(self.share * GUIDED):
             search(guide, task.price - 1 + self.guide_share)
         with task.share(self.share * (1 - GUIDED)):
-            task.evaluate(guide.front(task.affordable))
+            fill(task, guide.front())
 
     def _encoding(self) -> str:
         names = {"layer": f"layer-threshold[highest={self.highest}]", "weight": "unit-threshold"}
@@ -176,8 +188,9 @@ class Hierarchical(pf.Method):
 
         evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
 
-    def _population(self, task: pf.Task) -> int:
-        return min(self.population, default_population(task.affordable))
+    def _population(self, task: pf.Task, price: float) -> int:
+        """Genomes of a population whose evaluation costs `price` units each."""
+        return max(SMALLEST, min(self.population, int(task.budget.left / price) // self.generations))
 
     def _corridor(self, front: Front, heavy: int, light: int) -> Corridor:
         """Between the anchors; everything below what either keeps, where they leave no bit free."""
@@ -195,7 +208,7 @@ class Hierarchical(pf.Method):
         self, task: pf.Task, front: Front, anchors: list[int], corridor: Corridor, importance: pf.Scores
     ) -> pf.Masks:
         """The anchors and more of phase 1's front, up to half of the population, and samples of the corridor."""
-        population = self._population(task)
+        population = self._population(task, task.price)
         chosen = thin(front.values / task.references, population // 2)
         rows = list(dict.fromkeys([*anchors, *chosen.tolist()]))
         kept = task.rng.integers(0, corridor.width + 1, max(1, population - len(rows)))
@@ -268,11 +281,26 @@ class Guide:
         front = non_dominated(both)
         self._masks, self._points = pf.Masks.join([self._masks, masks])[front], both[front]
 
-    def front(self, limit: int) -> pf.Masks:
-        """At most `limit` of the non-dominated candidates, the dense network first, evenly spread over their sizes."""
-        order = np.argsort(-self._points[:, 1])
-        places = np.unique(np.linspace(0, len(order) - 1, min(limit, len(order))).astype(int))
-        return self._masks[order[places]]
+    def front(self) -> pf.Masks:
+        """The non-dominated candidates, the largest first."""
+        return self._masks[np.argsort(-self._points[:, 1])]
+
+
+def fill(task: pf.Task, masks: pf.Masks) -> None:
+    """Evaluate masks ordered by size, those first that split the largest gap in the front, until all are done.
+
+    A gap is the rectangle between two neighbours that have been evaluated: the hypervolume that might lie between them.
+    """
+    errors = np.full(len(masks), np.nan)
+    sizes = task.network.params(masks) / task.network.total_params
+    rows = np.unique([0, len(masks) - 1]) if len(masks) else np.empty(0, dtype=int)
+    while len(rows):
+        errors[rows] = task.evaluate(masks[rows])[:, task.objectives.index("error")]
+        done = np.flatnonzero(~np.isnan(errors))
+        areas = np.abs(np.diff(errors[done]) * np.diff(sizes[done]))
+        inside = np.flatnonzero(np.diff(done) > 1)
+        widest = inside[np.argsort(-areas[inside], kind="stable")[:GAPS]]
+        rows = (done[widest] + done[widest + 1]) // 2
 
 
 def knee(points: np.ndarray) -> int:

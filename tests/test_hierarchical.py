@@ -170,7 +170,9 @@ def test_the_rate_falls_from_the_first_to_the_last(first: float, share: float, d
     assert last - 1e-9 <= decayed(first, last, done) <= first + 1e-9
 
 
-@pytest.mark.parametrize("setting", ["share=1.5", "temperature=0", "population=2", "last_rate=0.5", "highest=0"])
+@pytest.mark.parametrize(
+    "setting", ["share=1.5", "temperature=0", "population=2", "last_rate=0.5", "highest=0", "generations=0"]
+)
 def test_bad_settings_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match=setting.partition("=")[0]):
         method_of(f"hierarchical[{setting}]")
