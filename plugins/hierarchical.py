@@ -52,6 +52,12 @@ GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating wh
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
 
 
+def from_preset(name: str, help: str) -> Any:
+    """A setting that the preset gives where the user does not."""
+    values = ", ".join(f"{preset}: {values[name]}" for preset, values in PRESETS.items())
+    return pf.setting(None, f"{help}; {values}")
+
+
 @dataclass(frozen=True, repr=False)
 class Hierarchical(pf.Method):
     """Phase 1 searches thresholds by NSGA-II; two anchors on its front open a corridor; phase 2 searches masks inside.
@@ -65,41 +71,39 @@ class Hierarchical(pf.Method):
         "an evolutionary search over thresholds, then a binary search restricted to what survived, with "
         "importance-aware sampling and adaptive variation. Known from summaries alone: NSGA-II in phase 1, NSGA-II or "
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
-        "definition and the importance are our reconstruction."
+        "definition and the importance are our reconstruction (preset=paper). Not of the paper at all is what "
+        "preset=best adds: the score `reconstruction`, a global cut with a factor per layer, and the guide on training "
+        "images."
     )
-    preset: Literal["paper", "best"] = pf.setting("paper", "where settings that are not given come from")
-    phase2: Literal["nsga2", "moead"] = pf.setting(None, "algorithm of phase 2; paper: nsga2")
-    share: float = pf.setting(None, "share of the budget for phase 1; 0 and 1 switch a phase off; paper: 0.5")
-    scorer: str = pf.setting(None, "importance behind thresholds, sampling and variation; paper: magnitude")
-    population: int = pf.setting(None, "genomes, at most; paper: 100")
-    generations: int = pf.setting(
-        None, "of a phase, at least: fewer evaluations make the population smaller; paper: 10"
+    preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
+    phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
+    share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off")
+    scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
+    population: int = from_preset("population", "genomes, at most")
+    generations: int = from_preset(
+        "generations", "of a phase, at least; where evaluations are few, the population shrinks"
     )
-    threshold_scope: Literal["layer", "weight", "global"] = pf.setting(
-        None, "one threshold per layer, per unit, or for all with a factor per layer; paper: layer"
+    threshold_scope: Literal["layer", "weight", "global"] = from_preset(
+        "threshold_scope", "one threshold per layer, per unit, or for all with a factor per layer"
     )
-    guide: str = pf.setting(
-        None, "objective on training images that steers phase 1 in the error's place, or none; paper: none"
+    highest: float = from_preset("highest", "largest share of a layer that a threshold per layer removes")
+    guide: str = from_preset("guide", "objective on training images that steers phase 1 in the error's place, or none")
+    guide_share: float = from_preset("guide_share", "training images of the guide, as a share of the search images")
+    delta: float = from_preset("delta", "points of error above dense that the light anchor may have")
+    corridor: Literal["anchors", "survivors"] = from_preset(
+        "corridor", "what both anchors keep stays (anchors), or may go as well (survivors)"
     )
-    guide_share: float = pf.setting(None, "training images of the guide, as a share of the search images; paper: 0.2")
-    highest: float = pf.setting(None, "largest share of a layer that phase 1 removes; paper: 0.95")
-    delta: float = pf.setting(None, "points of error above dense that the light anchor may have; paper: 2")
-    corridor: Literal["anchors", "survivors"] = pf.setting(
-        None, "what both anchors keep stays (anchors), or may go as well (survivors); paper: anchors"
+    survival: float = from_preset(
+        "survival", "weight of survival in phase 1's front, beside the score's rank in its layer"
     )
-    survival: float = pf.setting(
-        None, "weight of the survival in phase 1's front, beside the score's rank in its layer; paper: 0.5"
+    temperature: float = from_preset("temperature", "of the sigmoid that samples bits by importance")
+    crossover: str = from_preset("crossover", "variation of two parents' free bits before the mutation, or none")
+    mutation: str = from_preset("mutation", "variation with a setting `rate`")
+    schedule: Literal["decay", "success"] = from_preset(
+        "schedule", "the rate falls geometrically, or follows the one-fifth success rule"
     )
-    temperature: float = pf.setting(None, "of the sigmoid that samples bits by importance; paper: 0.1")
-    crossover: str = pf.setting(
-        None, "variation of two parents' free bits before the mutation, or none; paper: uniform"
-    )
-    mutation: str = pf.setting(None, "variation with a setting `rate`; paper: weighted-flip")
-    schedule: Literal["decay", "success"] = pf.setting(
-        None, "the rate falls geometrically, or follows the one-fifth success rule; paper: decay"
-    )
-    rate: float = pf.setting(None, "share of the free bits that flip, at first; paper: 0.01")
-    last_rate: float = pf.setting(None, "the same at the end of the budget, and the least; paper: 0.0005")
+    rate: float = from_preset("rate", "share of the free bits that flip, at first")
+    last_rate: float = from_preset("last_rate", "the same at the end of the budget, and the least")
 
     def __post_init__(self) -> None:
         settled = self.settled()
@@ -129,6 +133,8 @@ class Hierarchical(pf.Method):
         if "error" not in task.objectives:
             task.decline("it chooses its anchors by the objective 'error', which the problem does not have")
         settled = self.settled()
+        for name in {settled._mutation(settled.rate), settled.crossover} - {"none"}:
+            task.variation(name)  # an unknown one is an error before any cost
         scores = task.scores(settled.scorer)
         if settled.share:
             with recorded(task, "phase 1"):
@@ -180,13 +186,16 @@ class Hierarchical(pf.Method):
         crossover = None if self.crossover == "none" else task.variation(self.crossover)
 
         def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
-            mutation = task.variation(f"{self.mutation}[rate={rates.next()}]")
+            mutation = task.variation(self._mutation(rates.next()))
             if crossover is not None:
                 parents = crossover.vary(parents, n, variables, task.rng, importance, corridor.free)
             children = mutation.vary(parents, n, variables, task.rng, importance, corridor.free)
             return corridor.repair(pf.Masks(children, task.layout)).bits
 
         evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
+
+    def _mutation(self, rate: float) -> str:
+        return f"{self.mutation}[rate={rate}]"
 
     def _population(self, task: pf.Task, price: float) -> int:
         """Genomes of a population whose evaluation costs `price` units each."""
