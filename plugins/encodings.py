@@ -60,6 +60,35 @@ class Mask(pf.Encoding):
 
 
 @dataclass(frozen=True, repr=False)
+class UnitThreshold(pf.Encoding):
+    """A real number per unit; units with at least one half are kept."""
+
+    name = "unit-threshold"
+    noise: float = pf.setting(0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling")
+
+    def __post_init__(self) -> None:
+        if not self.noise >= 0:
+            raise ValueError(f"noise >= 0 must hold, but got {self.noise}")
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        zeros, ones = np.zeros(layout.total), np.ones(layout.total)
+        return pf.Variables("real", layout.total, zeros, ones, layout.sizes)
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        return pf.Masks(np.packbits(genomes >= 0.5, axis=-1), layout)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        """As Encoding.sample; float32, since there are many."""
+        ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32) / max(1, layout.total - 1)
+        genomes = np.empty((n, layout.total), dtype=np.float32)
+        for genome, density in zip(genomes, densities(n), strict=True):
+            genome[:] = ranks + np.float32(self.noise) * rng.standard_normal(layout.total, dtype=np.float32)
+            removed = layout.total - max(1, round(density * layout.total))
+            genome -= np.partition(genome, removed)[removed] - np.float32(0.5)
+        return np.clip(genomes, 0, 1, out=genomes)
+
+
+@dataclass(frozen=True, repr=False)
 class LayerThreshold(pf.Encoding):
     """One quantile per layer: the share of the layer's units, least important first, that is removed."""
 
@@ -82,6 +111,46 @@ class LayerThreshold(pf.Encoding):
         removed = np.outer(1 - densities(n), np.ones(len(layout.sizes)))
         spread = removed * rng.uniform(0.5, 1.5, removed.shape)
         return np.clip(spread, 0.0, self.highest)
+
+
+@dataclass(frozen=True, repr=False)
+class GlobalCut(pf.Encoding):
+    """The share of all units that one cut through all scores keeps, and per layer a factor's logarithm on its scores.
+
+    Factors of 1 (logarithm 0) give the global cut of a one-shot sweep, and the samples hold one. The cut is found
+    before the factors apply, so that a layer's factor changes that layer alone.
+    """
+
+    name = "global-cut"
+    reach: float = pf.setting(2.0, "largest size of a factor's natural logarithm")
+    noise: float = pf.setting(0.1, "standard deviation of the logarithms in every second sample; 0 in the others")
+
+    def __post_init__(self) -> None:
+        for name in ("reach", "noise"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} >= 0 must hold, but got {getattr(self, name)}")
+
+    def variables(self, layout: pf.Layout) -> pf.Variables:
+        layers = len(layout.sizes)
+        lower, upper = np.full(layers + 1, -self.reach), np.full(layers + 1, self.reach)
+        lower[0], upper[0] = 0, 1
+        return pf.Variables("real", layers + 1, lower, upper, (2,) + (1,) * (layers - 1))
+
+    def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
+        logs = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+        layers = [np.sort(part) for part in layout.split(logs)]
+        removed = layout.total - np.rint(np.clip(genomes[:, 0], 0, 1) * layout.total).astype(int)
+        cuts = np.append(np.sort(logs), np.inf)[removed]
+        kept = np.empty((len(genomes), len(layers)), dtype=np.int64)
+        for column, layer in enumerate(layers):
+            kept[:, column] = len(layer) - np.searchsorted(layer, cuts - genomes[:, column + 1].astype(np.float32))
+        kept[removed == 0] = layout.sizes  # no cut, whatever the factors
+        return keep_best(kept, layout, scores)
+
+    def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
+        factors = np.clip(self.noise * rng.standard_normal((n, len(layout.sizes))), -self.reach, self.reach)
+        factors[::2] = 0
+        return np.column_stack([densities(n), factors])
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,4 +201,4 @@ class ChannelCount(pf.Encoding):
 
 @pf.hookimpl
 def pruneframe_encodings() -> Sequence[type[pf.Encoding]]:
-    return [Mask, LayerThreshold, LayerRatio, ChannelCount]
+    return [Mask, UnitThreshold, LayerThreshold, GlobalCut, LayerRatio, ChannelCount]

@@ -130,7 +130,13 @@ def facts(study: StudyFolder) -> StudyFacts:
         summary | {"board": several[summary["board"]], "method": called[folder.path]}
         for folder, summary in zip(folders, summaries(study), strict=True)
     )
-    return StudyFacts(tuple(boards.values()), runs, provenance)
+    records = [
+        table.assign(board=several[folder.identity["board"]], method=called[folder.path], seed=folder.identity["seed"])
+        for folder in folders
+        if folder.finished and (table := folder.diagnostics()) is not None
+    ]
+    joined = pd.concat(records, ignore_index=True) if records else pd.DataFrame()
+    return StudyFacts(tuple(boards.values()), runs, provenance, joined)
 
 
 def methods(folders: Sequence[RunFolder]) -> dict[Path, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,11 +49,16 @@ class Board:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """All that a report is told beside the long table: the boards, one summary per run, and methods' provenance."""
+    """All that a report is told beside the long table: the boards, one summary per run, and methods' provenance.
+
+    `records` are what methods recorded (`Task.record`), below each other, with board, method, seed and the table's name
+    as `record`; columns that a table lacks are empty.
+    """
 
     boards: tuple[Board, ...]
     runs: tuple[dict[str, Any], ...]
     provenance: dict[str, str]
+    records: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True, repr=False)

@@ -80,6 +80,11 @@ class Task:
         return np.array([objective.reference(dense) for objective in self._objectives])
 
     @property
+    def search_images(self) -> int:
+        """Images that one unit of compute passes over: what a probe's count is charged as a share of."""
+        return len(self._workbench.loaded.search)
+
+    @property
     def price(self) -> float:
         """Units that one evaluation costs."""
         return self._workbench.loaded.price

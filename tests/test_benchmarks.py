@@ -178,3 +178,13 @@ def test_what_was_replaced_is_put_back(profile_bench: ModuleType):
         assert owner.fingerprint == "replaced"
         raise KeyError
     assert vars(owner)["fingerprint"] is before
+
+
+def test_one_shot_prints_a_row_for_every_scorer_and_share() -> None:
+    settings = ("--problem", "lenet-digits", "--scorers", "magnitude,reconstruction", "--removed", "0.5,0.8")
+    rows = printed("one_shot.py", *settings)
+    assert [(row["scorer"], row["removed"]) for row in rows] == [
+        (scorer, share) for scorer in ("magnitude", "reconstruction") for share in (0.0, 0.5, 0.8)
+    ]
+    assert all(row["distortion"] == 0 for row in rows if row["removed"] == 0)
+    assert rows[5]["distortion"] < rows[2]["distortion"]  # at 80 %, the reason why the score exists

@@ -11,10 +11,18 @@ from pruneframe.encoding import Encoding, Variables
 from pruneframe.errors import InputError
 from pruneframe.mask import Layout, Masks, Units
 from pruneframe.testing import check_encoding
-from pruneframe_plugins.encodings import ChannelCount, LayerRatio, LayerThreshold, Mask, pruneframe_encodings
+from pruneframe_plugins.encodings import (
+    ChannelCount,
+    GlobalCut,
+    LayerRatio,
+    LayerThreshold,
+    Mask,
+    UnitThreshold,
+    pruneframe_encodings,
+)
 
 LAYOUT = Layout("filter", ("first", "second", "third"), (7, 20, 1))
-PER_LAYER = [LayerThreshold(), LayerRatio(), ChannelCount(), ChannelCount(step=4)]
+PER_LAYER = [LayerThreshold(), GlobalCut(), LayerRatio(), ChannelCount(), ChannelCount(step=4)]
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -161,3 +169,27 @@ def test_settings_out_of_range_are_refused(kind: type[Encoding], given_settings:
     [(name, value)] = given_settings.items()
     with pytest.raises(InputError, match=rf"{kind.name}: .*{name}.* must hold, but got {value}"):
         kind.configured(given_settings)
+
+
+@given(seeds, st.floats(0, 1))
+def test_a_global_cut_without_factors_removes_the_lowest_scores(seed: int, share: float) -> None:
+    scores = np.random.default_rng(seed).permutation(LAYOUT.total).astype(np.float32) + 1
+    genome = np.concatenate([[share], np.zeros(len(LAYOUT.sizes))])[None]
+    mask = GlobalCut().decode(genome, LAYOUT, scores)
+    assert np.array_equal(mask.unpack(0), scores > LAYOUT.total - np.rint(share * LAYOUT.total))
+
+
+@given(seeds, st.floats(0.01, 0.99), st.floats(0, 2))
+def test_a_layers_factor_keeps_more_of_it_and_leaves_the_others(seed: int, share: float, logarithm: float) -> None:
+    scores = np.random.default_rng(seed).random(LAYOUT.total, dtype=np.float32)
+    genomes = np.array([[share, 0, 0, 0], [share, 0, logarithm, 0]])
+    counts = GlobalCut().decode(genomes, LAYOUT, scores).layer_counts()
+    assert counts[1, 1] >= counts[0, 1]
+    assert np.array_equal(counts[0, [0, 2]], counts[1, [0, 2]])
+
+
+@given(seeds)
+def test_units_stay_whose_number_is_at_least_one_half(seed: int) -> None:
+    genomes = genomes_of(UnitThreshold(), 2, seed)
+    masks = UnitThreshold().decode(genomes, LAYOUT, scores_of(seed))
+    assert np.array_equal(np.array([masks.unpack(0), masks.unpack(1)]), genomes >= 0.5)

@@ -1,0 +1,65 @@
+"""What one global cut by each importance score costs, without a search, on the search half of the data.
+
+    python benchmarks/one_shot.py [--problem resnet56-cifar10] [--scorers magnitude,lamp,reconstruction] [--json]
+
+Error on the search images, and distortion (mean Kullback-Leibler divergence from the unpruned network's outputs) on
+1,000 training images; shares are of the prunable units. It never looks at test images, so scorers may be chosen by it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+import numpy as np
+
+from pruneframe.journal import Journal, Shelf
+from pruneframe.ledger import Ledger
+from pruneframe.mask import Masks
+from pruneframe.registry import Registry, names
+from pruneframe.task import Task
+from pruneframe.workbench import Workbench
+from pruneframe_plugins.magnitude import sweep
+
+UNLIMITED = 1e9  # units
+
+
+@click.command()
+@click.option("--problem", default="resnet56-cifar10", show_default=True)
+@click.option("--scorers", default="magnitude,lamp,reconstruction", show_default=True)
+@click.option("--removed", default="0.45,0.52,0.58,0.63", show_default=True, help="Shares of the units to remove.")
+@click.option("--search-images", type=int, help="How many [default: the problem's].")
+@click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]))
+@click.option("--units", type=click.Choice(["weight", "filter"]))
+@click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
+def main(
+    problem: str,
+    scorers: str,
+    removed: str,
+    search_images: int | None,
+    batch_norm: str | None,
+    units: str | None,
+    as_json: bool,
+) -> None:
+    """Print one row per scorer and share removed."""
+    registry = Registry()
+    settings = {"search_images": search_images, "batch_norm": batch_norm, "units": units}
+    loaded = registry.problem(problem).with_settings(**settings).load()
+    task = Task(Workbench(loaded, "cpu", Shelf(None)), Journal(None, {}), Ledger(UNLIMITED), 0, registry.component)
+    shares = [float(share) for share in removed.split(",")]
+    for scorer in names([scorers]):
+        start = time.perf_counter()
+        scores = task.scores(scorer)
+        seconds = time.perf_counter() - start
+        for share in [0.0, *shares]:
+            masks = Masks.pack(sweep(scores, [task.layout.total], np.array([share])), task.layout)
+            error, distortion = task.evaluate(masks)[0, 0], task.probe("distortion", masks)[0]
+            row = {"scorer": scorer, "removed": share, "error": round(float(error), 4)}
+            row |= {"distortion": round(float(distortion), 4), "score_seconds": round(seconds, 1)}
+            text = f"{scorer:16} {share:6.1%} removed: error {error:6.2%}, distortion {distortion:.4f}"
+            print(json.dumps(row) if as_json else text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

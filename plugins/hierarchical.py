@@ -1,0 +1,416 @@
+"""Hierarchical search: coarse thresholds open a corridor, then binary masks inside it are varied by importance.
+
+Khan and Asilian Bidgoli, "A Hierarchical Importance-Guided Multi-objective Evolutionary Framework for Deep Neural
+Network Pruning", arXiv 2604.01076, April 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.corridor import Corridor
+from pruneframe.evolution import SMALLEST, evolve
+from pruneframe.front import hypervolume, non_dominated, thin
+
+PAPER: dict[str, Any] = {
+    "phase2": "nsga2",
+    "share": 0.5,
+    "scorer": "magnitude",
+    "population": 100,
+    "generations": 10,
+    "threshold_scope": "layer",
+    "guide": "none",
+    "guide_share": 0.2,
+    "highest": 0.95,
+    "delta": 2.0,
+    "corridor": "anchors",
+    "survival": 0.5,
+    "temperature": 0.1,
+    "crossover": "uniform",
+    "mutation": "weighted-flip",
+    "schedule": "decay",
+    "rate": 0.01,
+    "last_rate": 0.0005,
+}
+BEST = PAPER | {
+    "share": 0.7,
+    "generations": 5,
+    "scorer": "reconstruction",
+    "threshold_scope": "global",
+    "guide": "distortion",
+}
+PRESETS = {"paper": PAPER, "best": BEST}
+GAPS = 4  # that are split at a time
+GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating what it found
+SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
+
+
+def from_preset(name: str, help: str) -> Any:
+    """A setting that the preset gives where the user does not."""
+    values = ", ".join(f"{preset}: {values[name]}" for preset, values in PRESETS.items())
+    return pf.setting(None, f"{help}; {values}")
+
+
+@dataclass(frozen=True, repr=False)
+class Hierarchical(pf.Method):
+    """Phase 1 searches thresholds by NSGA-II; two anchors on its front open a corridor; phase 2 searches masks inside.
+
+    A setting that is not given has the preset's value.
+    """
+
+    name = "hierarchical"
+    provenance = (
+        "Published (Khan and Asilian Bidgoli, arXiv 2604.01076): two objectives on single weights without retraining; "
+        "an evolutionary search over thresholds, then a binary search restricted to what survived, with "
+        "importance-aware sampling and adaptive variation. Known from summaries alone: NSGA-II in phase 1, NSGA-II or "
+        "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
+        "definition and the importance are our reconstruction (preset=paper). Not of the paper at all is what "
+        "preset=best adds: the score `reconstruction`, a global cut with a factor per layer, and the guide on training "
+        "images."
+    )
+    preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
+    phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
+    share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off")
+    scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
+    population: int = from_preset("population", "genomes, at most")
+    generations: int = from_preset(
+        "generations", "of a phase, at least; where evaluations are few, the population shrinks"
+    )
+    threshold_scope: Literal["layer", "weight", "global"] = from_preset(
+        "threshold_scope", "one threshold per layer, per unit, or for all with a factor per layer"
+    )
+    highest: float = from_preset("highest", "largest share of a layer that a threshold per layer removes")
+    guide: str = from_preset("guide", "objective on training images that steers phase 1 in the error's place, or none")
+    guide_share: float = from_preset("guide_share", "training images of the guide, as a share of the search images")
+    delta: float = from_preset("delta", "points of error above dense that the light anchor may have")
+    corridor: Literal["anchors", "survivors"] = from_preset(
+        "corridor", "what both anchors keep stays (anchors), or may go as well (survivors)"
+    )
+    survival: float = from_preset(
+        "survival", "weight of survival in phase 1's front, beside the score's rank in its layer"
+    )
+    temperature: float = from_preset("temperature", "of the sigmoid that samples bits by importance")
+    crossover: str = from_preset("crossover", "variation of two parents' free bits before the mutation, or none")
+    mutation: str = from_preset("mutation", "variation with a setting `rate`")
+    schedule: Literal["decay", "success"] = from_preset(
+        "schedule", "the rate falls geometrically, or follows the one-fifth success rule"
+    )
+    rate: float = from_preset("rate", "share of the free bits that flip, at first")
+    last_rate: float = from_preset("last_rate", "the same at the end of the budget, and the least")
+
+    def __post_init__(self) -> None:
+        settled = self.settled()
+        if settled is self:
+            self._check()
+
+    def settled(self) -> Self:
+        """The method with the preset's value for every setting that is not given."""
+        lacking = {f.name for f in fields(self) if getattr(self, f.name) is None}
+        return replace(self, **{name: PRESETS[self.preset][name] for name in lacking}) if lacking else self
+
+    def _check(self) -> None:
+        for name in ("share", "survival", "rate", "last_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
+        for name in ("temperature", "highest"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"0 < {name} <= 1 must hold, but got {getattr(self, name)}")
+        if self.population < SMALLEST:
+            raise ValueError(f"population >= {SMALLEST} must hold, but got {self.population}")
+        if self.generations < 1:
+            raise ValueError(f"generations >= 1 must hold, but got {self.generations}")
+        if self.last_rate > self.rate:
+            raise ValueError(f"last_rate <= rate must hold, but got {self.last_rate} > {self.rate}")
+
+    def search(self, task: pf.Task) -> None:
+        if "error" not in task.objectives:
+            task.decline("it chooses its anchors by the objective 'error', which the problem does not have")
+        settled = self.settled()
+        for name in {settled._mutation(settled.rate), settled.crossover} - {"none"}:
+            task.variation(name)  # an unknown one is an error before any cost
+        scores = task.scores(settled.scorer)
+        if settled.share:
+            with recorded(task, "phase 1"):
+                settled._coarse(task, scores)
+        if settled.share < 1:
+            with recorded(task, "phase 2"):
+                settled._fine(task, scores)
+
+    def _coarse(self, task: pf.Task, scores: pf.Scores) -> None:
+        """Phase 1: NSGA-II over thresholds, within its share of the budget."""
+        coder = task.encoding(self._encoding())
+        variables, operators = coder.variables(task.layout), task.variation("sbx-pm")
+
+        def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
+            families = pf.families(parents, n)  # one after the other: thresholds of a million units are large
+            children = [operators.vary(family, 1, variables, task.rng)[0] for family in families]
+            return np.array(children, dtype=parents.dtype)
+
+        def search(evaluate: Callable[[pf.Masks], np.ndarray], price: float) -> None:
+            start = coder.sample(self._population(task, price), task.layout, scores, task.rng)
+            evolve(task, "nsga2", start, vary, lambda xs: evaluate(coder.decode(xs, task.layout, scores)))
+
+        if self.guide == "none":
+            with task.share(self.share):
+                search(task.evaluate, task.price)
+            return
+        guide = Guide(task, self.guide, self.guide_share)
+        with task.share(self.share * GUIDED):
+            search(guide, task.price - 1 + self.guide_share)
+        with task.share(self.share * (1 - GUIDED)):
+            fill(task, guide.front())
+
+    def _encoding(self) -> str:
+        names = {"layer": f"layer-threshold[highest={self.highest}]", "weight": "unit-threshold"}
+        return names.get(self.threshold_scope, "global-cut")
+
+    def _fine(self, task: pf.Task, scores: pf.Scores) -> None:
+        """Phase 2: binary masks inside the corridor; without a phase 1 all masks are."""
+        if not task.archive.evaluations:
+            task.evaluate(task.layout.full())
+        front = Front.of(task)
+        heavy, light = front.heavy(), front.light(self.delta)
+        corridor = self._corridor(front, heavy, light)
+        record_corridor(task, front, heavy, light, corridor)
+        importance = self._importance(task.layout, scores, front)
+        start = self._start(task, front, [heavy, light], corridor, importance)
+        answers, rates = Answers(task, front), Rates(task, self)
+        variables = task.encoding("mask").variables(task.layout)
+        crossover = None if self.crossover == "none" else task.variation(self.crossover)
+
+        def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
+            mutation = task.variation(self._mutation(rates.next()))
+            if crossover is not None:
+                parents = crossover.vary(parents, n, variables, task.rng, importance, corridor.free)
+            children = mutation.vary(parents, n, variables, task.rng, importance, corridor.free)
+            return corridor.repair(pf.Masks(children, task.layout)).bits
+
+        evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
+
+    def _mutation(self, rate: float) -> str:
+        return f"{self.mutation}[rate={rate}]"
+
+    def _population(self, task: pf.Task, price: float) -> int:
+        """Genomes of a population whose evaluation costs `price` units each."""
+        return max(SMALLEST, min(self.population, int(task.budget.left / price) // self.generations))
+
+    def _corridor(self, front: Front, heavy: int, light: int) -> Corridor:
+        """Between the anchors; everything below what either keeps, where they leave no bit free."""
+        between = Corridor.between(front.masks[[heavy]], front.masks[[light]])
+        if self.corridor == "survivors" or between.width == 0:
+            return Corridor.below(between.upper)
+        return between
+
+    def _importance(self, layout: pf.Layout, scores: pf.Scores, front: Front) -> pf.Scores:
+        """Rank of the score in its layer, and share of the front's masks that keep the unit; both from 0 to 1."""
+        ranks = np.concatenate([rank(part) for part in layout.split(scores)])
+        return ((1 - self.survival) * ranks + self.survival * front.survival()).astype(np.float32)
+
+    def _start(
+        self, task: pf.Task, front: Front, anchors: list[int], corridor: Corridor, importance: pf.Scores
+    ) -> pf.Masks:
+        """The anchors and more of phase 1's front, up to half of the population, and samples of the corridor."""
+        population = self._population(task, task.price)
+        chosen = thin(front.values / task.references, population // 2)
+        rows = list(dict.fromkeys([*anchors, *chosen.tolist()]))
+        kept = task.rng.integers(0, corridor.width + 1, max(1, population - len(rows)))
+        samples = corridor.sample(kept, importance, self.temperature, task.rng)
+        return pf.Masks.join([front.masks[rows], samples])
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front of what has been evaluated, and the unpruned network's error."""
+
+    masks: pf.Masks
+    values: np.ndarray
+    errors: np.ndarray
+    dense_error: float
+
+    @classmethod
+    def of(cls, task: pf.Task) -> Front:
+        """The task's front so far, of at least one evaluation."""
+        masks, _ = task.archive.front()
+        values, column = task.archive.front_values(), task.objectives.index("error")
+        dense = task.layout.full().digests()[0]
+        known = [e.values[column] for e in task.archive.evaluations if e.mask == dense]
+        errors = values[:, column]
+        return cls(masks, values, errors, known[0] if known else float(errors.min()))
+
+    def heavy(self) -> int:
+        """The member with the smallest error; ties: the one that keeps less."""
+        return int(np.lexsort((self.masks.counts(), self.errors))[0])
+
+    def light(self, delta: float) -> int:
+        """The member that keeps least, at most `delta` points worse than the unpruned network, else the knee."""
+        allowed = np.flatnonzero(self.errors <= self.dense_error + delta / 100 + 1e-12)
+        counts = self.masks.counts()
+        if len(allowed):
+            return int(allowed[np.argmin(counts[allowed])])
+        return knee(np.stack([self.errors, counts], axis=1))
+
+    def survival(self) -> np.ndarray:
+        """Share of the members that keep each unit, float32[units]."""
+        kept = np.zeros(self.masks.layout.total, dtype=np.float32)
+        for row in range(len(self.masks)):
+            kept += self.masks.unpack(row)
+        return kept / len(self.masks)
+
+
+class Guide:
+    """An objective on training images in the error's place, and the candidates that it found non-dominated.
+
+    The other objectives are replaced by the parameters that remain, which cost nothing to count.
+    """
+
+    def __init__(self, task: pf.Task, objective: str, share: float) -> None:
+        self._task = task
+        self._objective = objective
+        self._count = max(1, round(share * task.search_images))
+        self._masks = task.layout.full()[:0]
+        self._points = np.empty((0, 2))
+
+    def __call__(self, masks: pf.Masks) -> np.ndarray:
+        """The guide and the parameters in the places of the objectives, float64[n, objectives]."""
+        guided = self._task.probe(self._objective, masks, count=self._count)
+        params = self._task.network.params(masks)
+        self._keep(masks, np.stack([guided, params], axis=1))
+        names = self._task.objectives
+        return np.stack([guided if name == "error" else params for name in names], axis=1).astype(np.float64)
+
+    def _keep(self, masks: pf.Masks, points: np.ndarray) -> None:
+        both = np.vstack([self._points, points])
+        front = non_dominated(both)
+        self._masks, self._points = pf.Masks.join([self._masks, masks])[front], both[front]
+
+    def front(self) -> pf.Masks:
+        """The non-dominated candidates, the largest first."""
+        return self._masks[np.argsort(-self._points[:, 1])]
+
+
+def fill(task: pf.Task, masks: pf.Masks) -> None:
+    """Evaluate masks ordered by size, those first that split the largest gap in the front, until all are done.
+
+    A gap is the rectangle between two neighbours that have been evaluated: the hypervolume that might lie between them.
+    """
+    errors = np.full(len(masks), np.nan)
+    sizes = task.network.params(masks) / task.network.total_params
+    rows = np.unique([0, len(masks) - 1]) if len(masks) else np.empty(0, dtype=int)
+    while len(rows):
+        errors[rows] = task.evaluate(masks[rows])[:, task.objectives.index("error")]
+        done = np.flatnonzero(~np.isnan(errors))
+        areas = np.abs(np.diff(errors[done]) * np.diff(sizes[done]))
+        inside = np.flatnonzero(np.diff(done) > 1)
+        widest = inside[np.argsort(-areas[inside], kind="stable")[:GAPS]]
+        rows = (done[widest] + done[widest + 1]) // 2
+
+
+def knee(points: np.ndarray) -> int:
+    """The point farthest below the line between the ends of a front float64[n, 2] (Das, Struct. Optim. 18, 1999)."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return int(np.argmin(((points - low) / np.maximum(high - low, 1e-12)).sum(axis=1)))
+
+
+def rank(scores: np.ndarray) -> np.ndarray:
+    """Ranks from 0 (least) to 1, float32; ties in the order of the units."""
+    ranks = np.argsort(np.argsort(scores, kind="stable"))
+    return ranks.astype(np.float32) / max(1, len(scores) - 1)
+
+
+@dataclass
+class Answers:
+    """Objective values by mask: what phase 1 has found is known, and no mask is paid for twice."""
+
+    task: pf.Task
+    front: Front
+    known: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.known |= dict(zip(self.front.masks.digests(), self.front.values, strict=True))
+
+    def __call__(self, masks: pf.Masks) -> np.ndarray:
+        """Objective values float64[n, objectives]."""
+        digests = masks.digests()
+        new = [row for row, digest in enumerate(digests) if digest not in self.known]
+        if new:
+            self.known |= dict(zip([digests[row] for row in new], self.task.evaluate(masks[new]), strict=True))
+        return np.array([self.known[digest] for digest in digests])
+
+
+class Rates:
+    """The mutation's rate, generation by generation."""
+
+    def __init__(self, task: pf.Task, method: Hierarchical) -> None:
+        self._task = task
+        self._method = method
+        self._rate = method.rate
+        self._budget = max(task.budget.left, 1e-9)
+        self._seen = len(task.archive.evaluations)
+
+    def next(self) -> float:
+        """The rate of the next generation."""
+        first, last = self._method.rate, self._method.last_rate
+        if self._method.schedule == "decay":
+            done = 1 - self._task.budget.left / self._budget
+            return decayed(first, last, done)
+        self._rate = min(first, max(last, self._rate * self._factor()))
+        return self._rate
+
+    def _factor(self) -> float:
+        """Larger than 1 where more than a fifth of the latest generation is on the front."""
+        archive = self._task.archive
+        latest = {evaluation.number for evaluation in archive.evaluations[self._seen :]}
+        self._seen = len(archive.evaluations)
+        if not latest:
+            return 1.0
+        entered = sum(member.number in latest for member in archive.front()[1])
+        return STEP if entered > SUCCESS * len(latest) else 1 / STEP
+
+
+def decayed(first: float, last: float, done: float) -> float:
+    """Geometric from `first` to `last` as `done` goes from 0 to 1; linear where the last is 0."""
+    if last == 0:  # a geometric fall never ends
+        return first * (1 - done)
+    return first * (last / first) ** done
+
+
+@contextmanager
+def recorded(task: pf.Task, phase: str) -> Iterator[None]:
+    """Record what a phase spent, and the hypervolume before and after it, also when the budget ends it."""
+    spent, before = task.budget.spent, front_hypervolume(task)
+    try:
+        yield
+    finally:
+        after = front_hypervolume(task)
+        row = {"phase": phase, "units": task.budget.spent - spent, "before": before, "after": after}
+        earlier = task.records.get("phases", pd.DataFrame())
+        task.record("phases", pd.concat([earlier, pd.DataFrame([row | {"gain": after - before}])], ignore_index=True))
+
+
+def front_hypervolume(task: pf.Task) -> float:
+    """Hypervolume of everything evaluated so far, on the search split."""
+    values = task.archive.front_values()
+    return hypervolume(values / task.references) if len(values) else 0.0
+
+
+def record_corridor(task: pf.Task, front: Front, heavy: int, light: int, corridor: Corridor) -> None:
+    """Record phase 1's front, the anchors and the corridor's size."""
+    table = pd.DataFrame(front.values, columns=list(task.objectives))
+    table["kept"] = front.masks.counts() / task.layout.total
+    task.record("front of phase 1", table)
+    task.record("anchors", table.iloc[[heavy, light]].assign(anchor=["heavy", "light"]))
+    ends = corridor.lower.counts()[0], corridor.upper.counts()[0]
+    low, high = (int(count) / task.layout.total for count in ends)
+    task.record("corridor", pd.DataFrame([{"lower": low, "upper": high, "free": corridor.width}]))
+
+
+@pf.hookimpl
+def pruneframe_methods() -> Sequence[type[pf.Method]]:
+    return [Hierarchical]
