@@ -157,11 +157,25 @@ def test_list_names_everything_with_its_origin(cli: Cli) -> None:
     named = {(row["kind"], row["name"]) for row in rows}
     assert len(named) == len(rows)
     for kind, names in {
-        "method": {"random", "magnitude", "nsga2", "moead", "platypus"},
+        "method": {"random", "magnitude", "nsga2", "moead", "platypus", "hierarchical"},
         "problem": {"lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"},
-        "encoding": {"mask", "layer-threshold", "layer-ratio", "channel-count"},
-        "scorer": {"magnitude", "l2", "lamp", "fpgm", "bn-scale", "taylor", "snip", "fisher", "random"},
-        "variation": {"uniform", "layer-crossover", "bit-flip", "importance-guided", "sbx-pm"},
+        "encoding": {"mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"},
+        "scorer": {
+            "magnitude",
+            "l2",
+            "lamp",
+            "fpgm",
+            "bn-scale",
+            "taylor",
+            "snip",
+            "fisher",
+            "random",
+            "reconstruction",
+        },
+        "variation": {
+            *("uniform", "layer-crossover", "bit-flip", "importance-guided", "sbx-pm"),
+            *("weighted-flip", "block-shift"),
+        },
         "objective": {"error", "distortion", "params", "macs", "size"},
     }.items():
         assert {name for found, name in named if found == kind} == names
