@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..cut import Cutter
 from ..mask import Masks
@@ -117,8 +117,11 @@ class Plain:
 def memory_format(network: Network) -> torch.memory_format:
     """Channels last, the faster one, unless the network cannot read it (`view` wants torch's default) or errs in it.
 
-    torch 2.15 does on processors: a convolution of one channel whose output is one pixel wide gives anything at all.
+    torch 2.15 does on processors: a convolution of one channel whose output is one pixel wide gives anything at all, at
+    some numbers of images and threads. So one channel is never laid out that way, and the others are tried.
     """
+    if any(isinstance(module, nn.Conv2d) and module.in_channels == 1 for module in network.module.modules()):
+        return torch.contiguous_format
     device = next(network.module.parameters()).device
     images = torch.randn(4, *network.input_shape, generator=torch.Generator().manual_seed(0)).to(device)
     module = copy.deepcopy(network.module)
