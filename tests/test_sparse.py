@@ -17,7 +17,7 @@ from pruneframe.engine.compiler import compiled
 from pruneframe.engine.library import in_threads
 from pruneframe.engine.moments import Moments
 from pruneframe.engine.plain import Plain
-from pruneframe.engine.plan import LANES, MAXIMUM, SUMS, Unsupported
+from pruneframe.engine.plan import LANES, MAXIMUM, MEAN, SUMS, Unsupported
 from pruneframe.engine.prefix import Work
 from pruneframe.engine.shrunk import Shrunk
 from pruneframe.engine.sparse import Sparse
@@ -102,6 +102,38 @@ class Narrow(nn.Module):
         return self.last(torch.flatten(F.relu(self.second(one)), 1))
 
 
+class Thin(nn.Module):
+    """A convolution of a single channel that is one pixel wide, in which torch errs from 8 images a thread on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, (1, 3), stride=(1, 2), padding=(0, 1), bias=False)
+        self.last = nn.Linear(24, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        pooled = F.max_pool2d(F.avg_pool2d(images, 3), 2)
+        return self.last(F.relu(self.first(pooled)).flatten(1))
+
+
+class OnItself(nn.Module):
+    """A sum with what its own convolution reads, then one with something that nobody else reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.third = nn.Conv2d(4, 4, 3, padding=1)
+        self.fourth = nn.Conv2d(4, 4, 3, padding=1)
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = self.first(images)
+        second = first + self.second(first)
+        third = second + self.fourth(self.third(second))
+        return self.last(self.mean(F.relu(third)).flatten(1))
+
+
 MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "tiny": (TinyNetwork, (2, 6, 6)),
     "lenet": (LeNet, (1, 28, 28)),
@@ -111,6 +143,8 @@ MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "pooled": (Pooled, (1, 28, 36)),
     "dense": (Dense, (2, 5, 5)),
     "narrow": (Narrow, (1, 14, 5)),
+    "thin": (Thin, (1, 19, 14)),
+    "on itself": (OnItself, (3, 8, 8)),
 }
 # No filter of the dense one can be removed alone: all feed an addition.
 CASES = [(name, units) for name in MAKERS for units in ("weight", "filter") if (name, units) != ("dense", "filter")]
@@ -166,12 +200,18 @@ def test_the_kernel_predicts_what_torch_does(name: str, units: Units, n: int) ->
         agree(sparse.logits([sparse.pruned(masks, row, state, {})], groups, n)[0], expected)
 
 
-def test_torch_computes_in_a_format_in_which_it_does_not_err() -> None:
-    network = network_of("narrow")
-    plain, images, state = Plain(network), images_of(network, 33), network.module.state_dict()
-    found = next(plain.logits(network.layout.full(), [state], plain.place(images)))
-    with torch.inference_mode():
-        agree(found, network.module(images).numpy())
+@pytest.mark.parametrize("name", ["narrow", "thin"])
+def test_torch_computes_in_a_format_in_which_it_does_not_err(name: str) -> None:
+    network = network_of(name)
+    images, state, before = images_of(network, 33), network.module.state_dict(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # whether it errs depends on the images of each thread
+        plain = Plain(network)
+        found = next(plain.logits(network.layout.full(), [state], plain.place(images)))
+        with torch.inference_mode():
+            agree(found, network.module(images).numpy())
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
@@ -355,6 +395,27 @@ def test_activations_that_nobody_reads_any_more_give_up_their_place() -> None:
     shallow, deep = (compiled(Network(CifarResNet(n), (3, 32, 32), "weight")) for n in (2, 6))
     assert len(deep.steps) > len(shallow.steps)
     assert deep.arena == shallow.arena
+
+
+@needs_kernel
+def test_a_sum_takes_the_place_of_what_is_added_to_it_where_nothing_else_reads_that() -> None:
+    network = network_of("on itself")
+    plan, whole = compiled(network), compiled(network, fused=False)
+    add, out = plan.column("add").tolist(), plan.column("out").tolist()
+    assert plan.column("kind").tolist() == [SUMS, SUMS, SUMS, SUMS, MEAN, SUMS]
+    assert add[1] >= 0
+    assert add[1] != out[1]
+    assert add[3] == out[3]
+    assert whole.column("add")[3] != whole.column("out")[3]
+    assert whole.arena > plan.arena
+
+
+def test_runs_of_weights_are_shorter_where_many_are_kept() -> None:
+    weights = compiled(network_of("resnet")).weights[1]
+    assert weights is not None
+    every = weights.outputs * len(weights.offsets)
+    assert weights.run(every) < weights.run(every // 10) <= len(weights.offsets)
+    assert weights.run(every) % weights.taps == 0
 
 
 def unsupported(module: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> str:

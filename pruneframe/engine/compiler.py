@@ -38,7 +38,6 @@ from .plan import (
     Weights,
 )
 
-CACHE = 40 * 1024  # bytes of inputs that a block of channels may take for one tile of outputs, of 48 KiB or more
 SHAPE = 2, 8  # rows and columns of the usual tile
 
 
@@ -72,7 +71,8 @@ class _Pending:
     norm: str | None = None
     origins: NDArray[np.integer] | None = None
     offsets: NDArray[np.integer] | None = None
-    run: int = 0
+    taps: int = 1  # weights of an output that read the same input channel
+    tile: int = 0  # pixels of an input channel that a tile of outputs reads
     window: tuple[int, int] = (1, 1)
     add: Any = None
     act: int = NOTHING
@@ -81,10 +81,11 @@ class _Pending:
     tensor: _Tensor | None = None  # where it went, once it is emitted
 
 
-def compiled(network: Network, pool_by_twos: bool = True) -> Plan:
+def compiled(network: Network, fused: bool = True) -> Plan:
     """The plan of a network; raises Unsupported with the reason where the kernel cannot run it.
 
-    `pool_by_twos` makes 2 x 2 pooling part of the convolution before it, whose own output is then nowhere to be seen.
+    `fused` makes 2 x 2 pooling part of the convolution before it and has sums take the place of what is added to them:
+    less memory to go through, but then a layer's own output is nowhere to be seen.
     """
     try:
         traced = fx.symbolic_trace(network.module)
@@ -93,14 +94,14 @@ def compiled(network: Network, pool_by_twos: bool = True) -> Plan:
             ShapeProp(traced).propagate(torch.zeros(1, *network.input_shape, device=device))
     except Exception as error:  # fx raises whatever the traced code raises
         raise Unsupported(f"torch.fx cannot trace it: {error}") from error
-    return _Compiler(traced, network.input_shape, pool_by_twos).plan()
+    return _Compiler(traced, network.input_shape, fused).plan()
 
 
 @dataclass
 class _Compiler:
     traced: fx.GraphModule
     input_shape: tuple[int, ...]
-    pool_by_twos: bool
+    fused: bool
     values: dict[fx.Node, Any] = field(default_factory=dict)
     steps: list[_Step] = field(default_factory=list)
     outputs: int = 0
@@ -234,13 +235,12 @@ class _Compiler:
         steps_down, steps_right = _pair(module.stride)
         read_rows = (SHAPE[0] - 1) * steps_down + (height - 1) * down + 1
         read_columns = (SHAPE[1] - 1) * steps_right + (width - 1) * right + 1
-        blocks = -(-per_group * read_rows * read_columns * LANES * 4 // CACHE)
         return self._sums(
             node,
             source,
             origins,
             offsets,
-            -(-per_group // blocks) * height * width,
+            (height * width, read_rows * read_columns),
             _shape3(node),
             (steps_down * source.row, steps_right * source.column),
             -up * source.row - left * source.column,
@@ -254,8 +254,7 @@ class _Compiler:
         offsets = (c * source.plane + y * source.row + x * source.column).ravel()
         outputs = module.out_features
         origins = np.zeros(outputs, dtype=np.int64)
-        run = CACHE // (SLOTS * LANES * 4)
-        return self._sums(node, source, origins, offsets, run, (outputs, 1, 1), (0, 0), 0)
+        return self._sums(node, source, origins, offsets, (1, SLOTS), (outputs, 1, 1), (0, 0), 0)
 
     def _sums(
         self,
@@ -263,7 +262,7 @@ class _Compiler:
         source: _Tensor,
         origins: NDArray[np.integer],
         offsets: NDArray[np.integer],
-        run: int,
+        reads: tuple[int, int],  # taps and tile of _Pending
         shape: tuple[int, int, int],
         stride: tuple[int, int],
         origin: int,
@@ -271,7 +270,17 @@ class _Compiler:
         if origins.max(initial=0) + offsets.max(initial=0) >= 2**31:
             raise Unsupported("its activations are too large")
         return _Pending(
-            node, source, SUMS, shape, stride, origin, str(node.target), origins=origins, offsets=offsets, run=run
+            node,
+            source,
+            SUMS,
+            shape,
+            stride,
+            origin,
+            str(node.target),
+            origins=origins,
+            offsets=offsets,
+            taps=reads[0],
+            tile=reads[1],
         )
 
     def _norm(self, node: fx.Node, value: Any) -> _Pending:
@@ -309,7 +318,7 @@ class _Compiler:
 
     def _pooled(self, node: fx.Node, value: Any, kind: int, size: Any, stride: Any, plain: bool) -> _Pending:
         (height, width), (down, right) = _pair(size), _pair(size if stride is None else stride)
-        halves = self.pool_by_twos and kind == MAXIMUM and plain and (height, width) == (down, right) == (2, 2)
+        halves = self.fused and kind == MAXIMUM and plain and (height, width) == (down, right) == (2, 2)
         if halves and self._open(node, value) and self._halves(value):
             return replace(value, pool=True, shape=_shape3(node), node=node)
         source = self._ready(value)
@@ -394,7 +403,8 @@ class _Compiler:
         if any(known.weights is not None and known.weights.layer == step.layer for known in self.steps):
             raise Unsupported(f"it calls {step.layer} twice")
         origins, offsets = step.origins.astype(np.int32), step.offsets.astype(np.int32)
-        return Weights(step.layer, step.norm, self.outputs, origins, offsets, step.run, -(-len(offsets) // step.run))
+        window = step.tile * LANES * 4
+        return Weights(step.layer, step.norm, self.outputs, origins, offsets, step.taps, window)
 
     def _last_readers(self) -> dict[int, int]:
         """The last step that reads each buffer of the arena; the one that writes it where none does."""
@@ -414,6 +424,10 @@ class _Compiler:
         room_of: dict[int, int] = {}
         for number, step in enumerate(self.steps):
             if step.target.space != ARENA:
+                continue
+            if self.fused and step.takes_place(last, number):
+                assert step.pending.add is not None
+                room_of[step.target.buffer] = room_of[step.pending.add.buffer]
                 continue
             taken = {room_of[b] for b in room_of if last[b] >= number}
             planes, channels = self.buffers[step.target.buffer], step.target.shape[0]
@@ -458,7 +472,6 @@ class _Compiler:
             "add": -1,
             "act": pending.act,
             "pool": int(pending.pool),
-            "blocks": 1 if step.weights is None else step.weights.blocks,
             "window_rows": pending.window[0],
             "window_columns": pending.window[1],
             "row_gap": source.row,
@@ -487,6 +500,13 @@ class _Step:
     target: _Tensor
     tail: bool
     weights: Weights | None
+
+    def takes_place(self, last: dict[int, int], number: int) -> bool:
+        """Whether it can write where what it adds lies, pixel by pixel, as nobody reads that later."""
+        add, source = self.pending.add, self.pending.source
+        if add is None or add.buffer == source.buffer or last.get(add.buffer) != number:
+            return False
+        return bool(replace(add, buffer=self.target.buffer) == self.target)
 
 
 def _in_arena(tensor: _Tensor | None) -> int | None:

@@ -33,14 +33,13 @@ struct Step {
   int64_t add_from, add_to;                                  // output channels that it is added to
   int64_t act;                                               // 0 nothing, 1 ReLU, 2 ReLU6
   int64_t pool;                                              // sums: 1 if only the largest of each 2 x 2 is written
-  int64_t blocks;                                            // sums: how many runs each output's weights are cut into
   int64_t window_rows, window_columns, row_gap, column_gap;  // others: the window, and the distance of its pixels
 };
 
-// What to do next: run a step for a candidate, with the weights at `starts` and `biases`. It writes to a level of the arena
-// and reads from others.
+// What to do next: run a step for a candidate, with the weights at `starts` and `biases`, `runs` of them for each output.
+// It writes to a level of the arena and reads from others.
 struct Order {
-  int64_t step, starts, biases, candidate, level, in_level, add_level;
+  int64_t step, starts, biases, runs, candidate, level, in_level, add_level;
 };
 
 struct Network {

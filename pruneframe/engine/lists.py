@@ -94,61 +94,76 @@ class Lists:
         keys: Sequence[Key],
         orders: Sequence[dict[str, int]],
     ) -> None:
-        self._places: dict[tuple[int, int], tuple[int, int]] = {}
+        self._places: dict[tuple[int, int], tuple[int, int, int]] = {}
         self._keys = keys
         self._library, self._processor = library, processor
-        wanted: dict[tuple[int, int], tuple[Weights, Pruned]] = {}
+        wanted: dict[tuple[int, int], _Layer] = {}
         for order in orders:
             step, candidate = order["step"], order.get("candidate", 0)
-            weights = plan.weights[step]
-            if weights is not None:
-                wanted.setdefault((step, keys[candidate][step]), (weights, candidates[candidate]))
-        rows = sum(weights.outputs * weights.blocks + 1 for weights, _ in wanted.values())
-        kept = sum(_kept(weights, pruned) for weights, pruned in wanted.values())
-        self.starts = np.zeros(rows, dtype=np.int64)
-        kept += LANES  # the kernel writes weights before it knows whether to keep them
+            weights, name = plan.weights[step], (step, keys[candidate][step])
+            if weights is not None and name not in wanted:
+                wanted[name] = _Layer(weights, candidates[candidate])
+        self.starts = np.zeros(sum(layer.starts for layer in wanted.values()), dtype=np.int64)
+        # the kernel writes weights before it knows whether to keep them
+        kept = sum(layer.kept for layer in wanted.values()) + LANES
         self.offsets = np.empty(kept, dtype=np.int32)
         self.weights = np.empty(kept, dtype=np.float32)
         biases, row, used, outputs = [], 0, 0, 0
-        for name, (weights, pruned) in wanted.items():
-            self._places[name] = row, outputs
+        for name, layer in wanted.items():
+            self._places[name] = row, outputs, layer.runs
             self.starts[row] = used
-            used = self._list(weights, pruned, row)
-            biases.append(pruned.biases[weights.first : weights.first + weights.outputs])
-            row += weights.outputs * weights.blocks + 1
-            outputs += weights.outputs
+            used = self._list(layer, row)
+            biases.append(layer.pruned.biases[layer.outputs])
+            row += layer.starts
+            outputs += layer.weights.outputs
         self.biases = np.concatenate(biases)
 
-    def place(self, step: int, candidate: int) -> tuple[int, int]:
-        """Where a step's starts and biases begin for a candidate."""
-        return self._places.get((step, self._keys[candidate][step]), (0, 0))
+    def place(self, step: int, candidate: int) -> tuple[int, int, int]:
+        """Where a step's starts and biases begin for a candidate, and how many runs of weights an output has."""
+        return self._places.get((step, self._keys[candidate][step]), (0, 0, 0))
 
-    def _list(self, weights: Weights, pruned: Pruned, row: int) -> int:
-        mask = pruned.keep.get(f"{weights.layer}.weight")
+    def _list(self, layer: _Layer, row: int) -> int:
+        weights, state = layer.weights, layer.pruned.state
         arrays = (
-            None if mask is None else np.ascontiguousarray(mask),
-            np.ascontiguousarray(pruned.state[f"{weights.layer}.weight"].numpy(), dtype=np.float32),
-            pruned.scales[weights.first : weights.first + weights.outputs],
-            *(weights.offsets, weights.origins),
+            None if layer.mask is None else np.ascontiguousarray(layer.mask),
+            np.ascontiguousarray(state[f"{weights.layer}.weight"].numpy(), dtype=np.float32),
+            *(layer.pruned.scales[layer.outputs], weights.offsets, weights.origins),
         )
         kept = Kept(
             *map(address, arrays),
-            *(weights.outputs, len(weights.offsets), weights.run),
+            *(weights.outputs, len(weights.offsets), layer.run),
             *map(address, (self.starts[row:], self.offsets, self.weights)),
         )
         return int(self._library.pruneframe_list(ctypes.c_int64(self._processor), ctypes.byref(kept)))
 
 
-def _kept(weights: Weights, pruned: Pruned) -> int:
-    """Weights of a layer that are left."""
-    kept = pruned.keep.get(f"{weights.layer}.weight")
-    return weights.outputs * len(weights.offsets) if kept is None else int(np.count_nonzero(kept))
+class _Layer:
+    """One layer of a candidate, and how its kept weights are listed."""
+
+    def __init__(self, weights: Weights, pruned: Pruned) -> None:
+        self.weights = weights
+        self.pruned = pruned
+        self.mask = pruned.keep.get(f"{weights.layer}.weight")
+        inputs = len(weights.offsets)
+        self.kept = weights.outputs * inputs if self.mask is None else int(np.count_nonzero(self.mask))
+        self.run = weights.run(self.kept)
+        self.runs = -(-inputs // self.run)
+
+    @property
+    def starts(self) -> int:
+        """How many numbers say where the runs begin and end."""
+        return self.weights.outputs * self.runs + 1
+
+    @property
+    def outputs(self) -> slice:
+        """Its outputs among those of all layers."""
+        return slice(self.weights.first, self.weights.first + self.weights.outputs)
 
 
 def table(orders: Sequence[dict[str, int]], lists: Lists) -> NDArray[np.int64]:
     """Orders for the kernel, int64[orders, columns]."""
     rows = []
     for order in orders:
-        starts, biases = lists.place(order["step"], order.get("candidate", 0))
-        rows.append([(order | {"starts": starts, "biases": biases}).get(name, 0) for name in ORDER])
+        starts, biases, runs = lists.place(order["step"], order.get("candidate", 0))
+        rows.append([(order | {"starts": starts, "biases": biases, "runs": runs}).get(name, 0) for name in ORDER])
     return np.array(rows, dtype=np.int64).reshape(len(rows), len(ORDER))

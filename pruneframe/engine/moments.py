@@ -36,7 +36,7 @@ class Moments:
 
     def __init__(self, sparse: Sparse, images: Tensor) -> None:
         self._sparse = sparse
-        self._plan = plan = compiled(sparse.network, pool_by_twos=False)
+        self._plan = plan = compiled(sparse.network, fused=False)
         normed = [step for step, weights in enumerate(plan.weights) if weights is not None and weights.norm]
         if any(plan.column("tail")[step] for step in normed):
             raise Unsupported("it has a batch norm behind the last feature map")
@@ -85,12 +85,12 @@ class Moments:
         for step in self._steps:
             weights = plan.weights[step]
             norm = None if weights is None else weights.norm
-            starts, biases = lists.place(step, 0)
+            starts, biases, runs = lists.place(step, 0)
             channels = int(plan.column("channels")[step])
             means, squares = np.empty((groups, channels)), np.empty((groups, channels))
             stage = Stage(
                 *(None if finish < 0 else address(plan.steps[finish]), address(scales), address(shifts)),
-                Order(step, starts, biases, 0, 0, 0, 0),
+                Order(step, starts, biases, runs, 0, 0, 0, 0),
                 *(address(batch.images), address(self._arenas), address(self._wide)),
                 *((address(means), address(squares)) if norm else (None, None)),
             )

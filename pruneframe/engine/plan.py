@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 LANES = 16  # images in one vector, a group
 TILE = 16  # sums at most that the kernel computes at once
 SLOTS = 8  # groups that linear layers take at once
+CACHE = 40 * 1024  # bytes of inputs that one run of weights may read for a tile, of a first cache of 48 KiB or more
+LONG = 48  # weights in a run from which on it pays to let sums wait for another run, and keep to
+SPARING = 34 * 1024  # bytes, so that those sums find room beside what the run reads
 SUMS, COPY, MAXIMUM, MEAN = 0, 1, 2, 3
 ARENA, IMAGES, WIDE = 0, 1, 2  # where a tensor lies: see kernel.cpp
 NOTHING, RELU, RELU6 = 0, 1, 2
@@ -18,7 +21,7 @@ FIELDS = (
     *("kind", "tail", "in_space", "in", "in_plane", "in_row", "in_column"),
     *("out_space", "out", "out_plane", "out_row", "out_column", "channels", "rows", "columns"),
     *("add_space", "add", "add_plane", "add_row", "add_column", "add_from", "add_to"),
-    *("act", "pool", "blocks", "window_rows", "window_columns", "row_gap", "column_gap"),
+    *("act", "pool", "window_rows", "window_columns", "row_gap", "column_gap"),
 )
 
 
@@ -35,13 +38,26 @@ class Weights:
     first: int  # its first output among those of all layers
     origins: NDArray[np.int32]  # [outputs]
     offsets: NDArray[np.int32]  # [weights per output]
-    run: int  # weights of an output that are taken in one go, so that what they read fits the first cache
-    blocks: int  # runs per output
+    taps: int  # weights of an output that read the same input channel
+    window: int  # bytes of an input channel that a tile of outputs reads
 
     @property
     def outputs(self) -> int:
         """Output channels or features."""
         return len(self.origins)
+
+    def run(self, kept: int) -> int:
+        """Weights of an output to be taken in one go, kept or not, where so many of the layer are kept.
+
+        What they read fits the first cache; see `benchmarks/evaluation.py`.
+        """
+        run = self._run(CACHE)
+        return self._run(SPARING) if kept * run >= LONG * self.outputs * len(self.offsets) else run
+
+    def _run(self, cache: int) -> int:
+        channels = len(self.offsets) // self.taps
+        runs = -(-channels * self.window // cache)
+        return -(-channels // runs) * self.taps
 
 
 @dataclass(frozen=True)

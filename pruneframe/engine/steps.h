@@ -66,19 +66,19 @@ INLINE void tile(const Step &s, const float *in, const int32_t *offsets, const f
   for (int t = 0; t < R * C; t++) *(Vector *)(out + t / C * s.out_row + t % C * out_column) = sums[t];
 }
 
-// One tile of all output channels. Inputs come in blocks of channels that fit the first cache with their windows.
+// One tile of all output channels, by runs of weights: the windows that a run reads fit the first cache.
 template <int R, int C, bool NEAR>
 INLINE void tiles(const Step &s, const Network &n, const Order &o, const float *in, const float *add, float *partial,
                   float *out) {
-  for (int64_t b = 0; b < s.blocks; b++)
+  for (int64_t r = 0; r < o.runs; r++)
     for (int64_t c = 0; c < s.channels; c++) {
-      const int64_t *run = n.starts + o.starts + c * s.blocks + b;
-      const bool last = b + 1 == s.blocks;
-      if (b && !last && run[0] == run[1]) continue;
+      const int64_t *run = n.starts + o.starts + c * o.runs + r;
+      const bool last = r + 1 == o.runs;
+      if (r && !last && run[0] == run[1]) continue;
       const bool adds = add && c >= s.add_from && c < s.add_to;
       for (int64_t i = 0; i < LANES; i += WIDTH)
         tile<R, C, NEAR>(s, in + i, n.offsets + run[0], n.weights + run[0], run[1] - run[0],
-                         b ? nullptr : n.biases + o.biases + c, adds ? add + (c - s.add_from) * s.add_plane + i : nullptr,
+                         r ? nullptr : n.biases + o.biases + c, adds ? add + (c - s.add_from) * s.add_plane + i : nullptr,
                          partial + c * R * C * LANES + i, last, out + c * s.out_plane + i);
     }
 }
