@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 LANES = 16  # images in one vector, a group
 TILE = 16  # sums at most that the kernel computes at once
 SLOTS = 8  # groups that linear layers take at once
-CACHE = 40 * 1024  # bytes of inputs that one run of weights may read for a tile, of a first cache of 48 KiB or more
-LONG = 48  # weights in a run from which on it pays to let sums wait for another run, and keep to
-SPARING = 34 * 1024  # bytes, so that those sums find room beside what the run reads
+# Bytes of inputs that a run of weights reads for a tile, of a first cache of 48 KiB or more. A few weights are not worth
+# a run of their own, even where it reads more; many leave room for sums that wait for another run.
+CACHE, FEW, CACHE_OF_FEW, MANY, CACHE_OF_MANY = 40 * 1024, 12, 80 * 1024, 48, 34 * 1024
 SUMS, COPY, MAXIMUM, MEAN = 0, 1, 2, 3
 ARENA, IMAGES, WIDE = 0, 1, 2  # where a tensor lies: see kernel.cpp
 NOTHING, RELU, RELU6 = 0, 1, 2
@@ -47,12 +47,10 @@ class Weights:
         return len(self.origins)
 
     def run(self, kept: int) -> int:
-        """Weights of an output to be taken in one go, kept or not, where so many of the layer are kept.
-
-        What they read fits the first cache; see `benchmarks/evaluation.py`.
-        """
-        run = self._run(CACHE)
-        return self._run(SPARING) if kept * run >= LONG * self.outputs * len(self.offsets) else run
+        """Weights of an output to be taken in one go, kept or not, where so many of the layer are kept."""
+        usual = self._run(CACHE)
+        left = kept * usual / (self.outputs * len(self.offsets))
+        return self._run(CACHE_OF_FEW if left < FEW else CACHE_OF_MANY) if not FEW <= left < MANY else usual
 
     def _run(self, cache: int) -> int:
         channels = len(self.offsets) // self.taps
