@@ -6,6 +6,7 @@ Network Pruning", arXiv 2604.01076, April 2026.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -21,6 +22,8 @@ from pruneframe.front import hypervolume, non_dominated, thin
 
 PAPER: dict[str, Any] = {
     "phase2": "nsga2",
+    "tuning": 0.0,
+    "tuning_rate": 0.006,
     "share": 0.5,
     "scorer": "magnitude",
     "population": 100,
@@ -40,13 +43,19 @@ PAPER: dict[str, Any] = {
     "last_rate": 0.0005,
 }
 BEST = PAPER | {
-    "share": 0.7,
+    "tuning": 0.3,
+    "share": 0.5,
     "generations": 5,
     "scorer": "reconstruction",
     "threshold_scope": "global",
     "guide": "distortion",
 }
 PRESETS = {"paper": PAPER, "best": BEST}
+TUNING_PASSES = 4  # that an image of the tuning is charged
+PIECE = 10  # units, about, that a piece of the tuning takes
+JUDGED = 3  # cuts by which a tuned score is judged
+TRIED = np.geomspace(0.05, 0.8, 9)  # shares kept, to find those that are worth tuning for
+UNFELT, DESTROYED = 0.002, 1.0  # distortions in nats
 GAPS = 4  # that are split at a time
 GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating what it found
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
@@ -78,6 +87,10 @@ class Hierarchical(pf.Method):
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
     phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
     share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off")
+    tuning: float = from_preset("tuning", "share of the budget, before both phases, that tunes the score by gradient")
+    tuning_rate: float = from_preset(
+        "tuning_rate", "how far the tuning would move the score's ranks, from 0 to 1, if all gradients were noise"
+    )
     scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
     population: int = from_preset("population", "genomes, at most")
     generations: int = from_preset(
@@ -116,7 +129,7 @@ class Hierarchical(pf.Method):
         return replace(self, **{name: PRESETS[self.preset][name] for name in lacking}) if lacking else self
 
     def _check(self) -> None:
-        for name in ("share", "survival", "rate", "last_rate"):
+        for name in ("tuning", "tuning_rate", "share", "survival", "rate", "last_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
         for name in ("temperature", "highest"):
@@ -136,12 +149,40 @@ class Hierarchical(pf.Method):
         for name in {settled._mutation(settled.rate), settled.crossover} - {"none"}:
             task.variation(name)  # an unknown one is an error before any cost
         scores = task.scores(settled.scorer)
+        if settled.tuning:
+            with recorded(task, "tuning"):
+                scores = settled._tuned(task, scores)
         if settled.share:
             with recorded(task, "phase 1"):
                 settled._coarse(task, scores)
         if settled.share < 1:
             with recorded(task, "phase 2"):
                 settled._fine(task, scores)
+
+    def _tuned(self, task: pf.Task, scores: pf.Scores) -> pf.Scores:
+        """The score after its tuning, piece by piece; one that does not help is taken back, and halves the rate."""
+        pieces = math.ceil(self.tuning * task.budget.total / PIECE)
+        sweep = Sweep(task, max(1, round(self.guide_share * task.search_images)))
+        with task.share(self.tuning):
+            least, most = sweep.region(scores)
+            cuts = np.geomspace(least, most, JUDGED)
+            judged = sweep.damage(scores, cuts)
+            left = task.budget.left / pieces - sweep.price * JUDGED
+            images = max(1, int(left * task.search_images / TUNING_PASSES))
+            rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / pf.Tuning().batch))
+            rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
+            for piece in range(pieces):
+                now, then = (rate * (1 + math.cos(math.pi * (piece + end) / pieces)) / 2 for end in (0, 1))
+                tuning = pf.Tuning(images=images, rate=now, last_rate=then, least=least, most=most)
+                tuned = task.tune(scores, tuning)
+                found = sweep.damage(tuned, cuts)
+                rows.append({"images": images, "rate": now, "damage": found, "taken": found < judged})
+                task.record("tuning", pd.DataFrame(rows))
+                if found < judged:
+                    scores, judged = tuned, found
+                else:
+                    rate /= 2
+        return scores
 
     def _coarse(self, task: pf.Task, scores: pf.Scores) -> None:
         """Phase 1: NSGA-II over thresholds, within its share of the budget."""
@@ -310,6 +351,33 @@ def fill(task: pf.Task, masks: pf.Masks) -> None:
         inside = np.flatnonzero(np.diff(done) > 1)
         widest = inside[np.argsort(-areas[inside], kind="stable")[:GAPS]]
         rows = (done[widest] + done[widest + 1]) // 2
+
+
+class Sweep:
+    """What global cuts by a score cost: their distortion on so many training images."""
+
+    def __init__(self, task: pf.Task, count: int) -> None:
+        self._task = task
+        self._count = count
+        self.price = count / task.search_images + task.price - 1  # of one cut
+
+    def region(self, scores: pf.Scores) -> tuple[float, float]:
+        """The shares kept between which pruning is felt and does not destroy; of those tried."""
+        distortions, ends = self._distortions(scores, TRIED), TRIED[[0, -1]]
+        felt, alive = TRIED[distortions > UNFELT], TRIED[distortions < DESTROYED]
+        least, most = alive.min(initial=ends[1]), felt.max(initial=ends[0])
+        return (float(least), float(most)) if least < most else (float(ends[0]), float(ends[1]))
+
+    def damage(self, scores: pf.Scores, shares: np.ndarray) -> float:
+        """Mean logarithm of the distortion over some shares kept."""
+        return float(np.log(np.maximum(self._distortions(scores, shares), 1e-9)).mean())
+
+    def _distortions(self, scores: pf.Scores, shares: np.ndarray) -> np.ndarray:
+        layout, best_first = self._task.layout, np.argsort(-scores, kind="stable")
+        keep = np.zeros((len(shares), layout.total), dtype=bool)
+        for row, share in zip(keep, shares, strict=True):
+            row[best_first[: round(float(share) * layout.total)]] = True
+        return self._task.probe("distortion", pf.Masks.pack(keep, layout), count=self._count)
 
 
 def knee(points: np.ndarray) -> int:

@@ -26,6 +26,7 @@ _HOMES = {
     "Problem": "problem",
     "Published": "weights",
     "Recipe": "training",
+    "Tuning": "tuning",
     "Report": "report",
     "Scorer": "scorer",
     "Scores": "encoding",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .scorer import Scorer as Scorer
     from .task import Task as Task
     from .training import Recipe as Recipe
+    from .tuning import Tuning as Tuning
     from .variation import Variation as Variation
     from .variation import families as families
     from .weights import Published as Published

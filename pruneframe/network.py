@@ -93,29 +93,30 @@ class Network:
         Weights: the weights of every prunable layer. Filters: also the filter's bias, its batch-norm scale and shift,
         and the inputs of the layers that read it.
         """
-        parts = self.layout.split(masks.unpack(row))
+        return self.spread(torch.from_numpy(masks.unpack(row)))
+
+    def spread(self, units: Tensor) -> dict[str, Tensor]:
+        """One value per unit, [units], as factors of the shapes of the parameters that the units are made of, by name.
+
+        A weight that belongs to two filters, as output of one and input of another, has the product of their values.
+        """
+        parts = units.split(self.layout.sizes)
         if self.layout.units == "weight":
             names = [f"{name}.weight" for name in self.layout.names]
-            return {
-                name: torch.from_numpy(part.reshape(self.parameter(name).shape))
-                for name, part in zip(names, parts, strict=True)
-            }
-        return self._filter_keep([torch.from_numpy(part.copy()) for part in parts])
+            return {name: part.view(self.parameter(name).shape) for name, part in zip(names, parts, strict=True)}
+        spread: dict[str, Tensor] = {}
 
-    def _filter_keep(self, parts: list[Tensor]) -> dict[str, Tensor]:
-        keep: dict[str, Tensor] = {}
-
-        def narrow(name: str, kept: Tensor, dim: int) -> None:
+        def narrow(name: str, values: Tensor, dim: int) -> None:
             shape = self.parameter(name).shape
-            view = kept.reshape([-1 if i == dim else 1 for i in range(len(shape))])
-            keep[name] = keep.get(name, torch.ones(shape, dtype=torch.bool)) & view
+            view = values.reshape([-1 if i == dim else 1 for i in range(len(shape))])
+            spread[name] = spread.get(name, torch.ones(shape, dtype=units.dtype, device=units.device)) * view
 
-        for group, kept in zip(self.groups, parts, strict=True):
+        for group, values in zip(self.groups, parts, strict=True):
             for name in group.vectors:
-                narrow(name, kept, 0)
+                narrow(name, values, 0)
             for name, repeat in group.readers:
-                narrow(name, kept.repeat_interleave(repeat), 1)
-        return keep
+                narrow(name, values.repeat_interleave(repeat), 1)
+        return spread
 
     def structure(self, masks: Masks) -> Masks:
         """The masks with one filter put back where a layer lost all of them: what physically remains.

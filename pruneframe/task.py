@@ -25,11 +25,12 @@ from .errors import Declined
 from .journal import Answer, Journal
 from .ledger import Budget, BudgetSpent, Ledger
 from .mask import Layout, Masks, Units
-from .network import Network
+from .network import Network, digest
 from .objective import Objective
 from .part import Part, SubNetwork
 from .scorer import Scorer
 from .training import Recipe
+from .tuning import PASSES, Tuning
 from .variation import Chain, Variation, chain
 from .workbench import DENSE, Images, Workbench
 
@@ -127,8 +128,26 @@ class Task:
             scores = torch.from_numpy(self._workbench.score(scorer, rng))
             return [self._workbench.shelf.put({"scores": scores})]
 
-        answer = self._ask("scores", repr(scorer), price, compute)
-        return self._workbench.shelf.get(answer.values[0])["scores"].numpy().copy()
+        return self._scores("scores", repr(scorer), price, compute)
+
+    def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
+        """The same values float32[units] for other units, so that cutting them changes the outputs less.
+
+        Follows the gradient on training images; see `pruneframe.tuning`. Each image is charged as four forward passes.
+        """
+        scores = np.ascontiguousarray(scores, dtype=np.float32)
+        if scores.shape != (self.layout.total,):
+            raise ValueError(f"scores must be one per unit, {self.layout.total}, but have shape {scores.shape}")
+        tuning = tuning or Tuning()
+        price = PASSES * tuning.images / len(self._workbench.loaded.search)
+        key = f"{digest({'scores': torch.from_numpy(scores)})} {tuning}"
+        rng = np.random.default_rng([*self._seed, zlib.crc32(key.encode())])
+
+        def compute() -> list[Any]:
+            tuned = torch.from_numpy(self._workbench.tune(scores, tuning, rng))
+            return [self._workbench.shelf.put({"scores": tuned})]
+
+        return self._scores("tune", key, price, compute)
 
     def evaluate(self, masks: Masks, weights: str | Sequence[str] = DENSE) -> NDArray[np.float64]:
         """Objective values float64[n, objectives] on the search split; `weights` is one id, or one per mask.
@@ -193,6 +212,11 @@ class Task:
 
     def _scorer(self, name: str) -> Scorer:
         return self._lookup("scorer", name)  # type: ignore[return-value] # the registry checks kinds
+
+    def _scores(self, kind: str, key: str, price: float, compute: Callable[[], list[Any]]) -> Scores:
+        """A question whose answer is on the shelf."""
+        answer = self._ask(kind, key, price, compute)
+        return self._workbench.shelf.get(answer.values[0])["scores"].numpy().copy()
 
     def _ask(self, kind: str, key: str, price: float, compute: Callable[[], list[Any]]) -> Answer:
         """One question: replayed, or else answered from what is known, or computed; then journalled and charged."""

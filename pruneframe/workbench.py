@@ -27,6 +27,7 @@ from .problem import LoadedProblem
 from .scorer import Scorer
 from .shrink import shrink
 from .training import Recipe, train
+from .tuning import Tuning, tune
 
 DENSE = "dense"  # the id of the trained weights that the problem came with
 
@@ -156,6 +157,12 @@ class Workbench:
         if scores.shape != wanted or not np.all(np.isfinite(scores)):
             raise InputError(f"scorer {scorer!r} must give finite scores {wanted}, but gave {scores.shape}")
         return scores
+
+    def tune(self, scores: Scores, tuning: Tuning, rng: np.random.Generator) -> Scores:
+        """A score that is tuned on training images, float32[units]."""
+        loaded = self.loaded
+        device, shifted = torch.device(self._engine.device), loaded.batch_norm_images is not None
+        return tune(self.network, loaded.data, scores, tuning, rng, device, own_statistics=shifted)
 
     def train(self, mask: Masks, weights: str, recipe: Recipe, seed: int) -> State:
         """The weights, on the CPU, after masked training on the train split."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 LANES = 16  # images in one vector, a group
 TILE = 16  # sums at most that the kernel computes at once
 SLOTS = 8  # groups that linear layers take at once
-# Bytes of inputs that a run of weights reads for a tile, of a first cache of 48 KiB or more. A few weights are not worth
+# Bytes of inputs that a run of weights reads for a tile, of a first cache of 48 KiB or more. A few are not worth
 # a run of their own, even where it reads more; many leave room for sums that wait for another run.
 CACHE, FEW, CACHE_OF_FEW, MANY, CACHE_OF_MANY = 40 * 1024, 12, 80 * 1024, 48, 34 * 1024
 SUMS, COPY, MAXIMUM, MEAN = 0, 1, 2, 3

@@ -1,0 +1,141 @@
+"""Tuning an importance score: its order of units follows the gradient of the pruned network's outputs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from .data import Data
+from .encoding import Scores
+from .network import Network
+
+CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
+PASSES = 4  # over each image: the unpruned network forward, the pruned one forward and backward, which counts as two
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How to tune; raises ValueError where a value is out of range.
+
+    The score's ranks, from 0 to 1, move against the gradient: by `rate` a step, as the root mean square over all units.
+    Each step prunes to a share kept that is drawn between `least` and `most`.
+    """
+
+    images: int = 10_000  # training images that are looked at, drawn without repetition until all have been
+    batch: int = 200
+    rate: float = 4e-4
+    last_rate: float = 0.0  # the rate falls along a cosine to this
+    momentum: float = 0.9
+    least: float = 0.2
+    most: float = 0.7
+
+    def __post_init__(self) -> None:
+        if min(self.images, self.batch) < 1:
+            raise ValueError(f"images >= 1 and batch >= 1 must hold, but got {self.images} and {self.batch}")
+        if not 0 <= self.last_rate <= self.rate:
+            raise ValueError(f"0 <= last_rate <= rate must hold, but got {self.last_rate} and {self.rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"0 <= momentum < 1 must hold, but got {self.momentum}")
+        if not 0 < self.least <= self.most <= 1:
+            raise ValueError(f"0 < least <= most <= 1 must hold, but got {self.least} and {self.most}")
+
+
+def tune(
+    network: Network,
+    data: Data,
+    scores: Scores,
+    tuning: Tuning,
+    rng: np.random.Generator,
+    device: torch.device,
+    own_statistics: bool = False,
+) -> Scores:
+    """The same scores float32[units] in another order, so that global cuts change the network's outputs less.
+
+    A step prunes the network at a cut and takes the gradient of the divergence from the unpruned network's outputs by a
+    factor before each unit, also of those that are cut: what would make it worse is kept rather, what would make it
+    better is cut rather. That is the straight-through estimate of Bengio, Leonard and Courville, "Estimating or
+    Propagating Gradients Through Stochastic Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and
+    Lazebnik, "Piggyback", ECCV 2018, and Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?",
+    CVPR 2020.
+
+    `own_statistics`: each batch normalises itself, where batch norm's statistics are shifted to the pruned network.
+    """
+    slopes_of = _Slopes(network, device, own_statistics)
+    ranks = torch.from_numpy(_ranks(scores)).to(device)
+    velocity = torch.zeros_like(ranks)
+    steps = math.ceil(tuning.images / tuning.batch)
+    for step, images in enumerate(_batches(data, tuning, rng)):
+        kept = round(rng.uniform(tuning.least, tuning.most) * len(ranks))
+        factors = _best(ranks, kept)
+        slopes = sum((slopes_of(factors, chunk) for chunk in images.to(device).split(CHUNK)), torch.zeros_like(ranks))
+        size = slopes.square().mean().sqrt().clamp_min(torch.finfo(slopes.dtype).tiny)
+        velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size
+        falling = (1 + math.cos(math.pi * step / steps)) / 2
+        ranks -= (tuning.last_rate + (tuning.rate - tuning.last_rate) * falling) * velocity
+    return _reordered(scores, ranks.cpu().numpy())
+
+
+class _Slopes:
+    """How fast the outputs' divergence from the unpruned network's grows with a factor before each unit."""
+
+    def __init__(self, network: Network, device: torch.device, own_statistics: bool) -> None:
+        self._network = network
+        self._unpruned = copy.deepcopy(network.module).to(device)
+        self._pruned = copy.deepcopy(network.module).to(device)
+        self._parameters = {name: p.detach() for name, p in self._pruned.named_parameters()}
+        if own_statistics:
+            for name in network.norms:
+                norm = self._pruned.get_submodule(name)
+                norm.train()
+                norm.momentum = 0.0  # type: ignore[assignment] # the running statistics stay as they are
+
+    def __call__(self, factors: Tensor, images: Tensor) -> Tensor:
+        """Summed over images, float32[units], at the factors given."""
+        with torch.no_grad():
+            wanted = F.log_softmax(self._unpruned(images), dim=1)
+        factors = factors.detach().requires_grad_()
+        spread = self._network.spread(factors)
+        masked = {name: self._parameters[name] * factor for name, factor in spread.items()}
+        found = F.log_softmax(functional_call(self._pruned, masked, (images,)), dim=1)
+        loss = F.kl_div(found, wanted, reduction="sum", log_target=True)
+        return torch.autograd.grad(loss, factors)[0]
+
+
+def _batches(data: Data, tuning: Tuning, rng: np.random.Generator) -> Iterator[Tensor]:
+    """As many training images as wanted, in batches of distinct ones; all of them before any comes again."""
+    order, left = np.empty(0, dtype=np.int64), tuning.images
+    while left > 0:
+        size = min(tuning.batch, left, len(data.train))
+        if len(order) < size:
+            order = rng.permutation(len(data.train))
+        yield data.tensor(data.train.take(order[:size]))
+        order, left = order[size:], left - size
+
+
+def _ranks(scores: Scores) -> Scores:
+    """From 0 to 1, float32; ties in the order of the units."""
+    ranks = np.empty(len(scores), dtype=np.float32)
+    ranks[np.argsort(scores, kind="stable")] = np.linspace(0, 1, len(scores), dtype=np.float32)
+    return ranks
+
+
+def _best(ranks: Tensor, kept: int) -> Tensor:
+    """1 for so many of the largest, 0 for the others."""
+    factors = torch.zeros_like(ranks)
+    factors[ranks.topk(kept).indices] = 1
+    return factors
+
+
+def _reordered(scores: Scores, ranks: Scores) -> Scores:
+    """The scores, each for the unit of that rank: the same values in another order."""
+    ordered = np.empty_like(scores)
+    ordered[np.argsort(ranks, kind="stable")] = np.sort(scores)
+    return ordered
