@@ -168,7 +168,7 @@ class Hierarchical(pf.Method):
             cuts = np.geomspace(least, most, JUDGED)
             judged = sweep.damage(scores, cuts)
             left = task.budget.left / pieces - sweep.price * JUDGED
-            images = max(1, int(left * task.search_images / TUNING_PASSES))
+            images = max(2, int(left * task.search_images / TUNING_PASSES))
             rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / pf.Tuning().batch))
             rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
             for piece in range(pieces):

@@ -29,8 +29,8 @@ class Tuning:
     Each step prunes to a share kept that is drawn between `least` and `most`.
     """
 
-    images: int = 10_000  # training images that are looked at, drawn without repetition until all have been
-    batch: int = 200
+    images: int = 10_000  # training images that are looked at; none twice before all have been
+    batch: int = 200  # of a step, at least
     rate: float = 4e-4
     last_rate: float = 0.0  # the rate falls along a cosine to this
     momentum: float = 0.9
@@ -38,8 +38,8 @@ class Tuning:
     most: float = 0.7
 
     def __post_init__(self) -> None:
-        if min(self.images, self.batch) < 1:
-            raise ValueError(f"images >= 1 and batch >= 1 must hold, but got {self.images} and {self.batch}")
+        if min(self.images, self.batch) < 2:  # one image alone has no statistics
+            raise ValueError(f"images >= 2 and batch >= 2 must hold, but got {self.images} and {self.batch}")
         if not 0 <= self.last_rate <= self.rate:
             raise ValueError(f"0 <= last_rate <= rate must hold, but got {self.last_rate} and {self.rate}")
         if not 0 <= self.momentum < 1:
@@ -71,11 +71,12 @@ def tune(
     slopes_of = _Slopes(network, device, own_statistics)
     ranks = torch.from_numpy(_ranks(scores)).to(device)
     velocity = torch.zeros_like(ranks)
-    steps = math.ceil(tuning.images / tuning.batch)
-    for step, images in enumerate(_batches(data, tuning, rng)):
+    steps = max(1, tuning.images // tuning.batch)
+    for step, images in enumerate(_batches(data, tuning.images, steps, rng)):
         kept = round(rng.uniform(tuning.least, tuning.most) * len(ranks))
         factors = _best(ranks, kept)
-        slopes = sum((slopes_of(factors, chunk) for chunk in images.to(device).split(CHUNK)), torch.zeros_like(ranks))
+        chunks = images.to(device).tensor_split(math.ceil(len(images) / CHUNK))
+        slopes = sum((slopes_of(factors, chunk) for chunk in chunks), torch.zeros_like(ranks))
         size = slopes.square().mean().sqrt().clamp_min(torch.finfo(slopes.dtype).tiny)
         velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size
         falling = (1 + math.cos(math.pi * step / steps)) / 2
@@ -109,15 +110,15 @@ class _Slopes:
         return torch.autograd.grad(loss, factors)[0]
 
 
-def _batches(data: Data, tuning: Tuning, rng: np.random.Generator) -> Iterator[Tensor]:
-    """As many training images as wanted, in batches of distinct ones; all of them before any comes again."""
-    order, left = np.empty(0, dtype=np.int64), tuning.images
-    while left > 0:
-        size = min(tuning.batch, left, len(data.train))
+def _batches(data: Data, images: int, steps: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """So many training images in even batches; all of them come before any comes again."""
+    order = np.empty(0, dtype=np.int64)
+    for step in range(steps):
+        size = min(images * (step + 1) // steps - images * step // steps, len(data.train))
         if len(order) < size:
             order = rng.permutation(len(data.train))
         yield data.tensor(data.train.take(order[:size]))
-        order, left = order[size:], left - size
+        order = order[size:]
 
 
 def _ranks(scores: Scores) -> Scores:

@@ -1,0 +1,160 @@
+"""Tuning an importance score: the same values in a better order, by the gradient alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pruneframe import Data, Masks, Tuning
+from pruneframe.journal import Journal, Shelf
+from pruneframe.ledger import BudgetSpent, Ledger
+from pruneframe.mask import Units
+from pruneframe.problem import Problem
+from pruneframe.registry import Registry
+from pruneframe.task import Task
+from pruneframe.testing import tiny_problem
+from pruneframe.tuning import _batches, _Slopes, tune
+from pruneframe.workbench import Workbench
+
+CPU = torch.device("cpu")
+SEARCH = 40  # search images of the tiny problem
+HERE = {"platform": "here"}
+
+
+def task_of(problem: Problem | None = None, journal: Journal | None = None, budget: float = 1e4) -> Task:
+    bench = Workbench((problem or tiny_problem()).load(), "cpu", Shelf(None))
+    return Task(bench, journal or Journal(None, HERE), Ledger(budget), 0, Registry().component)
+
+
+def random_scores(task: Task, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(task.layout.total).astype(np.float32)
+
+
+def distortion(task: Task, scores: np.ndarray, share: float) -> float:
+    keep = scores >= np.sort(scores)[round((1 - share) * len(scores))]
+    return float(
+        task.probe("distortion", Masks.pack(keep[None], task.layout), images="search", count=task.search_images)[0]
+    )
+
+
+@pytest.mark.parametrize(("units", "share"), [("weight", 0.25), ("filter", 0.5)])
+@pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
+def test_cuts_by_a_tuned_score_change_the_outputs_less_also_on_other_images(
+    units: Units, batch_norm: str, share: float
+) -> None:
+    problem = Registry().problem("lenet-digits").with_settings(units=units, batch_norm=batch_norm)
+    task = task_of(problem)
+    scores = task.scores("magnitude")
+    tuned = task.tune(scores, Tuning(images=10_000, batch=50, rate=0.002, least=0.7 * share, most=1.3 * share))
+    assert np.array_equal(np.sort(tuned), np.sort(scores))
+    assert distortion(task, tuned, share) < 0.8 * distortion(task, scores, share)
+
+
+def test_nothing_moves_without_a_rate() -> None:
+    task = task_of()
+    scores = random_scores(task)
+    assert np.array_equal(task.tune(scores, Tuning(images=40, batch=20, rate=0.0)), scores)
+
+
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(units: Units) -> None:
+    loaded = tiny_problem(units).load()
+    network, images = loaded.network, loaded.data.tensor(loaded.search)
+    rng = np.random.default_rng(0)
+    factors = torch.from_numpy((rng.random(network.layout.total) < 0.7).astype(np.float32))
+
+    def divergence(at: torch.Tensor) -> float:
+        state = {name: value.double() for name, value in network.module.state_dict().items()}
+        for name, factor in network.spread(at).items():
+            state[name] = state[name] * factor
+        outputs = torch.func.functional_call(network.module.double(), state, (images.double(),))
+        wanted = F.log_softmax(network.module(images.double()), dim=1)
+        return float(F.kl_div(F.log_softmax(outputs, dim=1), wanted, reduction="sum", log_target=True))
+
+    slopes = _Slopes(network, CPU, own_statistics=False)(factors, images).numpy()
+    largest = float(np.abs(slopes).max())
+    try:
+        for unit in np.argsort(-np.abs(slopes))[:8].tolist():
+            step = torch.zeros(len(factors), dtype=torch.float64)
+            step[unit] = 1e-6
+            expected = (divergence(factors.double() + step) - divergence(factors.double() - step)) / 2e-6
+            assert slopes[unit] == pytest.approx(expected, rel=1e-3, abs=1e-4 * largest)
+    finally:
+        network.module.float()
+
+
+def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> None:
+    task = task_of(budget=10)
+    task.tune(random_scores(task), Tuning(images=50, batch=10))
+    assert task.budget.spent == pytest.approx(4 * 50 / SEARCH)
+    with pytest.raises(BudgetSpent):
+        task.tune(random_scores(task), Tuning(images=60, batch=10))
+    assert task.budget.spent == pytest.approx(4 * 50 / SEARCH)
+    assert task.archive.evaluations == []
+
+
+def test_a_tuning_is_replayed_without_computing_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> np.ndarray:
+        loaded = tiny_problem().load()
+        bench = Workbench(loaded, "cpu", Shelf(tmp_path / "weights"))
+        with Journal(tmp_path / "journal.jsonl", HERE) as journal:
+            task = Task(bench, journal, Ledger(100), 0, Registry().component)
+            return task.tune(random_scores(task), Tuning(images=40, batch=20))
+
+    first = answer()
+    monkeypatch.setattr(Workbench, "tune", lambda *_: pytest.fail("it was computed again"))
+    assert np.array_equal(answer(), first)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_the_network_is_left_as_it_was(shifted: bool) -> None:
+    loaded = tiny_problem().load()
+    network = loaded.network
+    before = {name: tensor.clone() for name, tensor in network.module.state_dict().items()}
+    scores = np.random.default_rng(0).random(network.layout.total).astype(np.float32)
+    tune(network, loaded.data, scores, Tuning(images=40, batch=20), np.random.default_rng(0), CPU, shifted)
+    after = network.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(module.training for module in network.module.modules())
+    assert not any(parameter.requires_grad for parameter in network.module.parameters())
+
+
+def test_every_training_image_comes_before_any_comes_again() -> None:
+    data = tiny_problem().load().data
+    marked = dataclasses.replace(
+        data.train, images=np.arange(len(data.train), dtype=np.float32)[:, None, None, None] + 0 * data.train.images
+    )
+    batches: Iterator[torch.Tensor] = _batches(Data(marked, data.search, data.test), 60, 3, np.random.default_rng(0))
+    seen = torch.cat(list(batches))[:, 0, 0, 0].tolist()
+    assert sorted(seen) == list(range(60))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": 1},
+        {"batch": 1},
+        {"rate": -1.0},
+        {"rate": 0.1, "last_rate": 0.2},
+        {"momentum": 1.0},
+        {"least": 0.0},
+        {"least": 0.8, "most": 0.7},
+        {"most": 1.1},
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must hold"):
+        Tuning(**wrong)  # type: ignore[arg-type]
+
+
+def test_scores_must_be_one_per_unit() -> None:
+    task = task_of()
+    with pytest.raises(ValueError, match="one per unit"):
+        task.tune(random_scores(task)[:-1])
+    assert task.budget.spent == 0
