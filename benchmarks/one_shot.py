@@ -1,9 +1,10 @@
 """What one global cut by each importance score costs, without a search, on the search half of the data.
 
-    python benchmarks/one_shot.py [--problem resnet56-cifar10] [--scorers magnitude,lamp,reconstruction] [--json]
+    python benchmarks/one_shot.py [--problem resnet56-cifar10] [--scorers magnitude,lamp,reconstruction] [--tune 10000]
 
 Error on the search images, and distortion (mean Kullback-Leibler divergence from the unpruned network's outputs) on
-1,000 training images; shares are of the prunable units. It never looks at test images, so scorers may be chosen by it.
+1,000 training images, before and after --tune training images of tuning; shares are of the prunable units. It never
+looks at test images, so scorers may be chosen by it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pruneframe.ledger import Ledger
 from pruneframe.mask import Masks
 from pruneframe.registry import Registry, names
 from pruneframe.task import Task
+from pruneframe.tuning import Tuning
 from pruneframe.workbench import Workbench
 from pruneframe_plugins.magnitude import sweep
 
@@ -29,6 +31,7 @@ UNLIMITED = 1e9  # units
 @click.option("--problem", default="resnet56-cifar10", show_default=True)
 @click.option("--scorers", default="magnitude,lamp,reconstruction", show_default=True)
 @click.option("--removed", default="0.45,0.52,0.58,0.63", show_default=True, help="Shares of the units to remove.")
+@click.option("--tune", default=0, show_default=True, help="Training images to tune each score on.")
 @click.option("--search-images", type=int, help="How many [default: the problem's].")
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]))
 @click.option("--units", type=click.Choice(["weight", "filter"]))
@@ -37,6 +40,7 @@ def main(
     problem: str,
     scorers: str,
     removed: str,
+    tune: int,
     search_images: int | None,
     batch_norm: str | None,
     units: str | None,
@@ -51,14 +55,17 @@ def main(
     for scorer in names([scorers]):
         start = time.perf_counter()
         scores = task.scores(scorer)
-        seconds = time.perf_counter() - start
-        for share in [0.0, *shares]:
-            masks = Masks.pack(sweep(scores, [task.layout.total], np.array([share])), task.layout)
-            error, distortion = task.evaluate(masks)[0, 0], task.probe("distortion", masks)[0]
-            row = {"scorer": scorer, "removed": share, "error": round(float(error), 4)}
-            row |= {"distortion": round(float(distortion), 4), "score_seconds": round(seconds, 1)}
-            text = f"{scorer:16} {share:6.1%} removed: error {error:6.2%}, distortion {distortion:.4f}"
-            print(json.dumps(row) if as_json else text, flush=True)
+        for tuned in [0, tune] if tune else [0]:
+            scores = task.tune(scores, Tuning(images=tune)) if tuned else scores
+            seconds = time.perf_counter() - start
+            for share in [0.0, *shares]:
+                masks = Masks.pack(sweep(scores, [task.layout.total], np.array([share])), task.layout)
+                error, distortion = task.evaluate(masks)[0, 0], task.probe("distortion", masks)[0]
+                row = {"scorer": scorer, "tuned": tuned, "removed": share, "error": round(float(error), 4)}
+                row |= {"distortion": round(float(distortion), 4), "score_seconds": round(seconds, 1)}
+                name = f"{scorer}, tuned" if tuned else scorer
+                text = f"{name:22} {share:6.1%} removed: error {error:6.2%}, distortion {distortion:.4f}"
+                print(json.dumps(row) if as_json else text, flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pruneframe.front import hypervolume, non_dominated, thin
 PAPER: dict[str, Any] = {
     "phase2": "nsga2",
     "tuning": 0.0,
-    "tuning_rate": 0.006,
+    "tuning_rate": 0.003,
     "share": 0.5,
     "scorer": "magnitude",
     "population": 100,
@@ -43,8 +43,8 @@ PAPER: dict[str, Any] = {
     "last_rate": 0.0005,
 }
 BEST = PAPER | {
-    "tuning": 0.3,
-    "share": 0.5,
+    "tuning": 0.2,
+    "share": 0.7,
     "generations": 5,
     "scorer": "reconstruction",
     "threshold_scope": "global",
@@ -53,6 +53,7 @@ BEST = PAPER | {
 PRESETS = {"paper": PAPER, "best": BEST}
 TUNING_PASSES = 4  # that an image of the tuning is charged
 PIECE = 10  # units, about, that a piece of the tuning takes
+STEPS, LARGEST = 50, 200  # of a piece, about, and images of a step at most
 JUDGED = 3  # cuts by which a tuned score is judged
 TRIED = np.geomspace(0.05, 0.8, 9)  # shares kept, to find those that are worth tuning for
 UNFELT, DESTROYED = 0.002, 1.0  # distortions in nats
@@ -81,15 +82,15 @@ class Hierarchical(pf.Method):
         "importance-aware sampling and adaptive variation. Known from summaries alone: NSGA-II in phase 1, NSGA-II or "
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction (preset=paper). Not of the paper at all is what "
-        "preset=best adds: the score `reconstruction`, a global cut with a factor per layer, and the guide on training "
-        "images."
+        "preset=best adds: the score `reconstruction`, its tuning by gradient, a global cut with a factor per layer, "
+        "and the guide on training images."
     )
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
     phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
     share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off")
     tuning: float = from_preset("tuning", "share of the budget, before both phases, that tunes the score by gradient")
     tuning_rate: float = from_preset(
-        "tuning_rate", "how far the tuning would move the score's ranks, from 0 to 1, if all gradients were noise"
+        "tuning_rate", "how far the tuning would move ranks, from 0 to 1, if gradients were noise and its rate stayed"
     )
     scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
     population: int = from_preset("population", "genomes, at most")
@@ -169,11 +170,12 @@ class Hierarchical(pf.Method):
             judged = sweep.damage(scores, cuts)
             left = task.budget.left / pieces - sweep.price * JUDGED
             images = max(2, int(left * task.search_images / TUNING_PASSES))
-            rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / pf.Tuning().batch))
+            batch = min(LARGEST, max(SMALLEST, images // STEPS))
+            rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / batch))
             rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
             for piece in range(pieces):
                 now, then = (rate * (1 + math.cos(math.pi * (piece + end) / pieces)) / 2 for end in (0, 1))
-                tuning = pf.Tuning(images=images, rate=now, last_rate=then, least=least, most=most)
+                tuning = pf.Tuning(images, batch, now, then, least=least, most=most)
                 tuned = task.tune(scores, tuning)
                 found = sweep.damage(tuned, cuts)
                 rows.append({"images": images, "rate": now, "damage": found, "taken": found < judged})

@@ -34,8 +34,8 @@ class Tuning:
     rate: float = 4e-4
     last_rate: float = 0.0  # the rate falls along a cosine to this
     momentum: float = 0.9
-    least: float = 0.2
-    most: float = 0.7
+    least: float = 0.3
+    most: float = 0.6
 
     def __post_init__(self) -> None:
         if min(self.images, self.batch) < 2:  # one image alone has no statistics
