@@ -18,10 +18,10 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from ..network import Network
+from .memory import Memory, Step, Value, laid_out
 from .plan import (
     ARENA,
     COPY,
-    FIELDS,
     IMAGES,
     LANES,
     MAXIMUM,
@@ -42,27 +42,11 @@ SHAPE = 2, 8  # rows and columns of the usual tile
 
 
 @dataclass
-class _Tensor:
-    """A value in memory: channels [low, low + count) of `shape` lie at `origin` and the distances; others are zero."""
-
-    shape: tuple[int, int, int]
-    origin: int
-    plane: int
-    row: int
-    column: int
-    space: int
-    low: int = 0
-    count: int = 0
-    flat: bool = False
-    buffer: int = -1
-
-
-@dataclass
 class _Pending:
     """A step that is not emitted yet, so that what follows can be attached to it."""
 
     node: fx.Node
-    source: _Tensor
+    source: Value
     kind: int
     shape: tuple[int, int, int]
     stride: tuple[int, int]
@@ -74,11 +58,11 @@ class _Pending:
     taps: int = 1  # weights of an output that read the same input channel
     tile: int = 0  # pixels of an input channel that a tile of outputs reads
     window: tuple[int, int] = (1, 1)
-    add: Any = None
+    add: Value | None = None
     act: int = NOTHING
     pool: bool = False  # whether only the largest of each 2 x 2 is written
     flat: bool = False
-    tensor: _Tensor | None = None  # where it went, once it is emitted
+    value: Value | None = None  # where it went, once it is emitted
 
 
 def compiled(network: Network, fused: bool = True) -> Plan:
@@ -103,10 +87,9 @@ class _Compiler:
     input_shape: tuple[int, ...]
     fused: bool
     values: dict[fx.Node, Any] = field(default_factory=dict)
-    steps: list[_Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     outputs: int = 0
-    buffers: list[tuple[int, int, int]] = field(default_factory=list)  # rows, columns, border of each
-    result: _Tensor | None = None
+    result: Value | None = None
 
     def plan(self) -> Plan:
         convolutions = [m for m in self.traced.modules() if isinstance(m, nn.Conv2d)]
@@ -114,21 +97,19 @@ class _Compiler:
         for node in self.traced.graph.nodes:
             self._visit(node)
         assert self.result is not None
-        last = self._last_readers()
-        origins, arena = self._allocate(last)
-        wide, size = self._allocate_wide()
-        origins |= wide
+        memory = Memory.of(self.steps, reuse=self.fused)
         partial = TILE * LANES * max(step.target.shape[0] for step in self.steps)
+        reads = ((step.source.in_arena, step.add.in_arena if step.add else None) for step in self.steps)
         return Plan(
-            np.array([self._row(step, origins) for step in self.steps], dtype=np.int64),
+            memory.table(self.steps),
             tuple(step.weights for step in self.steps),
-            tuple((_in_arena(step.pending.source), _in_arena(step.pending.add)) for step in self.steps),
-            tuple(_in_arena(step.target) for step in self.steps),
-            arena + partial,
-            arena,
-            size,
+            tuple(reads),
+            tuple(step.target.in_arena for step in self.steps),
+            memory.arena + partial,
+            memory.arena,
+            memory.wide,
             self.border,
-            origins[self.result.buffer] + self.result.origin,
+            memory.origins[self.result.buffer] + self.result.origin,
             self.result.shape[0],
         )
 
@@ -146,11 +127,11 @@ class _Compiler:
         else:
             raise Unsupported(f"it uses {node.op} {node.target}")
 
-    def _images(self) -> _Tensor:
+    def _images(self) -> Value:
         if len(self.input_shape) != 3:
             raise Unsupported(f"its images have {len(self.input_shape)} dimensions")
         channels, rows, columns = self.input_shape
-        return _laid_out((channels, rows, columns), self.border, IMAGES)
+        return laid_out((channels, rows, columns), self.border, IMAGES)
 
     # What each kind of node becomes.
 
@@ -203,7 +184,7 @@ class _Compiler:
             return self._pooled(node, value, MAXIMUM, arguments[1], _second(node), _defaults(node))
         if target is F.avg_pool2d and len(arguments) <= 3 and not set(node.kwargs) - {"stride"} - _DEFAULTS:
             return self._pooled(node, value, MEAN, arguments[1], _second(node), _defaults(node))
-        if target is operator.getitem and isinstance(value, _Tensor | _Pending):
+        if target is operator.getitem and isinstance(value, Value | _Pending):
             return self._sliced(self._ready(value), arguments[1])
         if (
             target is F.pad
@@ -217,7 +198,7 @@ class _Compiler:
             return None
         raise Unsupported(f"it calls {getattr(target, '__name__', target)}")
 
-    def _convolution(self, node: fx.Node, module: nn.Conv2d, source: _Tensor) -> _Pending:
+    def _convolution(self, node: fx.Node, module: nn.Conv2d, source: Value) -> _Pending:
         if (
             module.padding_mode != "zeros"
             or isinstance(module.padding, str)
@@ -246,7 +227,7 @@ class _Compiler:
             -up * source.row - left * source.column,
         )
 
-    def _linear(self, node: fx.Node, module: nn.Linear, source: _Tensor) -> _Pending:
+    def _linear(self, node: fx.Node, module: nn.Linear, source: Value) -> _Pending:
         channels, rows, columns = source.shape
         if len(_shape(node)) != 1 or module.in_features != channels * rows * columns or source.low or source.count:
             raise Unsupported("it has a linear layer that is not on one row per image")
@@ -259,7 +240,7 @@ class _Compiler:
     def _sums(
         self,
         node: fx.Node,
-        source: _Tensor,
+        source: Value,
         origins: NDArray[np.integer],
         offsets: NDArray[np.integer],
         reads: tuple[int, int],  # taps and tile of _Pending
@@ -311,7 +292,7 @@ class _Compiler:
         """Whether something may be added to a pending step."""
         return self._open(node, value) and value.act == NOTHING and value.add is None and not value.pool
 
-    def _copied(self, node: fx.Node, source: _Tensor) -> _Pending:
+    def _copied(self, node: fx.Node, source: Value) -> _Pending:
         if source.count:
             raise Unsupported("it computes with a tensor whose channels are padded")
         return _Pending(node, source, COPY, source.shape, (source.row, source.column), 0, flat=source.flat)
@@ -338,13 +319,13 @@ class _Compiler:
         rows, columns = self._ready(value).shape[1:]
         return self._pooled(node, value, MEAN, (rows, columns), (rows, columns), True)
 
-    def _flattened(self, value: Any) -> _Tensor:
+    def _flattened(self, value: Any) -> Value:
         ready = self._ready(value)
         if ready.count:
             raise Unsupported("it flattens a tensor whose channels are padded")
         return replace(ready, flat=True)
 
-    def _sliced(self, source: _Tensor, index: Any) -> _Tensor:
+    def _sliced(self, source: Value, index: Any) -> Value:
         if not isinstance(index, tuple) or len(index) != 4 or source.space == IMAGES or source.flat:
             raise Unsupported("it takes a part of a tensor in an unusual way")
         if any(part != slice(None) for part in index[:2]) or not all(_steps_only(part) for part in index[2:]):
@@ -354,7 +335,7 @@ class _Compiler:
         shape = (channels, -(-rows // down), -(-columns // right))
         return replace(source, shape=shape, row=source.row * down, column=source.column * right)
 
-    def _padded(self, source: _Tensor, widths: Any) -> _Tensor:
+    def _padded(self, source: Value, widths: Any) -> Value:
         if len(widths) != 6 or any(widths[:4]) or source.count or min(widths) < 0 or source.space == IMAGES:
             raise Unsupported("it pads a tensor in an unusual way")
         channels, rows, columns = source.shape
@@ -365,35 +346,35 @@ class _Compiler:
 
     def _open(self, node: fx.Node, value: Any) -> bool:
         """Whether something may be attached to a pending step: nobody else reads what it has so far."""
-        open_step = isinstance(value, _Pending) and value.tensor is None
+        open_step = isinstance(value, _Pending) and value.value is None
         return open_step and len(value.node.users) == 1 and value.node in node.all_input_nodes
 
-    def _ready(self, value: Any) -> _Tensor:
+    def _ready(self, value: Any) -> Value:
         """A value in memory; a pending step is emitted when it is first wanted."""
         if value is None:
             raise Unsupported("it computes with something that is not a tensor")
-        if isinstance(value, _Tensor):
+        if isinstance(value, Value):
             return value
-        if value.tensor is None:
-            value.tensor = self._emit(value)
-        return value.tensor
+        if value.value is None:
+            value.value = self._emit(value)
+        return value.value
 
-    def _emit(self, step: _Pending) -> _Tensor:
+    def _emit(self, step: _Pending) -> Value:
         flat = step.flat or len(_shape(step.node)) == 1
         wide = flat or _is_flattened(step.node)
         border = 0 if wide else self.border
-        target = _laid_out(step.shape, border, WIDE if wide else ARENA, buffer=len(self.buffers))
-        self.buffers.append((*step.shape[1:], border))
+        target = laid_out(step.shape, border, WIDE if wide else ARENA, buffer=len(self.steps))
         weights = None
         if step.kind == SUMS:
             weights = self._weights(step)
             self.outputs += weights.outputs
-        operands = [tensor for tensor in (step.source, step.add) if tensor is not None]
-        tail = flat and step.shape[1:] == (1, 1) and all(tensor.space != ARENA for tensor in operands)
+        operands = [value for value in (step.source, step.add) if value is not None]
+        tail = flat and step.shape[1:] == (1, 1) and all(value.space != ARENA for value in operands)
         of_tail = {known.target.buffer for known in self.steps if known.tail}
-        if not tail and any(tensor.buffer in of_tail for tensor in operands):
+        if not tail and any(value.buffer in of_tail for value in operands):
             raise Unsupported("it mixes feature maps with what comes after the last one")
-        self.steps.append(_Step(step, target, tail, weights))
+        taken = (step.source, target, step.shape, step.stride, step.origin, step.window)
+        self.steps.append(Step(step.kind, *taken, step.add, step.act, step.pool, tail, weights))
         return replace(target, flat=flat)
 
     def _weights(self, step: _Pending) -> Weights:
@@ -405,113 +386,6 @@ class _Compiler:
         origins, offsets = step.origins.astype(np.int32), step.offsets.astype(np.int32)
         window = step.tile * LANES * 4
         return Weights(step.layer, step.norm, self.outputs, origins, offsets, step.taps, window)
-
-    def _last_readers(self) -> dict[int, int]:
-        """The last step that reads each buffer of the arena; the one that writes it where none does."""
-        last = {}
-        for number, step in enumerate(self.steps):
-            for tensor in (step.target, step.pending.source, step.pending.add):
-                if tensor is not None and tensor.space == ARENA:
-                    last[tensor.buffer] = number
-        return last
-
-    def _allocate(self, last: dict[int, int]) -> tuple[dict[int, int], int]:
-        """Where each buffer of the arena lies, and the arena's size.
-
-        A room that nobody reads any more is taken over by the next buffer with the same planes.
-        """
-        rooms: list[tuple[tuple[int, int, int], int]] = []  # planes, channels
-        room_of: dict[int, int] = {}
-        for number, step in enumerate(self.steps):
-            if step.target.space != ARENA:
-                continue
-            if self.fused and step.takes_place(last, number):
-                assert step.pending.add is not None
-                room_of[step.target.buffer] = room_of[step.pending.add.buffer]
-                continue
-            taken = {room_of[b] for b in room_of if last[b] >= number}
-            planes, channels = self.buffers[step.target.buffer], step.target.shape[0]
-            free = [r for r, (kind, _) in enumerate(rooms) if kind == planes and r not in taken]
-            room = free[0] if free else len(rooms)
-            if not free:
-                rooms.append((planes, 0))
-            rooms[room] = (planes, max(rooms[room][1], channels))
-            room_of[step.target.buffer] = room
-        sizes = [count * (rows + 2 * b) * (columns + 2 * b) * LANES for (rows, columns, b), count in rooms]
-        starts = np.cumsum([0, *sizes]).tolist()
-        return {buffer: starts[room] for buffer, room in room_of.items()}, starts[-1]
-
-    def _allocate_wide(self) -> tuple[dict[int, int], int]:
-        """Where each wide tensor lies, one after the other, and the size of them all."""
-        origins, size = {}, 0
-        for step in self.steps:
-            if step.target.space == WIDE:
-                origins[step.target.buffer] = size
-                size += step.target.shape[0] * step.target.plane
-        return origins, size
-
-    def _row(self, step: _Step, origins: dict[int, int]) -> list[int]:
-        pending, target, source, add = step.pending, step.target, step.pending.source, step.pending.add
-        channels, rows, columns = (size << (pending.pool and axis > 0) for axis, size in enumerate(pending.shape))
-        values = {
-            "kind": pending.kind,
-            "tail": int(step.tail),
-            "in_space": source.space,
-            "in": source.origin + pending.origin + origins.get(source.buffer, 0),
-            "in_plane": source.plane,
-            "in_row": pending.stride[0],
-            "in_column": self._between_slots(source) if step.tail else pending.stride[1],
-            "out_space": target.space,
-            "out": target.origin + origins[target.buffer],
-            "out_plane": target.plane,
-            "out_row": target.row,
-            "out_column": LANES if step.tail else target.column,
-            "channels": channels,
-            "rows": rows,
-            "columns": columns,
-            "add": -1,
-            "act": pending.act,
-            "pool": int(pending.pool),
-            "window_rows": pending.window[0],
-            "window_columns": pending.window[1],
-            "row_gap": source.row,
-            "column_gap": source.column,
-        }
-        if add is not None:
-            values |= {
-                "add_space": add.space,
-                "add": add.origin + origins[add.buffer],
-                "add_plane": add.plane,
-                "add_row": add.row,
-                "add_column": LANES if step.tail else add.column,
-                "add_from": add.low,
-                "add_to": add.low + (add.count or add.shape[0]),
-            }
-        return [values.get(name, 0) for name in FIELDS]
-
-    def _between_slots(self, source: _Tensor) -> int:
-        """Distance of the same feature in two neighbouring groups of images."""
-        return source.shape[0] * source.plane if source.space == IMAGES else LANES
-
-
-@dataclass(frozen=True)
-class _Step:
-    pending: _Pending
-    target: _Tensor
-    tail: bool
-    weights: Weights | None
-
-    def takes_place(self, last: dict[int, int], number: int) -> bool:
-        """Whether it can write where what it adds lies, pixel by pixel, as nobody reads that later."""
-        add, source = self.pending.add, self.pending.source
-        if add is None or add.buffer == source.buffer or last.get(add.buffer) != number:
-            return False
-        return bool(replace(add, buffer=self.target.buffer) == self.target)
-
-
-def _in_arena(tensor: _Tensor | None) -> int | None:
-    """The buffer of a tensor that lies in the arena."""
-    return None if tensor is None or tensor.space != ARENA else tensor.buffer
 
 
 def _is_flattened(node: fx.Node) -> bool:
@@ -541,13 +415,6 @@ def _defaults(node: fx.Node) -> bool:
 
 def _second(node: fx.Node) -> Any:
     return node.args[2] if len(node.args) > 2 else node.kwargs.get("stride")
-
-
-def _laid_out(shape: tuple[int, int, int], border: int, space: int, buffer: int = -1) -> _Tensor:
-    pixel = SLOTS * LANES if space == WIDE else LANES
-    rows, columns = shape[1] + 2 * border, shape[2] + 2 * border
-    row, plane = columns * pixel, rows * columns * pixel
-    return _Tensor(shape, border * (row + pixel), plane, row, pixel, space, buffer=buffer)
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
