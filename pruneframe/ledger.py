@@ -97,7 +97,3 @@ class Budget:
     def left(self) -> float:
         """Units that the current phase may still spend."""
         return self._ledger.left
-
-    def affordable(self, price: float, wanted: int) -> int:
-        """How many of `wanted` answers at `price` units still fit."""
-        return self._ledger.affordable(price, wanted)

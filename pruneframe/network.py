@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,13 +35,14 @@ class Network:
     """A module in evaluation mode, its prunable layers in forward order, and what a mask means for its parameters.
 
     `input_shape` is that of one image, (channels, height, width). Raises InputError when there is nothing to prune at
-    the wanted granularity, or when the module does not run on such an image.
+    the wanted granularity, when two layers share their weights, or when the module does not run on such an image.
     """
 
     def __init__(self, module: nn.Module, input_shape: tuple[int, ...], units: Units) -> None:
         self.module = module.eval().requires_grad_(False)
         self.input_shape = input_shape
         self.layers, self.outputs = _layers(self.module, input_shape)
+        _check_apart(self.module, self.layers)
         self.groups: tuple[FilterGroup, ...] = ()
         if units == "filter":
             self.groups = filter_groups(self.module, [layer.name for layer in self.layers], input_shape)
@@ -168,6 +169,15 @@ def digest(state: dict[str, Tensor]) -> str:
         total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
+
+
+def _check_apart(module: nn.Module, layers: Sequence[Layer]) -> None:
+    """Raise InputError where two layers share their weights: a mask of one would prune the other."""
+    owners: dict[nn.Parameter, str] = {}
+    for layer in layers:
+        other = owners.setdefault(module.get_parameter(f"{layer.name}.weight"), layer.name)
+        if other != layer.name:
+            raise InputError(f"layers must not share weights, but {other} and {layer.name} do; give each its own")
 
 
 def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[tuple[Layer, ...], int]:

@@ -304,3 +304,10 @@ def test_a_network_that_does_not_run_on_the_images_is_refused_with_the_shape(mod
         Network(module, TINY, "weight")
     assert "\n" not in str(caught.value)
     assert not any(part._forward_hooks for part in module.modules())
+
+
+def test_layers_that_share_weights_are_refused() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    module[3].weight = module[1].weight
+    with pytest.raises(InputError, match="1 and 3 do"):
+        Network(module, (2, 2, 2), "weight")
