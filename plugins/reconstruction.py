@@ -16,34 +16,38 @@ import pruneframe as pf
 BATCH = 50
 POSITIONS = 64  # of a feature map that are looked at, per image
 STEPS = 600  # of a greedy removal: a filter with more weights loses several at a time
+BLOCK = 2048  # inputs of a filter at most that are looked at together: their second moments take the square of it
 ORDER = 1e-6  # relative distance between units that a running maximum would tie
 
 
 @dataclass
 class Moments:
-    """What one layer was seen to do: second moments [k, k] of a filter's inputs, and each filter's effect [filters].
+    """What one layer was seen to do: second moments of a filter's inputs, and each filter's effect [filters].
 
-    One matrix for each group of a grouped convolution. The effect is the mean over images of the squared gradient of a
-    random projection of the logits, summed over positions.
+    For each group of a grouped convolution there are matrices [k, k], one for each block of inputs. The effect is the
+    mean over images of the squared gradient of a random projection of the logits, summed over positions.
     """
 
-    products: list[Tensor] = field(default_factory=list)
+    products: list[list[Tensor]] = field(default_factory=list)
     columns: int = 0
     effect: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def inputs(self, columns: Tensor, groups: int) -> None:
         """Take in inputs [groups x k, columns]."""
-        found = [part @ part.t() for part in columns.double().chunk(groups)]
-        self.products = [a + b for a, b in zip(self.products, found, strict=True)] if self.products else found
+        parts = columns.double().chunk(groups)
+        found = [[block @ block.t() for block in part.split(BLOCK)] for part in parts]
+        for before, now in zip(self.products, found, strict=False):
+            now[:] = [a + b for a, b in zip(before, now, strict=True)]
+        self.products = found
         self.columns += columns.shape[1]
 
     def gradients(self, gradients: Tensor) -> None:
         """Take in gradients [n, filters, positions]."""
         self.effect = self.effect + gradients.double().square().sum(dim=(0, 2))
 
-    def second(self) -> list[Tensor]:
-        """Second moments, one [k, k] for each group."""
-        return [product / self.columns for product in self.products]
+    def second(self) -> list[list[Tensor]]:
+        """Second moments, one [k, k] for each group and block."""
+        return [[product / self.columns for product in blocks] for blocks in self.products]
 
 
 def columns_of(layer: nn.Module, inputs: Tensor, rng: np.random.Generator) -> Tensor:
@@ -112,9 +116,15 @@ def weight_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tenso
     for name, moments in found.items():
         weights = network.parameter(f"{name}.weight").detach().flatten(1)
         second = moments.second()
-        parts = [removal_damage(w, m) for w, m in zip(weights.chunk(len(second)), second, strict=True)]
+        parts = [blockwise_damage(w, blocks) for w, blocks in zip(weights.chunk(len(second)), second, strict=True)]
         damages.append((torch.cat(parts) * moments.effect[:, None]).flatten())
     return damages
+
+
+def blockwise_damage(weights: Tensor, second: Sequence[Tensor]) -> Tensor:
+    """`removal_damage` of weights [rows, k] whose second moments are known within blocks of inputs."""
+    blocks = weights.split([len(block) for block in second], dim=1)
+    return torch.cat([removal_damage(w, m) for w, m in zip(blocks, second, strict=True)], dim=1)
 
 
 def filter_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tensor]:
@@ -125,9 +135,11 @@ def filter_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tenso
         for reader, _ in group.readers:
             moments = found[reader.removesuffix(".weight")]
             weights = network.parameter(reader).detach().double().flatten(1)
-            effects = weights.t() @ (moments.effect[:, None] * weights) * moments.second()[0]
-            inputs = len(effects) // filters
-            joint += effects.reshape(filters, inputs, filters, inputs).sum(dim=(1, 3))
+            second = moments.second()[0]
+            of_filter = F.one_hot(torch.arange(weights.shape[1]) * filters // weights.shape[1], filters).double()
+            sizes = [len(block) for block in second]
+            for w, owner, block in zip(weights.split(sizes, dim=1), of_filter.split(sizes), second, strict=True):
+                joint += owner.t() @ (w.t() @ (moments.effect[:, None] * w) * block) @ owner
         size = network.parameter(f"{group.layer}.weight")[0].numel()
         damages.append(removal_damage(torch.ones(1, filters), joint).flatten() / size)
     return damages

@@ -12,6 +12,7 @@ from torch import nn
 from pruneframe.mask import Units
 from pruneframe.network import Network
 from pruneframe.testing import check_scorer, tiny_problem
+from pruneframe_plugins import reconstruction as module
 from pruneframe_plugins.reconstruction import STEPS, Reconstruction, columns_of, observe, removal_damage
 
 seeds = st.integers(0, 2**32 - 1)
@@ -65,6 +66,21 @@ def test_long_rows_lose_several_units_at_a_time() -> None:
     assert ranks.abs().max() < 3  # without correlations the smallest go first, but for the order within a step
 
 
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_wide_layers_are_looked_at_block_by_block(units: Units, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = tiny_problem(units)
+    network, images = problem.load().network, torch.from_numpy(problem.data.train.images)  # type: ignore[union-attr]
+
+    def scores(block: int) -> np.ndarray:
+        monkeypatch.setattr(module, "BLOCK", block)
+        return Reconstruction().score(network, images, torch.zeros(60), np.random.default_rng(0))
+
+    whole, wider, blocks = scores(2048), scores(4096), scores(20)
+    assert np.array_equal(whole, wider)
+    assert not np.array_equal(whole, blocks)
+    assert np.corrcoef(whole, blocks)[0, 1] > 0.5
+
+
 @pytest.mark.parametrize(
     "layer", [nn.Conv2d(4, 6, 3, padding=1), nn.Conv2d(4, 6, 3, stride=2, dilation=2), nn.Linear(5, 3)]
 )
@@ -83,7 +99,7 @@ def test_grouped_convolutions_are_observed_group_by_group() -> None:
     network = Network(module, (4, 6, 6), "weight")
     images = torch.randn(10, 4, 6, 6, generator=torch.Generator().manual_seed(0))
     found = observe(network, network.layout.names, images, np.random.default_rng(0))
-    assert [tuple(m.shape) for m in found["0"].second()] == [(18, 18), (18, 18)]
+    assert [tuple(block.shape) for [block] in found["0"].second()] == [(18, 18), (18, 18)]
     assert found["0"].effect.shape == (8,)
     scores = Reconstruction().score(network, images, torch.zeros(10), np.random.default_rng(0))
     assert scores.shape == (network.layout.total,)
