@@ -23,7 +23,7 @@ from pruneframe.front import hypervolume, non_dominated, thin
 PAPER: dict[str, Any] = {
     "phase2": "nsga2",
     "tuning": 0.0,
-    "tuning_rate": 0.003,
+    "tuning_rate": 0.015,
     "share": 0.5,
     "scorer": "magnitude",
     "population": 100,
@@ -43,7 +43,7 @@ PAPER: dict[str, Any] = {
     "last_rate": 0.0005,
 }
 BEST = PAPER | {
-    "tuning": 0.2,
+    "tuning": 0.15,
     "share": 0.7,
     "generations": 5,
     "scorer": "reconstruction",
@@ -54,9 +54,10 @@ PRESETS = {"paper": PAPER, "best": BEST}
 TUNING_PASSES = 4  # that an image of the tuning is charged
 PIECE = 10  # units, about, that a piece of the tuning takes
 STEPS, LARGEST = 50, 200  # of a piece, about, and images of a step at most
+FASTER, SLOWER = 1.25, 0.5  # what the rate is multiplied with after a piece that helped, and one that did not
 JUDGED = 3  # cuts by which a tuned score is judged
 TRIED = np.geomspace(0.05, 0.8, 9)  # shares kept, to find those that are worth tuning for
-UNFELT, DESTROYED = 0.002, 1.0  # distortions in nats
+UNFELT, DESTROYED = 0.002, 0.5  # distortions in nats
 GAPS = 4  # that are split at a time
 GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating what it found
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
@@ -161,29 +162,29 @@ class Hierarchical(pf.Method):
                 settled._fine(task, scores)
 
     def _tuned(self, task: pf.Task, scores: pf.Scores) -> pf.Scores:
-        """The score after its tuning, piece by piece; one that does not help is taken back, and halves the rate."""
+        """The score after its tuning, piece by piece; what does not help is taken back, and success moves the rate."""
         pieces = math.ceil(self.tuning * task.budget.total / PIECE)
         sweep = Sweep(task, max(1, round(self.guide_share * task.search_images)))
         with task.share(self.tuning):
             least, most = sweep.region(scores)
             cuts = np.geomspace(least, most, JUDGED)
             judged = sweep.damage(scores, cuts)
-            left = task.budget.left / pieces - sweep.price * JUDGED
+            left = task.budget.left / pieces - 2 * sweep.price * JUDGED
             images = max(2, int(left * task.search_images / TUNING_PASSES))
             batch = min(LARGEST, max(SMALLEST, images // STEPS))
             rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / batch))
-            rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
+            rows = [{"images": 0, "rate": 0.0, "distortion": judged[0], "error": judged[1], "taken": True}]
             for piece in range(pieces):
                 now, then = (rate * (1 + math.cos(math.pi * (piece + end) / pieces)) / 2 for end in (0, 1))
                 tuning = pf.Tuning(images, batch, now, then, least=least, most=most)
                 tuned = task.tune(scores, tuning)
                 found = sweep.damage(tuned, cuts)
-                rows.append({"images": images, "rate": now, "damage": found, "taken": found < judged})
+                taken = found[0] < judged[0] and found[1] <= judged[1]
+                rows.append({"images": images, "rate": now, "distortion": found[0], "error": found[1], "taken": taken})
                 task.record("tuning", pd.DataFrame(rows))
-                if found < judged:
+                rate *= FASTER if taken else SLOWER
+                if taken:
                     scores, judged = tuned, found
-                else:
-                    rate /= 2
         return scores
 
     def _coarse(self, task: pf.Task, scores: pf.Scores) -> None:
@@ -365,21 +366,22 @@ class Sweep:
 
     def region(self, scores: pf.Scores) -> tuple[float, float]:
         """The shares kept between which pruning is felt and does not destroy; of those tried."""
-        distortions, ends = self._distortions(scores, TRIED), TRIED[[0, -1]]
+        distortions, ends = self._measured("distortion", scores, TRIED), TRIED[[0, -1]]
         felt, alive = TRIED[distortions > UNFELT], TRIED[distortions < DESTROYED]
         least, most = alive.min(initial=ends[1]), felt.max(initial=ends[0])
         return (float(least), float(most)) if least < most else (float(ends[0]), float(ends[1]))
 
-    def damage(self, scores: pf.Scores, shares: np.ndarray) -> float:
-        """Mean logarithm of the distortion over some shares kept."""
-        return float(np.log(np.maximum(self._distortions(scores, shares), 1e-9)).mean())
+    def damage(self, scores: pf.Scores, shares: np.ndarray) -> tuple[float, float]:
+        """Geometric mean of the distortion, and mean error, over some shares kept."""
+        logs = np.log(np.maximum(self._measured("distortion", scores, shares), 1e-9))
+        return float(np.exp(logs.mean())), float(self._measured("error", scores, shares).mean())
 
-    def _distortions(self, scores: pf.Scores, shares: np.ndarray) -> np.ndarray:
+    def _measured(self, objective: str, scores: pf.Scores, shares: np.ndarray) -> np.ndarray:
         layout, best_first = self._task.layout, np.argsort(-scores, kind="stable")
         keep = np.zeros((len(shares), layout.total), dtype=bool)
         for row, share in zip(keep, shares, strict=True):
             row[best_first[: round(float(share) * layout.total)]] = True
-        return self._task.probe("distortion", pf.Masks.pack(keep, layout), count=self._count)
+        return self._task.probe(objective, pf.Masks.pack(keep, layout), count=self._count)
 
 
 def knee(points: np.ndarray) -> int:

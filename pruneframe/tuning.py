@@ -81,7 +81,7 @@ def tune(
         velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size
         falling = (1 + math.cos(math.pi * step / steps)) / 2
         ranks -= (tuning.last_rate + (tuning.rate - tuning.last_rate) * falling) * velocity
-    return _reordered(scores, ranks.cpu().numpy())
+    return _reordered(scores, ranks.cpu().numpy(), tuning)
 
 
 class _Slopes:
@@ -135,8 +135,16 @@ def _best(ranks: Tensor, kept: int) -> Tensor:
     return factors
 
 
-def _reordered(scores: Scores, ranks: Scores) -> Scores:
-    """The scores, each for the unit of that rank: the same values in another order."""
+def _reordered(scores: Scores, ranks: Scores, tuning: Tuning) -> Scores:
+    """The same values for the units in the order of their ranks.
+
+    Among those that every cut keeps, and among those that none does, no step could tell which matter more: there the
+    order stays as it was.
+    """
+    order = np.argsort(ranks, kind="stable")
+    never, always = (round((1 - share) * len(order)) for share in (tuning.most, tuning.least))
+    for part in (order[:never], order[always:]):
+        part[:] = part[np.argsort(scores[part], kind="stable")]
     ordered = np.empty_like(scores)
-    ordered[np.argsort(ranks, kind="stable")] = np.sort(scores)
+    ordered[order] = np.sort(scores)
     return ordered
