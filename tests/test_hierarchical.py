@@ -205,12 +205,12 @@ def test_a_problem_without_the_error_is_declined() -> None:
 def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     study = StudyFolder(tmp_path / "study")
     study.prepare({}, {})
-    budget = {"budget": 100.0, "search_images": 200}
+    budget = {"budget": 200.0, "search_images": 200}
     planned = plan(Registry(), ["hierarchical"], ["lenet-digits"], [0], budget, "cpu", 1, lambda line: None)
     [run] = planned.runs
     result = carry_out(run, study.path, ())
     assert result["status"] == "done"
-    assert result["units_spent"] == pytest.approx(100, abs=1)
+    assert result["units_spent"] == pytest.approx(200, abs=1)
     assert result["hypervolume"] > 0.8
     diagnostics = run.folder(study).diagnostics()
     assert isinstance(diagnostics, pd.DataFrame)
@@ -218,7 +218,7 @@ def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     drawn = list(Records().draw(long_table(study), facts(study)))
     tables = [set(item.frame.columns) - {"method", "seed"} for item in drawn if isinstance(item, pf.Table)]
     assert tables == [
-        {"images", "rate", "damage", "taken"},
+        {"images", "rate", "distortion", "error", "taken"},
         {"phase", "units", "before", "after", "gain"},
         {"error", "params", "kept", "anchor"},
         {"lower", "upper", "free"},
