@@ -171,7 +171,7 @@ class Hierarchical(pf.Method):
             judged = sweep.damage(scores, cuts)
             left = task.budget.left / pieces - 2 * sweep.price * JUDGED
             images = max(2, int(left * task.search_images / TUNING_PASSES))
-            batch = min(LARGEST, max(SMALLEST, images // STEPS))
+            batch = min(LARGEST, max(2, images // STEPS))
             rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / batch))
             rows = [{"images": 0, "rate": 0.0, "distortion": judged[0], "error": judged[1], "taken": True}]
             for piece in range(pieces):

@@ -60,11 +60,10 @@ def tune(
     """The same scores float32[units] in another order, so that global cuts change the network's outputs less.
 
     A step prunes the network at a cut and takes the gradient of the divergence from the unpruned network's outputs by a
-    factor before each unit, also of those that are cut: what would make it worse is kept rather, what would make it
-    better is cut rather. That is the straight-through estimate of Bengio, Leonard and Courville, "Estimating or
-    Propagating Gradients Through Stochastic Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and
-    Lazebnik, "Piggyback", ECCV 2018, and Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?",
-    CVPR 2020.
+    factor before each unit, also before those that are cut; units that lessen it move up, others down. That is the
+    straight-through estimate of Bengio, Leonard and Courville, "Estimating or Propagating Gradients Through Stochastic
+    Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and Lazebnik, "Piggyback", ECCV 2018, and
+    Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?", CVPR 2020.
 
     `own_statistics`: each batch normalises itself, where batch norm's statistics are shifted to the pruned network.
     """
@@ -114,9 +113,9 @@ def _batches(data: Data, images: int, steps: int, rng: np.random.Generator) -> I
     """So many training images in even batches; all of them come before any comes again."""
     order = np.empty(0, dtype=np.int64)
     for step in range(steps):
-        size = min(images * (step + 1) // steps - images * step // steps, len(data.train))
-        if len(order) < size:
-            order = rng.permutation(len(data.train))
+        size = images * (step + 1) // steps - images * step // steps
+        while len(order) < size:
+            order = np.append(order, rng.permutation(len(data.train)))
         yield data.tensor(data.train.take(order[:size]))
         order = order[size:]
 

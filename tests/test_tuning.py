@@ -130,9 +130,11 @@ def test_every_training_image_comes_before_any_comes_again() -> None:
     marked = dataclasses.replace(
         data.train, images=np.arange(len(data.train), dtype=np.float32)[:, None, None, None] + 0 * data.train.images
     )
-    batches: Iterator[torch.Tensor] = _batches(Data(marked, data.search, data.test), 60, 3, np.random.default_rng(0))
+    batches: Iterator[torch.Tensor] = _batches(Data(marked, data.search, data.test), 150, 7, np.random.default_rng(0))
     seen = torch.cat(list(batches))[:, 0, 0, 0].tolist()
-    assert sorted(seen) == list(range(60))
+    assert len(seen) == 150
+    assert sorted(seen[:60]) == sorted(seen[60:120]) == list(range(60))
+    assert len(set(seen[120:])) == 30
 
 
 @pytest.mark.parametrize(
