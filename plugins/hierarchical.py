@@ -131,7 +131,9 @@ class Hierarchical(pf.Method):
         return replace(self, **{name: PRESETS[self.preset][name] for name in lacking}) if lacking else self
 
     def _check(self) -> None:
-        for name in ("tuning", "tuning_rate", "share", "survival", "rate", "last_rate"):
+        if not 0 <= self.tuning < 1:
+            raise ValueError(f"0 <= tuning < 1 must hold, so that something is left to evaluate, but got {self.tuning}")
+        for name in ("tuning_rate", "share", "survival", "rate", "last_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
         for name in ("temperature", "highest"):
@@ -173,17 +175,16 @@ class Hierarchical(pf.Method):
             images = max(2, int(left * task.search_images / TUNING_PASSES))
             batch = min(LARGEST, max(2, images // STEPS))
             rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / batch))
-            rows = [{"images": 0, "rate": 0.0, "distortion": judged[0], "error": judged[1], "taken": True}]
+            rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
             for piece in range(pieces):
                 now, then = (rate * (1 + math.cos(math.pi * (piece + end) / pieces)) / 2 for end in (0, 1))
                 tuning = pf.Tuning(images, batch, now, then, least=least, most=most)
                 tuned = task.tune(scores, tuning)
                 found = sweep.damage(tuned, cuts)
-                taken = found[0] < judged[0] and found[1] <= judged[1]
-                rows.append({"images": images, "rate": now, "distortion": found[0], "error": found[1], "taken": taken})
+                rows.append({"images": images, "rate": now, "damage": found, "taken": found < judged})
                 task.record("tuning", pd.DataFrame(rows))
-                rate *= FASTER if taken else SLOWER
-                if taken:
+                rate *= FASTER if found < judged else SLOWER
+                if found < judged:
                     scores, judged = tuned, found
         return scores
 
@@ -371,10 +372,13 @@ class Sweep:
         least, most = alive.min(initial=ends[1]), felt.max(initial=ends[0])
         return (float(least), float(most)) if least < most else (float(ends[0]), float(ends[1]))
 
-    def damage(self, scores: pf.Scores, shares: np.ndarray) -> tuple[float, float]:
-        """Geometric mean of the distortion, and mean error, over some shares kept."""
+    def damage(self, scores: pf.Scores, shares: np.ndarray) -> float:
+        """Geometric mean of the distortion over some shares kept, times their mean error and one more wrong image.
+
+        The distortion sees what no error shows yet, but alone it prefers a network that is sure to one that is right.
+        """
         logs = np.log(np.maximum(self._measured("distortion", scores, shares), 1e-9))
-        return float(np.exp(logs.mean())), float(self._measured("error", scores, shares).mean())
+        return float(np.exp(logs.mean()) * (self._measured("error", scores, shares).mean() + 1 / self._count))
 
     def _measured(self, objective: str, scores: pf.Scores, shares: np.ndarray) -> np.ndarray:
         layout, best_first = self._task.layout, np.argsort(-scores, kind="stable")

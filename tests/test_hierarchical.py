@@ -151,6 +151,16 @@ def test_without_phase_1_every_bit_is_free() -> None:
     assert (record.lower, record.upper) == (0, 1)
 
 
+def test_a_tuning_moves_its_rate_by_success_and_never_makes_things_worse() -> None:
+    table = searched("hierarchical[tuning=0.5]", budget=200).records["tuning"]
+    before = table.iloc[0]
+    for row in table.iloc[1:].itertuples():
+        assert row.taken == (row.damage < before.damage)
+        before = table.loc[row.Index] if row.taken else before
+    assert len(table) == 1 + 10  # pieces of ten units
+    assert table.images.iloc[1:].nunique() == 1
+
+
 def test_anchors_are_the_most_accurate_and_the_sparsest_allowed() -> None:
     task = make_task(tiny_problem())
     masks = Masks.pack(np.arange(4)[:, None] * task.layout.total // 4 <= np.arange(task.layout.total), task.layout)
@@ -175,7 +185,7 @@ def test_the_rate_falls_from_the_first_to_the_last(first: float, share: float, d
 
 
 @pytest.mark.parametrize(
-    "setting", ["share=1.5", "temperature=0", "population=2", "last_rate=0.5", "highest=0", "generations=0"]
+    "setting", ["share=1.5", "tuning=1", "temperature=0", "population=2", "last_rate=0.5", "highest=0", "generations=0"]
 )
 def test_bad_settings_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match=setting.partition("=")[0]):
@@ -218,7 +228,7 @@ def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     drawn = list(Records().draw(long_table(study), facts(study)))
     tables = [set(item.frame.columns) - {"method", "seed"} for item in drawn if isinstance(item, pf.Table)]
     assert tables == [
-        {"images", "rate", "distortion", "error", "taken"},
+        {"images", "rate", "damage", "taken"},
         {"phase", "units", "before", "after", "gain"},
         {"error", "params", "kept", "anchor"},
         {"lower", "upper", "free"},
