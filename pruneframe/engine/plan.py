@@ -50,7 +50,9 @@ class Weights:
         """Weights of an output to be taken in one go, kept or not, where so many of the layer are kept."""
         usual = self._run(CACHE)
         left = kept * usual / (self.outputs * len(self.offsets))
-        return self._run(CACHE_OF_FEW if left < FEW else CACHE_OF_MANY) if not FEW <= left < MANY else usual
+        if left < FEW:
+            return self._run(CACHE_OF_FEW)
+        return self._run(CACHE_OF_MANY) if left >= MANY else usual
 
     def _run(self, cache: int) -> int:
         channels = len(self.offsets) // self.taps
