@@ -51,8 +51,7 @@ BEST = PAPER | {
     "guide": "distortion",
 }
 PRESETS = {"paper": PAPER, "best": BEST}
-TUNING_PASSES = 4  # that an image of the tuning is charged
-PIECE = 10  # units, about, that a piece of the tuning takes
+PIECE, WORK = 10, 4  # units of a piece of the tuning, about, and how many times the units that judge it at least
 STEPS, LARGEST = 50, 200  # of a piece, about, and images of a step at most
 FASTER, SLOWER = 1.25, 0.5  # what the rate is multiplied with after a piece that helped, and one that did not
 JUDGED = 3  # cuts by which a tuned score is judged
@@ -165,14 +164,15 @@ class Hierarchical(pf.Method):
 
     def _tuned(self, task: pf.Task, scores: pf.Scores) -> pf.Scores:
         """The score after its tuning, piece by piece; what does not help is taken back, and success moves the rate."""
-        pieces = math.ceil(self.tuning * task.budget.total / PIECE)
         sweep = Sweep(task, max(1, round(self.guide_share * task.search_images)))
+        judging = 2 * sweep.price * JUDGED  # error and distortion
+        pieces = math.ceil(self.tuning * task.budget.total / max(PIECE, (1 + WORK) * judging))
         with task.share(self.tuning):
             least, most = sweep.region(scores)
             cuts = np.geomspace(least, most, JUDGED)
             judged = sweep.damage(scores, cuts)
-            left = task.budget.left / pieces - 2 * sweep.price * JUDGED
-            images = max(2, int(left * task.search_images / TUNING_PASSES))
+            left = task.budget.left / pieces - judging
+            images = max(2, int(left * task.search_images / pf.Tuning.passes))
             batch = min(LARGEST, max(2, images // STEPS))
             rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / batch))
             rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
@@ -358,7 +358,7 @@ def fill(task: pf.Task, masks: pf.Masks) -> None:
 
 
 class Sweep:
-    """What global cuts by a score cost: their distortion on so many training images."""
+    """What global cuts by a score cost: their distortion and error on so many training images."""
 
     def __init__(self, task: pf.Task, count: int) -> None:
         self._task = task

@@ -30,7 +30,7 @@ from .objective import Objective
 from .part import Part, SubNetwork
 from .scorer import Scorer
 from .training import Recipe
-from .tuning import PASSES, Tuning
+from .tuning import Tuning
 from .variation import Chain, Variation, chain
 from .workbench import DENSE, Images, Workbench
 
@@ -139,7 +139,7 @@ class Task:
         if scores.shape != (self.layout.total,):
             raise ValueError(f"scores must be one per unit, {self.layout.total}, but have shape {scores.shape}")
         tuning = tuning or Tuning()
-        price = PASSES * tuning.images / len(self._workbench.loaded.search)
+        price = tuning.passes * tuning.images / len(self._workbench.loaded.search)
         key = f"{digest({'scores': torch.from_numpy(scores)})} {tuning}"
         rng = np.random.default_rng([*self._seed, zlib.crc32(key.encode())])
 

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from .encoding import Scores
 from .network import Network
 
 CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
-PASSES = 4  # over each image: the unpruned network forward, the pruned one forward and backward, which counts as two
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Tuning:
     Each step prunes to a share kept that is drawn between `least` and `most`.
     """
 
+    passes: ClassVar[int] = 4  # charged for an image: the unpruned network's, the pruned one's, and back, which is two
     images: int = 10_000  # training images that are looked at; none twice before all have been
     batch: int = 200  # of a step, at least
     rate: float = 4e-4
