@@ -6,7 +6,6 @@ Network Pruning", arXiv 2604.01076, April 2026.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -19,11 +18,14 @@ import pruneframe as pf
 from pruneframe.corridor import Corridor
 from pruneframe.evolution import SMALLEST, evolve
 from pruneframe.front import hypervolume, non_dominated, thin
+from pruneframe.sweep import Sweep, cuts, fill
+from pruneframe.tuner import Tuner
 
 PAPER: dict[str, Any] = {
     "phase2": "nsga2",
     "tuning": 0.0,
-    "tuning_rate": 0.015,
+    "refining": 0.0,
+    "tuning_rate": 0.045,
     "share": 0.5,
     "scorer": "magnitude",
     "population": 100,
@@ -43,21 +45,18 @@ PAPER: dict[str, Any] = {
     "last_rate": 0.0005,
 }
 BEST = PAPER | {
-    "tuning": 0.15,
-    "share": 0.7,
+    "tuning": 0.3,
+    "refining": 0.7,
+    "share": 0.3,
     "generations": 5,
+    "corridor": "survivors",
     "scorer": "reconstruction",
     "threshold_scope": "global",
     "guide": "distortion",
 }
 PRESETS = {"paper": PAPER, "best": BEST}
-PIECE, WORK = 10, 4  # units of a piece of the tuning, about, and how many times the units that judge it at least
-STEPS, LARGEST = 50, 200  # of a piece, about, and images of a step at most
-FASTER, SLOWER = 1.25, 0.5  # what the rate is multiplied with after a piece that helped, and one that did not
-JUDGED = 3  # cuts by which a tuned score is judged
-TRIED = np.geomspace(0.05, 0.8, 9)  # shares kept, to find those that are worth tuning for
-UNFELT, DESTROYED = 0.002, 0.5  # distortions in nats
-GAPS = 4  # that are split at a time
+MOST = 100  # candidates that a phase evaluates without evolving them
+CUTS = 200  # of the refined score, to choose them from
 GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating what it found
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
 
@@ -89,6 +88,9 @@ class Hierarchical(pf.Method):
     phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
     share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off")
     tuning: float = from_preset("tuning", "share of the budget, before both phases, that tunes the score by gradient")
+    refining: float = from_preset(
+        "refining", "share of phase 2's budget, first in it, that tunes the score inside the corridor"
+    )
     tuning_rate: float = from_preset(
         "tuning_rate", "how far the tuning would move ranks, from 0 to 1, if gradients were noise and its rate stayed"
     )
@@ -130,8 +132,10 @@ class Hierarchical(pf.Method):
         return replace(self, **{name: PRESETS[self.preset][name] for name in lacking}) if lacking else self
 
     def _check(self) -> None:
-        if not 0 <= self.tuning < 1:
-            raise ValueError(f"0 <= tuning < 1 must hold, so that something is left to evaluate, but got {self.tuning}")
+        for name in ("tuning", "refining"):
+            if not 0 <= getattr(self, name) < 1:
+                value = getattr(self, name)
+                raise ValueError(f"0 <= {name} < 1 must hold, so that something is left to evaluate, but got {value}")
         for name in ("tuning_rate", "share", "survival", "rate", "last_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
@@ -152,41 +156,17 @@ class Hierarchical(pf.Method):
         for name in {settled._mutation(settled.rate), settled.crossover} - {"none"}:
             task.variation(name)  # an unknown one is an error before any cost
         scores = task.scores(settled.scorer)
+        sweep = Sweep(task, max(1, round(settled.guide_share * task.search_images)))
+        tuner = Tuner(task, sweep, settled.tuning_rate)
         if settled.tuning:
-            with recorded(task, "tuning"):
-                scores = settled._tuned(task, scores)
+            with recorded(task, "tuning"), task.share(settled.tuning):
+                scores = tuner.tuned(scores, *sweep.region(scores))
         if settled.share:
             with recorded(task, "phase 1"):
                 settled._coarse(task, scores)
         if settled.share < 1:
             with recorded(task, "phase 2"):
-                settled._fine(task, scores)
-
-    def _tuned(self, task: pf.Task, scores: pf.Scores) -> pf.Scores:
-        """The score after its tuning, piece by piece; what does not help is taken back, and success moves the rate."""
-        sweep = Sweep(task, max(1, round(self.guide_share * task.search_images)))
-        judging = 2 * sweep.price * JUDGED  # error and distortion
-        pieces = math.ceil(self.tuning * task.budget.total / max(PIECE, (1 + WORK) * judging))
-        with task.share(self.tuning):
-            least, most = sweep.region(scores)
-            cuts = np.geomspace(least, most, JUDGED)
-            judged = sweep.damage(scores, cuts)
-            left = task.budget.left / pieces - judging
-            images = max(2, int(left * task.search_images / pf.Tuning.passes))
-            batch = min(LARGEST, max(2, images // STEPS))
-            rate = self.tuning_rate / math.sqrt(max(1.0, pieces * images / batch))
-            rows = [{"images": 0, "rate": 0.0, "damage": judged, "taken": True}]
-            for piece in range(pieces):
-                now, then = (rate * (1 + math.cos(math.pi * (piece + end) / pieces)) / 2 for end in (0, 1))
-                tuning = pf.Tuning(images, batch, now, then, least=least, most=most)
-                tuned = task.tune(scores, tuning)
-                found = sweep.damage(tuned, cuts)
-                rows.append({"images": images, "rate": now, "damage": found, "taken": found < judged})
-                task.record("tuning", pd.DataFrame(rows))
-                rate *= FASTER if found < judged else SLOWER
-                if found < judged:
-                    scores, judged = tuned, found
-        return scores
+                settled._fine(task, scores, sweep, tuner)
 
     def _coarse(self, task: pf.Task, scores: pf.Scores) -> None:
         """Phase 1: NSGA-II over thresholds, within its share of the budget."""
@@ -210,13 +190,13 @@ class Hierarchical(pf.Method):
         with task.share(self.share * GUIDED):
             search(guide, task.price - 1 + self.guide_share)
         with task.share(self.share * (1 - GUIDED)):
-            fill(task, guide.front())
+            fill(task, guide.front(), MOST)
 
     def _encoding(self) -> str:
         names = {"layer": f"layer-threshold[highest={self.highest}]", "weight": "unit-threshold"}
         return names.get(self.threshold_scope, "global-cut")
 
-    def _fine(self, task: pf.Task, scores: pf.Scores) -> None:
+    def _fine(self, task: pf.Task, scores: pf.Scores, sweep: Sweep, tuner: Tuner) -> None:
         """Phase 2: binary masks inside the corridor; without a phase 1 all masks are."""
         if not task.archive.evaluations:
             task.evaluate(task.layout.full())
@@ -224,6 +204,9 @@ class Hierarchical(pf.Method):
         heavy, light = front.heavy(), front.light(self.delta)
         corridor = self._corridor(front, heavy, light)
         record_corridor(task, front, heavy, light, corridor)
+        if self.refining:
+            scores = self._refined(task, scores, sweep, tuner, corridor)
+            front = Front.of(task)
         importance = self._importance(task.layout, scores, front)
         start = self._start(task, front, [heavy, light], corridor, importance)
         answers, rates = Answers(task, front), Rates(task, self)
@@ -238,6 +221,17 @@ class Hierarchical(pf.Method):
             return corridor.repair(pf.Masks(children, task.layout)).bits
 
         evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
+
+    def _refined(self, task: pf.Task, scores: pf.Scores, sweep: Sweep, tuner: Tuner, corridor: Corridor) -> pf.Scores:
+        """The score tuned for cuts inside the corridor, and those that split the front's largest gaps evaluated."""
+        lower, upper = (int(mask.counts()[0]) for mask in (corridor.lower, corridor.upper))
+        with task.share(self.refining * task.budget.left / task.budget.total):
+            least, most = sweep.region(scores)
+            within = max(least, lower / task.layout.total), min(most, upper / task.layout.total)
+            scores = tuner.tuned(scores, min(within), max(within))
+        kept = np.unique(np.linspace(upper, lower, CUTS).astype(int))[::-1]
+        fill(task, corridor.repair(cuts(scores, task.layout, kept)), MOST)
+        return scores
 
     def _mutation(self, rate: float) -> str:
         return f"{self.mutation}[rate={rate}]"
@@ -338,54 +332,6 @@ class Guide:
     def front(self) -> pf.Masks:
         """The non-dominated candidates, the largest first."""
         return self._masks[np.argsort(-self._points[:, 1])]
-
-
-def fill(task: pf.Task, masks: pf.Masks) -> None:
-    """Evaluate masks ordered by size, those first that split the largest gap in the front, until all are done.
-
-    A gap is the rectangle between two neighbours that have been evaluated: the hypervolume that might lie between them.
-    """
-    errors = np.full(len(masks), np.nan)
-    sizes = task.network.params(masks) / task.network.total_params
-    rows = np.unique([0, len(masks) - 1]) if len(masks) else np.empty(0, dtype=int)
-    while len(rows):
-        errors[rows] = task.evaluate(masks[rows])[:, task.objectives.index("error")]
-        done = np.flatnonzero(~np.isnan(errors))
-        areas = np.abs(np.diff(errors[done]) * np.diff(sizes[done]))
-        inside = np.flatnonzero(np.diff(done) > 1)
-        widest = inside[np.argsort(-areas[inside], kind="stable")[:GAPS]]
-        rows = (done[widest] + done[widest + 1]) // 2
-
-
-class Sweep:
-    """What global cuts by a score cost: their distortion and error on so many training images."""
-
-    def __init__(self, task: pf.Task, count: int) -> None:
-        self._task = task
-        self._count = count
-        self.price = count / task.search_images + task.price - 1  # of one cut
-
-    def region(self, scores: pf.Scores) -> tuple[float, float]:
-        """The shares kept between which pruning is felt and does not destroy; of those tried."""
-        distortions, ends = self._measured("distortion", scores, TRIED), TRIED[[0, -1]]
-        felt, alive = TRIED[distortions > UNFELT], TRIED[distortions < DESTROYED]
-        least, most = alive.min(initial=ends[1]), felt.max(initial=ends[0])
-        return (float(least), float(most)) if least < most else (float(ends[0]), float(ends[1]))
-
-    def damage(self, scores: pf.Scores, shares: np.ndarray) -> float:
-        """Geometric mean of the distortion over some shares kept, times their mean error and one more wrong image.
-
-        The distortion sees what no error shows yet, but alone it prefers a network that is sure to one that is right.
-        """
-        logs = np.log(np.maximum(self._measured("distortion", scores, shares), 1e-9))
-        return float(np.exp(logs.mean()) * (self._measured("error", scores, shares).mean() + 1 / self._count))
-
-    def _measured(self, objective: str, scores: pf.Scores, shares: np.ndarray) -> np.ndarray:
-        layout, best_first = self._task.layout, np.argsort(-scores, kind="stable")
-        keep = np.zeros((len(shares), layout.total), dtype=bool)
-        for row, share in zip(keep, shares, strict=True):
-            row[best_first[: round(float(share) * layout.total)]] = True
-        return self._task.probe(objective, pf.Masks.pack(keep, layout), count=self._count)
 
 
 def knee(points: np.ndarray) -> int:

@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from .data import Data
 from .encoding import Scores
+from .engine import memory_format
 from .network import Network
 
 CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
@@ -89,8 +90,9 @@ class _Slopes:
 
     def __init__(self, network: Network, device: torch.device, own_statistics: bool) -> None:
         self._network = network
-        self._unpruned = copy.deepcopy(network.module).to(device)
-        self._pruned = copy.deepcopy(network.module).to(device)
+        self._format = memory_format(network)
+        self._unpruned = copy.deepcopy(network.module).to(device).to(memory_format=self._format)
+        self._pruned = copy.deepcopy(self._unpruned)
         self._parameters = {name: p.detach() for name, p in self._pruned.named_parameters()}
         if own_statistics:
             for name in network.norms:
@@ -100,6 +102,7 @@ class _Slopes:
 
     def __call__(self, factors: Tensor, images: Tensor) -> Tensor:
         """Summed over images, float32[units], at the factors given."""
+        images = images.contiguous(memory_format=self._format)
         with torch.no_grad():
             wanted = F.log_softmax(self._unpruned(images), dim=1)
         factors = factors.detach().requires_grad_()

@@ -151,14 +151,16 @@ def test_without_phase_1_every_bit_is_free() -> None:
     assert (record.lower, record.upper) == (0, 1)
 
 
-def test_a_tuning_moves_its_rate_by_success_and_never_makes_things_worse() -> None:
+def test_pieces_of_a_tuning_are_taken_only_when_they_lessen_the_damage() -> None:
     table = searched("hierarchical[tuning=0.5]", budget=200).records["tuning"]
-    before = table.iloc[0]
-    for row in table.iloc[1:].itertuples():
-        assert row.taken == (row.damage < before.damage)
-        before = table.loc[row.Index] if row.taken else before
-    assert len(table) == 1 + 10  # pieces of ten units
-    assert table.images.iloc[1:].nunique() == 1
+    for _, pieces in table.groupby((table.images == 0).cumsum()):  # of the tuning, and of the refining
+        before = pieces.iloc[0]
+        for row in pieces.iloc[1:].itertuples():
+            assert row.taken == (row.damage < before.damage)
+            before = pieces.loc[row.Index] if row.taken else before
+        assert pieces.images.iloc[1:].nunique() == 1
+    assert list(table.images == 0).count(True) == 2
+    assert list((table.images == 0).cumsum()).count(1) == 1 + 4  # 100 units in pieces of 25
 
 
 def test_anchors_are_the_most_accurate_and_the_sparsest_allowed() -> None:
@@ -228,7 +230,6 @@ def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     drawn = list(Records().draw(long_table(study), facts(study)))
     tables = [set(item.frame.columns) - {"method", "seed"} for item in drawn if isinstance(item, pf.Table)]
     assert tables == [
-        {"images", "rate", "damage", "taken"},
         {"phase", "units", "before", "after", "gain"},
         {"error", "params", "kept", "anchor"},
         {"lower", "upper", "free"},

@@ -11,4 +11,5 @@ from .choice import Engine as Engine
 from .choice import available as available
 from .library import kernel as kernel
 from .plain import State as State
+from .plain import memory_format as memory_format
 from .precision import search_precision as search_precision
