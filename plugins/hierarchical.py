@@ -174,9 +174,7 @@ class Hierarchical(pf.Method):
         variables, operators = coder.variables(task.layout), task.variation("sbx-pm")
 
         def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
-            families = pf.families(parents, n)  # one after the other: thresholds of a million units are large
-            children = [operators.vary(family, 1, variables, task.rng)[0] for family in families]
-            return np.array(children, dtype=parents.dtype)
+            return operators.vary(parents, n, variables, task.rng)
 
         def search(evaluate: Callable[[pf.Masks], np.ndarray], price: float) -> None:
             start = coder.sample(self._population(task, price), task.layout, scores, task.rng)

@@ -194,27 +194,35 @@ class SbxPm(pf.Variation):
         free: Bits | None = None,
     ) -> pf.Genomes:
         need(variables, ("real", "integer"), self.name, "uniform+bit-flip")
-        first, second = (p.astype(np.float64) for p in two_parents(parents, n))
-        children = self._mutate(self._cross(first, second, rng), variables, rng)
-        children = np.clip(children, variables.lower, variables.upper)
+        first, second = (p if p.dtype == np.float32 else p.astype(np.float64) for p in two_parents(parents, n))
+        children = first.copy()
+        for child, other in zip(children, second, strict=True):  # one at a time: a million variables are large
+            self._cross(child, other, rng)
+            self._mutate(child, variables, rng)
+        lower, upper = (bound.astype(children.dtype) for bound in (variables.lower, variables.upper))
+        np.clip(children, lower, upper, out=children)
         return np.rint(children).astype(np.int64) if variables.kind == "integer" else children
 
-    def _cross(self, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One of the two children of SBX; each variable is crossed with chance one half."""
-        u = rng.random(first.shape)
-        power = 1 / (self.spread + 1)
-        beta = np.where(u <= 0.5, (2 * u) ** power, (1 / (2 * (1 - u))) ** power)
-        crossed = (rng.random((len(first), 1)) < self.crossover) & (rng.random(first.shape) < 0.5)
-        sign = np.where(rng.random((len(first), 1)) < 0.5, 1, -1)
-        return np.where(crossed, 0.5 * ((first + second) + sign * beta * (first - second)), first)
+    def _cross(self, child: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> None:
+        """Make of one parent one of the two children of SBX, in place; half of the variables, by chance, are crossed."""
+        if rng.random() >= self.crossover:
+            return
+        coins = np.frombuffer(rng.bytes(len(child) // 8 + 1), dtype=np.uint8)
+        crossed = np.flatnonzero(np.unpackbits(coins, count=len(child)))
+        u = rng.random(len(crossed), dtype=child.dtype)
+        power = child.dtype.type(1 / (self.spread + 1))
+        beta = np.where(u <= 0.5, 2 * u, 1 / (2 * (1 - u))) ** power
+        own, others, sign = child[crossed], other[crossed], 1 if rng.random() < 0.5 else -1
+        child[crossed] = 0.5 * ((own + others) + sign * beta * (own - others))
 
-    def _mutate(self, children: np.ndarray, variables: pf.Variables, rng: np.random.Generator) -> np.ndarray:
+    def _mutate(self, child: np.ndarray, variables: pf.Variables, rng: np.random.Generator) -> None:
+        """Polynomial mutation, in place, of the few variables that are drawn."""
         chance = 1 / variables.number if self.mutation is None else self.mutation
-        u = rng.random(children.shape)
+        drawn = rng.choice(len(child), rng.binomial(len(child), chance), replace=False, shuffle=False)
+        u = rng.random(len(drawn))
         power = 1 / (self.reach + 1)
         delta = np.where(u < 0.5, (2 * u) ** power - 1, 1 - (2 * (1 - u)) ** power)
-        moved = children + delta * (variables.upper - variables.lower)
-        return np.where(rng.random(children.shape) < chance, moved, children)
+        child[drawn] += delta * (variables.upper - variables.lower)[drawn]
 
 
 @pf.hookimpl

@@ -290,6 +290,16 @@ def test_commas_inside_brackets_belong_to_the_component(cli: Cli) -> None:
     assert [row["method"] for row in rows] == ["nsga2[scorer=l2,population=4]", "random"]
 
 
+def test_lists_are_comma_separated_or_their_option_is_repeated(cli: Cli) -> None:
+    several = ("--methods", "random", "--methods", "nsga2,magnitude", "--seeds", "3", "--seeds", "0-1", "--dry-run")
+    rows = cli("bench", *several, *QUICK, "--json").parsed
+    wanted = [(method, seed) for method in ("random", "nsga2", "magnitude") for seed in (3, 0, 1)]
+    assert sorted((row["method"], row["seed"]) for row in rows) == sorted(wanted)
+    objectives = ("--objectives", "error", "--objectives", "macs")
+    (run,) = cli("bench", "--methods", "random", *QUICK, *objectives, "--json").parsed
+    assert run["objectives"] == ["error", "macs"]
+
+
 def test_force_does_runs_again(cli: Cli, here: Path) -> None:
     command = ("bench", "--methods", "random", *QUICK)
     assert cli(*command).code == 0
@@ -488,13 +498,13 @@ def test_a_config_that_cannot_be_used(
     ],
 )
 def test_seeds(text: str, seeds: list[int]) -> None:
-    assert options.seeds(text) == seeds
+    assert options.seeds([text]) == seeds
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "1-", "-1", "1--2", "3-1", "1,,2", "1,", "0.5", "1e3", "0x1", "1-2-3"])
 def test_malformed_seeds(text: str) -> None:
     with pytest.raises(InputError, match="seeds"):
-        options.seeds(text)
+        options.seeds([text])
 
 
 # --- summary, report, export ------------------------------------------------------------------------------------------

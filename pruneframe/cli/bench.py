@@ -47,14 +47,14 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 
 
 @click.command("bench", short_help="Compare methods on problems; the main job.")
-@click.option("--methods", required=True, help="Methods, as name or name[setting=value,...], separated by commas.")
-@click.option("--problems", default="lenet-digits", show_default=True, help="Problems, separated by commas.")
-@click.option("--seeds", default="0-2", show_default=True, help="Independent repetitions, as 0-4 or 1,5,9.")
+@click.option("--methods", multiple=True, required=True, help="Methods, as name or name[setting=value,...].")
+@click.option("--problems", multiple=True, default=["lenet-digits"], show_default=True, help="Problems.")
+@click.option("--seeds", multiple=True, default=["0-2"], show_default=True, help="Independent repetitions: 0-4, 1,5,9.")
 @click.option("--budget", type=float, help="Units of compute per run; one unit is one dense pass over the search set.")
 @click.option("--units", type=click.Choice(["weight", "filter"]), help="What is pruned.")
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]), help="What happens to batch statistics.")
 @click.option("--search-images", type=int, help="Images behind each evaluation.")
-@click.option("--objectives", help="What to minimise, separated by commas, e.g. error,params.")
+@click.option("--objectives", multiple=True, help="What to minimise, e.g. error,params.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -85,9 +85,10 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 @options.plugins
 @options.as_json
 def command(
-    methods: str,
-    problems: str,
-    seeds: str,
+    methods: tuple[str, ...],
+    problems: tuple[str, ...],
+    seeds: tuple[str, ...],
+    objectives: tuple[str, ...],
     output: Path,
     jobs: int,
     threads: int | None,
@@ -100,17 +101,18 @@ def command(
 ) -> int:
     """Compare METHODS on PROBLEMS: same seeds, same compute. The same command again runs only what is missing.
 
+    Lists are separated by commas, or their option is given more than once.
+
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
     from ..registry import names
     from ..store import StudyFolder
     from ..study import plan
 
-    chosen, boards = names([methods]), names([problems])
+    chosen, boards = names(methods), names(problems)
     if not chosen or not boards:
         raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
-    if settings["objectives"] is not None:
-        settings["objectives"] = tuple(names([settings["objectives"]]))
+    settings["objectives"] = tuple(names(objectives)) if objectives else None
     _check_device(device)
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -50,12 +51,12 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def seeds(text: str) -> list[int]:
+def seeds(texts: Iterable[str]) -> list[int]:
     """`0-4` or `1,5,9`, or both mixed, as distinct integers in the given order."""
     from ..errors import InputError
 
     found: list[int] = []
-    for part in text.split(","):
+    for text, part in ((whole, part) for whole in texts for part in whole.split(",")):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InputError(f"seeds are written 0-4 or 1,5,9, but got {text!r}")
