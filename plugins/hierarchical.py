@@ -206,7 +206,7 @@ class Hierarchical(pf.Method):
             scores = self._refined(task, scores, sweep, tuner, corridor)
             front = Front.of(task)
         importance = self._importance(task.layout, scores, front)
-        start = self._start(task, front, [heavy, light], corridor, importance)
+        start = self._start(task, front, corridor, importance)
         answers, rates = Answers(task, front), Rates(task, self)
         variables = task.encoding("mask").variables(task.layout)
         crossover = None if self.crossover == "none" else task.variation(self.crossover)
@@ -250,13 +250,11 @@ class Hierarchical(pf.Method):
         ranks = np.concatenate([rank(part) for part in layout.split(scores)])
         return ((1 - self.survival) * ranks + self.survival * front.survival()).astype(np.float32)
 
-    def _start(
-        self, task: pf.Task, front: Front, anchors: list[int], corridor: Corridor, importance: pf.Scores
-    ) -> pf.Masks:
-        """The anchors and more of phase 1's front, up to half of the population, and samples of the corridor."""
+    def _start(self, task: pf.Task, front: Front, corridor: Corridor, importance: pf.Scores) -> pf.Masks:
+        """The anchors and more of the front, up to half of the population, and samples of the corridor."""
         population = self._population(task, task.price)
         chosen = thin(front.values / task.references, population // 2)
-        rows = list(dict.fromkeys([*anchors, *chosen.tolist()]))
+        rows = list(dict.fromkeys([front.heavy(), front.light(self.delta), *chosen.tolist()]))
         kept = task.rng.integers(0, corridor.width + 1, max(1, population - len(rows)))
         samples = corridor.sample(kept, importance, self.temperature, task.rng)
         return pf.Masks.join([front.masks[rows], samples])

@@ -204,7 +204,7 @@ class SbxPm(pf.Variation):
         return np.rint(children).astype(np.int64) if variables.kind == "integer" else children
 
     def _cross(self, child: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> None:
-        """Make of one parent one of the two children of SBX, in place; half of the variables, by chance, are crossed."""
+        """Make of one parent one of the two children of SBX, in place; half the variables, by chance, are crossed."""
         if rng.random() >= self.crossover:
             return
         coins = np.frombuffer(rng.bytes(len(child) // 8 + 1), dtype=np.uint8)

@@ -11,15 +11,16 @@ import pandas as pd
 
 import pruneframe as pf
 
-from .style import legend_below, looks, panels
+from .style import legend_below, looks, panels, strips
 
-ROWS = 4  # a run's record with more is drawn, where it has two objectives
+ROWS = 4  # a run's record with more is drawn
+WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
 HEAD = ("record", "board", "method", "seed")
 
 
 @dataclass(frozen=True, repr=False)
 class Records(pf.Report):
-    """Per problem, each of the tables that methods record: short ones as they are, fronts as points."""
+    """Per problem, each of the tables that methods record: short ones as they are, fronts as points, others by line."""
 
     name = "records"
 
@@ -34,6 +35,8 @@ class Records(pf.Report):
                     yield pf.Table(id, caption, _printed(found))
                 elif set(board.objectives[:2]) <= set(found):
                     yield pf.Figure(id, caption, _points(found, board.objectives))
+                elif names := _changing(found):
+                    yield pf.Figure(id, f"{caption} One line per run, row by row.", _lines(found, names))
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -52,6 +55,29 @@ def _points(rows: pd.DataFrame, objectives: Sequence[str]) -> Any:
     axis.set_xlabel(objectives[1])
     axis.set_ylabel(f"{objectives[0]} (search)")
     legend_below(figure, axis)
+    return figure
+
+
+def _changing(rows: pd.DataFrame) -> list[str]:
+    """Columns of numbers that are not the same all over."""
+    return [name for name in rows.select_dtypes("number") if name not in HEAD and rows[name].nunique() > 1]
+
+
+def _lines(rows: pd.DataFrame, names: Sequence[str]) -> Any:
+    """One strip for each column, over the rows of a record."""
+    figure, axes = strips(len(names))
+    style = looks(sorted(set(rows.method)))
+    for axis, name in zip(axes, names, strict=True):
+        for method, found in rows.groupby("method"):
+            for number, (_, run) in enumerate(found.groupby("seed")):
+                color, label = style[str(method)]["color"], None if number else str(method)
+                axis.plot(np.arange(len(run)), run[name].to_numpy(dtype=np.float64), color=color, lw=0.7, label=label)
+        values = rows[name].dropna()
+        if values.min() > 0 and values.max() > WIDE * values.min():
+            axis.set_yscale("log")
+        axis.set_ylabel(name)
+    axes[-1].set_xlabel("row")
+    legend_below(figure, axes[0])
     return figure
 
 

@@ -55,6 +55,14 @@ def panels(count: int) -> tuple[Any, list[Any]]:
     return figure, list(axes[0])
 
 
+def strips(count: int) -> tuple[Any, list[Any]]:
+    """A figure with `count` low axes, one above the other, over one horizontal axis."""
+    figure, axes = plt.subplots(
+        count, 1, figsize=(5.2, 0.9 + 0.8 * count), sharex=True, squeeze=False, layout="constrained"
+    )
+    return figure, list(axes[:, 0])
+
+
 def legend_below(figure: Any, axes: Any) -> None:
     """One legend for the whole figure, under it."""
     handles, labels = axes.get_legend_handles_labels()
