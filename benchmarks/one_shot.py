@@ -4,7 +4,7 @@
 
 Error on the search images, and distortion (mean Kullback-Leibler divergence from the unpruned network's outputs) on
 1,000 training images, before and after --tune training images of tuning; shares are of the prunable units. It never
-looks at test images, so scorers may be chosen by it.
+looks at test images, so scorers may be chosen by it, and rates of tuning.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ import json
 import time
 
 import click
-import numpy as np
 
 from pruneframe.journal import Journal, Shelf
 from pruneframe.ledger import Ledger
-from pruneframe.mask import Masks
 from pruneframe.registry import Registry, names
+from pruneframe.sweep import cuts
 from pruneframe.task import Task
 from pruneframe.tuning import Tuning
 from pruneframe.workbench import Workbench
-from pruneframe_plugins.magnitude import sweep
 
 UNLIMITED = 1e9  # units
 
@@ -32,6 +30,8 @@ UNLIMITED = 1e9  # units
 @click.option("--scorers", default="magnitude,lamp,reconstruction", show_default=True)
 @click.option("--removed", default="0.45,0.52,0.58,0.63", show_default=True, help="Shares of the units to remove.")
 @click.option("--tune", default=0, show_default=True, help="Training images to tune each score on.")
+@click.option("--rate", default=Tuning.rate, show_default=True, help="Of the tuning, at first.")
+@click.option("--region", default=f"{Tuning.least}-{Tuning.most}", show_default=True, help="Shares kept by its steps.")
 @click.option("--search-images", type=int, help="How many [default: the problem's].")
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]))
 @click.option("--units", type=click.Choice(["weight", "filter"]))
@@ -41,6 +41,8 @@ def main(
     scorers: str,
     removed: str,
     tune: int,
+    rate: float,
+    region: str,
     search_images: int | None,
     batch_norm: str | None,
     units: str | None,
@@ -52,14 +54,16 @@ def main(
     loaded = registry.problem(problem).with_settings(**settings).load()
     task = Task(Workbench(loaded, "cpu", Shelf(None)), Journal(None, {}), Ledger(UNLIMITED), 0, registry.component)
     shares = [float(share) for share in removed.split(",")]
+    least, most = (float(share) for share in region.split("-"))
     for scorer in names([scorers]):
         start = time.perf_counter()
         scores = task.scores(scorer)
         for tuned in [0, tune] if tune else [0]:
-            scores = task.tune(scores, Tuning(images=tune)) if tuned else scores
+            if tuned:
+                scores = task.tune(scores, Tuning(tune, rate=rate, least=least, most=most))
             seconds = time.perf_counter() - start
             for share in [0.0, *shares]:
-                masks = Masks.pack(sweep(scores, [task.layout.total], np.array([share])), task.layout)
+                masks = cuts(scores, task.layout, [round((1 - share) * task.layout.total)])
                 error, distortion = task.evaluate(masks)[0, 0], task.probe("distortion", masks)[0]
                 row = {"scorer": scorer, "tuned": tuned, "removed": share, "error": round(float(error), 4)}
                 row |= {"distortion": round(float(distortion), 4), "score_seconds": round(seconds, 1)}

@@ -13,24 +13,24 @@ from .sweep import Sweep
 from .task import Task
 from .tuning import Tuning
 
-PIECE, WORK = 25, 4  # units of a piece, about, and how many times the units that judge it at least
-STEPS, LARGEST = 50, 200  # of a piece, about, and images of a step at most
-FASTER, SLOWER = 1.25, 0.5  # what the rate is multiplied with after a piece that helped, and one that did not
+PIECE, WORK = 40, 4  # units of a piece, about, and how many times the units that judge it at least
+STEPS, LARGEST = 100, 200  # of a piece, about, and images of a step at most
+SLOWER = 0.5  # what the rate is multiplied with after a piece that did not help
 JUDGED = 3  # cuts by which a tuned score is judged
 
 
 class Tuner:
     """Tunes scores within shares of the budget, and records every piece in the table `tuning`.
 
-    `rate`: how far a tuning would move ranks, from 0 to 1, if gradients were noise and the rate stayed; it falls along
-    a cosine, and success moves it; what was too fast is not tried again by the next call. `sweep` judges.
+    `rate`: how far a piece would move ranks, from 0 to 1, if gradients were noise and the rate stayed. It falls to 0 in
+    every piece, since what still moves cannot be judged, and is halved for good after one that did not help. `sweep`
+    judges.
     """
 
     def __init__(self, task: Task, sweep: Sweep, rate: float) -> None:
         self._task = task
         self._sweep = sweep
         self._rate = rate
-        self._pace = 1.0
         self._rows: list[dict[str, Any]] = []
 
     def tuned(self, scores: Scores, least: float, most: float) -> Scores:
@@ -41,27 +41,22 @@ class Tuner:
         if images < 2:
             return scores
         batch = min(LARGEST, max(2, images // STEPS))
-        rate = self._rate / math.sqrt(max(1.0, pieces * images / batch))
+        steps = max(1.0, images / batch)
         cuts = np.geomspace(least, most, JUDGED)
         judged = self._sweep.damage(scores, cuts)
         self._record(least, most, 0, 0.0, judged, True)
-        for piece in range(pieces):
-            now, then = (rate * self._pace * cosine((piece + end) / pieces) for end in (0, 1))
-            tuned = self._task.tune(scores, Tuning(images, batch, now, then, least=least, most=most))
+        for _ in range(pieces):
+            rate = self._rate / math.sqrt(steps)
+            tuned = self._task.tune(scores, Tuning(images, batch, rate, least=least, most=most))
             found = self._sweep.damage(tuned, cuts)
-            self._record(least, most, images, now, found, found < judged)
-            self._pace *= FASTER if found < judged else SLOWER
+            self._record(least, most, images, rate, found, found < judged)
             if found < judged:
                 scores, judged = tuned, found
-        self._pace = min(1.0, self._pace)  # it was raised against a rate that falls
+            else:
+                self._rate *= SLOWER
         return scores
 
     def _record(self, least: float, most: float, images: int, rate: float, damage: float, taken: bool) -> None:
         row = {"least": least, "most": most, "images": images, "rate": rate, "damage": damage, "taken": taken}
         self._rows.append(row)
         self._task.record("tuning", pd.DataFrame(self._rows))
-
-
-def cosine(done: float) -> float:
-    """From 1 down to 0 as `done` goes from 0 to 1."""
-    return (1 + math.cos(math.pi * done)) / 2

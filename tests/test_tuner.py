@@ -9,7 +9,7 @@ from pruneframe.registry import Registry
 from pruneframe.sweep import Sweep
 from pruneframe.task import Task
 from pruneframe.testing import make_task, tiny_problem
-from pruneframe.tuner import FASTER, PIECE, SLOWER, Tuner, cosine
+from pruneframe.tuner import PIECE, SLOWER, Tuner
 from pruneframe.tuning import Tuning
 
 
@@ -45,13 +45,11 @@ def test_what_does_not_help_is_taken_back_and_slows_down(monkeypatch: pytest.Mon
     tuned = tuner_of(task).tuned(scores, 0.2, 0.5)
     assert tuned is scores
     assert not task.records["tuning"].taken.iloc[1:].any()
-    pieces = len(asked)
-    wanted = [asked[0].rate * SLOWER**piece * cosine(piece / pieces) for piece in range(pieces)]
+    wanted = [asked[0].rate * SLOWER**piece for piece in range(len(asked))]
     assert [tuning.rate for tuning in asked] == pytest.approx(wanted)
-    assert all(tuning.last_rate < tuning.rate for tuning in asked)
 
 
-def test_success_speeds_up_within_a_call_and_failure_is_remembered_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_success_keeps_the_rate_and_failure_is_remembered_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_task(tiny_problem(), 10 * PIECE)
     scores, asked, helps = task.scores("magnitude"), [], True
 
@@ -63,14 +61,14 @@ def test_success_speeds_up_within_a_call_and_failure_is_remembered_by_the_next(m
     monkeypatch.setattr(task, "tune", tune)
     tuner = tuner_of(task)
     tuner.tuned(scores, 0.2, 0.5)
-    pieces, first = len(asked), asked[0].rate
-    assert asked[1].rate == pytest.approx(first * FASTER * cosine(1 / pieces))
-    tuner.tuned(scores, 0.2, 0.5)
-    assert asked[pieces].rate == pytest.approx(first)
+    pieces = len(asked)
+    assert {tuning.rate for tuning in asked} == {asked[0].rate}
+    assert {tuning.last_rate for tuning in asked} == {0}
     helps = False
     tuner.tuned(scores, 0.2, 0.5)
     tuner.tuned(scores, 0.2, 0.5)
-    assert asked[-pieces].rate == pytest.approx(first * SLOWER**pieces)
+    assert asked[pieces].rate == asked[0].rate
+    assert asked[2 * pieces].rate == pytest.approx(asked[0].rate * SLOWER**pieces)
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.01, 1.0])
