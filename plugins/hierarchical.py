@@ -81,8 +81,8 @@ class Hierarchical(pf.Method):
         "importance-aware sampling and adaptive variation. Known from summaries alone: NSGA-II in phase 1, NSGA-II or "
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction (preset=paper). Not of the paper at all is what "
-        "preset=best adds: the score `reconstruction`, its tuning by gradient, a global cut with a factor per layer, "
-        "and the guide on training images."
+        "preset=best adds: the score `reconstruction`, its tuning by gradient before phase 1 and again inside the "
+        "corridor, a global cut with a factor per layer, and the guide on training images."
     )
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
     phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
@@ -92,7 +92,7 @@ class Hierarchical(pf.Method):
         "refining", "share of phase 2's budget, first in it, that tunes the score inside the corridor"
     )
     tuning_rate: float = from_preset(
-        "tuning_rate", "how far the tuning would move ranks, from 0 to 1, if gradients were noise and its rate stayed"
+        "tuning_rate", "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first"
     )
     scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
     population: int = from_preset("population", "genomes, at most")

@@ -23,14 +23,15 @@ class Tuner:
     """Tunes scores within shares of the budget, and records every piece in the table `tuning`.
 
     `rate`: how far a piece would move ranks, from 0 to 1, if gradients were noise and the rate stayed. It falls to 0 in
-    every piece, since what still moves cannot be judged, and is halved for good after one that did not help. `sweep`
-    judges.
+    every piece, since what still moves cannot be judged; it begins the n-th at 1 / sqrt(n) of `rate`, halved for good
+    after each that did not help. `sweep` judges.
     """
 
     def __init__(self, task: Task, sweep: Sweep, rate: float) -> None:
         self._task = task
         self._sweep = sweep
         self._rate = rate
+        self._pieces = 0
         self._rows: list[dict[str, Any]] = []
 
     def tuned(self, scores: Scores, least: float, most: float) -> Scores:
@@ -46,7 +47,8 @@ class Tuner:
         judged = self._sweep.damage(scores, cuts)
         self._record(least, most, 0, 0.0, judged, True)
         for _ in range(pieces):
-            rate = self._rate / math.sqrt(steps)
+            self._pieces += 1
+            rate = self._rate / math.sqrt(steps * self._pieces)
             tuned = self._task.tune(scores, Tuning(images, batch, rate, least=least, most=most))
             found = self._sweep.damage(tuned, cuts)
             self._record(least, most, images, rate, found, found < judged)

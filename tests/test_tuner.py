@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -45,11 +47,13 @@ def test_what_does_not_help_is_taken_back_and_slows_down(monkeypatch: pytest.Mon
     tuned = tuner_of(task).tuned(scores, 0.2, 0.5)
     assert tuned is scores
     assert not task.records["tuning"].taken.iloc[1:].any()
-    wanted = [asked[0].rate * SLOWER**piece for piece in range(len(asked))]
+    wanted = [asked[0].rate * SLOWER**piece / math.sqrt(piece + 1) for piece in range(len(asked))]
     assert [tuning.rate for tuning in asked] == pytest.approx(wanted)
 
 
-def test_success_keeps_the_rate_and_failure_is_remembered_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_falls_by_piece_and_the_next_call_goes_on_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     task = make_task(tiny_problem(), 10 * PIECE)
     scores, asked, helps = task.scores("magnitude"), [], True
 
@@ -62,13 +66,13 @@ def test_success_keeps_the_rate_and_failure_is_remembered_by_the_next_call(monke
     tuner = tuner_of(task)
     tuner.tuned(scores, 0.2, 0.5)
     pieces = len(asked)
-    assert {tuning.rate for tuning in asked} == {asked[0].rate}
-    assert {tuning.last_rate for tuning in asked} == {0}
     helps = False
     tuner.tuned(scores, 0.2, 0.5)
     tuner.tuned(scores, 0.2, 0.5)
-    assert asked[pieces].rate == asked[0].rate
-    assert asked[2 * pieces].rate == pytest.approx(asked[0].rate * SLOWER**pieces)
+    failures = [0] * (pieces + 1) + list(range(1, 2 * pieces))
+    wanted = [asked[0].rate * SLOWER**failed / math.sqrt(n + 1) for n, failed in enumerate(failures)]
+    assert [tuning.rate for tuning in asked] == pytest.approx(wanted)
+    assert {tuning.last_rate for tuning in asked} == {0}
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.01, 1.0])
