@@ -17,6 +17,7 @@ PIECE, WORK = 40, 4  # units of a piece, about, and how many times the units tha
 STEPS, LARGEST = 100, 200  # of a piece, about, and images of a step at most
 SLOWER = 0.5  # what the rate is multiplied with after a piece that did not help
 JUDGED = 3  # cuts by which a tuned score is judged
+BEYOND = 0.7  # times the least share kept: steps go so far, since what they seldom see gets worse
 
 
 class Tuner:
@@ -49,7 +50,7 @@ class Tuner:
         for _ in range(pieces):
             self._pieces += 1
             rate = self._rate / math.sqrt(steps * self._pieces)
-            tuned = self._task.tune(scores, Tuning(images, batch, rate, least=least, most=most))
+            tuned = self._task.tune(scores, Tuning(images, batch, rate, least=BEYOND * least, most=most))
             found = self._sweep.damage(tuned, cuts)
             self._record(least, most, images, rate, found, found < judged)
             if found < judged:
