@@ -36,11 +36,11 @@ class Sweep:
     def __init__(self, task: Task, count: int) -> None:
         self._task = task
         self._count = count
-        self.price = count / task.search_images + task.price - 1  # of one cut by one objective
+        self.price = count / task.search_images + task.price - 1  # of one cut
 
     def region(self, scores: Scores) -> tuple[float, float]:
         """The shares kept between which pruning is felt and does not destroy; of those tried."""
-        distortions, ends = self._measured("distortion", scores, TRIED), TRIED[[0, -1]]
+        distortions, ends = self._measured(scores, TRIED)[:, 0], TRIED[[0, -1]]
         felt, alive = TRIED[distortions > UNFELT], TRIED[distortions < DESTROYED]
         least, most = alive.min(initial=ends[1]), felt.max(initial=ends[0])
         return (float(least), float(most)) if least < most else (float(ends[0]), float(ends[1]))
@@ -50,13 +50,15 @@ class Sweep:
 
         The distortion sees what no error shows yet, but alone it prefers a network that is sure to one that is right.
         """
-        logs = np.log(np.maximum(self._measured("distortion", scores, shares), 1e-9))
-        return float(np.exp(logs.mean()) * (self._measured("error", scores, shares).mean() + 1 / self._count))
+        distortions, errors = self._measured(scores, shares).T
+        logs = np.log(np.maximum(distortions, 1e-9))
+        return float(np.exp(logs.mean()) * (errors.mean() + 1 / self._count))
 
-    def _measured(self, objective: str, scores: Scores, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _measured(self, scores: Scores, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distortion and error of each cut, float64[cuts, 2]."""
         layout = self._task.layout
         masks = cuts(scores, layout, np.rint(shares * layout.total).astype(int))
-        return self._task.probe(objective, masks, count=self._count)
+        return self._task.probe(("distortion", "error"), masks, count=self._count)
 
 
 def fill(task: Task, masks: Masks, most: int) -> None:

@@ -158,21 +158,23 @@ class Task:
 
     def probe(
         self,
-        objective: str,
+        objective: str | Sequence[str],
         masks: Masks,
         weights: str | Sequence[str] = DENSE,
         images: Literal["train", "search"] = "train",
         count: int = 1000,
     ) -> NDArray[np.float64]:
-        """One objective on a fixed subset of images, float64[n]: a guide, never part of the archive.
+        """One objective on a fixed subset of images, float64[n], or several, float64[n, objectives].
 
-        Costs the share of a pass over the search set that the subset is, and the batch-norm images where they shift.
+        A guide, never part of the archive. Costs, for one or several, the share of a pass over the search set that the
+        subset is, and the batch-norm images where they shift.
         """
-        measured = self._objective(objective)
+        measured = [self._objective(name) for name in ([objective] if isinstance(objective, str) else objective)]
         subset = self._workbench.subset(images, count)
         price = len(subset.labels) / len(self._workbench.search.labels) + (self.price - 1)
-        kind = f"probe {measured!r} {images} {len(subset.labels)}"
-        return self._measure(kind, masks, weights, [measured], subset, price)[:, 0]
+        kind = f"probe {', '.join(map(repr, measured))} {images} {len(subset.labels)}"
+        values = self._measure(kind, masks, weights, measured, subset, price)
+        return values[:, 0] if isinstance(objective, str) else values
 
     def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None) -> str:
         """Masked training on the train split, for one mask; returns the id of the new weights. Zeros stay zero."""

@@ -37,7 +37,7 @@ class Tuner:
 
     def tuned(self, scores: Scores, least: float, most: float) -> Scores:
         """The score for cuts that keep `least` to `most` of the units; spends what the current share has left."""
-        units, judging = self._task.budget.left, 2 * self._sweep.price * JUDGED  # error and distortion
+        units, judging = self._task.budget.left, self._sweep.price * JUDGED
         pieces = math.ceil(units / max(PIECE, (1 + WORK) * judging))
         images = int(((units - judging) / max(1, pieces) - judging) * self._task.search_images / Tuning.passes)
         if images < 2:

@@ -60,7 +60,8 @@ def _points(rows: pd.DataFrame, objectives: Sequence[str]) -> Any:
 
 def _changing(rows: pd.DataFrame) -> list[str]:
     """Columns of numbers that are not the same all over."""
-    return [name for name in rows.select_dtypes("number") if name not in HEAD and rows[name].nunique() > 1]
+    names = [str(name) for name in rows.select_dtypes("number") if name not in HEAD]
+    return [name for name in names if rows[name].nunique() > 1]
 
 
 def _lines(rows: pd.DataFrame, names: Sequence[str]) -> Any:

@@ -288,6 +288,14 @@ def test_a_probe_measures_on_its_images() -> None:
     assert np.array_equal(searched, behind.task.evaluate(masks)[:, 0])
 
 
+def test_a_probe_of_several_objectives_is_charged_once() -> None:
+    masks = random_masks(door().task.layout, 3)
+    task, apart = door().task, door().task
+    values = task.probe(("distortion", "error"), masks, count=15)
+    assert np.array_equal(values, np.stack([apart.probe(name, masks, count=15) for name in ("distortion", "error")], 1))
+    assert task.budget.spent == pytest.approx(apart.budget.spent / 2)
+
+
 def test_a_probe_under_shifted_batch_norm_pays_for_the_statistics() -> None:
     task = door(tiny_problem(batch_norm="shifted")).task
     task.probe("error", task.layout.full(), count=10)
