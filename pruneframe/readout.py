@@ -79,6 +79,7 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
         key: identity[key] for key in ("units", "batch_norm", "budget", "search_images", "objectives", "hash", "board")
     }
     names = (
+        "deterministic",
         "units_spent",
         "evaluations",
         "seconds",

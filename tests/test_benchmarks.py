@@ -15,8 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.stats import wilcoxon
 
+from pruneframe.readout import summaries
 from pruneframe.registry import Registry
+from pruneframe.run import carry_out
+from pruneframe.store import StudyFolder
+from pruneframe.study import plan
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--depth", "8", "--population", "4", "--generations", "1")
@@ -188,3 +193,20 @@ def test_one_shot_prints_a_row_for_every_scorer_and_share() -> None:
     ]
     assert all(row["distortion"] == 0 for row in rows if row["removed"] == 0)
     assert rows[5]["distortion"] < rows[2]["distortion"]  # at 80 %, the reason why the score exists
+
+
+def test_significance_compares_one_method_of_a_study_with_the_others(tmp_path: Path) -> None:
+    settings = {"budget": 10.0, "search_images": 60}
+    study = StudyFolder(tmp_path)
+    study.prepare({}, {})
+    planned = plan(
+        Registry(), ["random", "magnitude"], ["lenet-digits"], range(6), settings, "cpu", 1, lambda line: None
+    )
+    for run in planned.runs:
+        carry_out(run, tmp_path, ())
+    (row,) = printed("significance.py", str(tmp_path), "--method", "random")
+    assert (row["other"], row["seeds"]) == ("magnitude", 6)
+    lost = {run["method"]: run["hypervolume"] for run in summaries(study)}["magnitude"]
+    own = [run["hypervolume"] for run in summaries(study) if run["method"] == "random"]
+    assert row["p"] == pytest.approx(wilcoxon(np.subtract(own, lost)).pvalue)
+    assert row["a12"] == np.mean(np.array(own) > lost)
