@@ -25,7 +25,7 @@ def test_it_spends_its_share_and_no_more() -> None:
     before = task.budget.spent
     with task.share(0.5):
         tuned = tuner_of(task).tuned(scores, 0.1, 0.5)
-    assert task.budget.spent - before == pytest.approx(100, abs=4)  # less than an image a piece is left
+    assert task.budget.spent - before == pytest.approx(100, abs=0.1)  # less than an image a piece is left
     assert task.budget.spent - before <= 100 + 1e-9
     assert np.array_equal(np.sort(tuned), np.sort(scores))
     assert Sweep(task, 360).damage(tuned, np.array([0.1, 0.5])) < Sweep(task, 360).damage(scores, np.array([0.1, 0.5]))
