@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from .data import Data
 from .encoding import Scores
-from .engine import memory_format
+from .engine import memory_format, pair
 from .network import Network
 
 CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
@@ -57,7 +57,7 @@ def tune(
     tuning: Tuning,
     rng: np.random.Generator,
     device: torch.device,
-    own_statistics: bool = False,
+    shifted: bool = False,
 ) -> Scores:
     """The same scores float32[units] in another order, so that global cuts change the network's outputs less.
 
@@ -67,9 +67,9 @@ def tune(
     Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and Lazebnik, "Piggyback", ECCV 2018, and
     Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?", CVPR 2020.
 
-    `own_statistics`: each batch normalises itself, where batch norm's statistics are shifted to the pruned network.
+    `shifted`: batch norm's statistics move with the pruned network, batch by batch.
     """
-    slopes_of = _Slopes(network, device, own_statistics)
+    slopes_of = _Slopes(network, device, shifted)
     ranks = torch.from_numpy(_ranks(scores)).to(device)
     velocity = torch.zeros_like(ranks)
     steps = max(1, tuning.images // tuning.batch)
@@ -88,17 +88,14 @@ def tune(
 class _Slopes:
     """How fast the outputs' divergence from the unpruned network's grows with a factor before each unit."""
 
-    def __init__(self, network: Network, device: torch.device, own_statistics: bool) -> None:
+    def __init__(self, network: Network, device: torch.device, shifted: bool) -> None:
         self._network = network
         self._format = memory_format(network)
         self._unpruned = copy.deepcopy(network.module).to(device).to(memory_format=self._format)
         self._pruned = copy.deepcopy(self._unpruned)
         self._parameters = {name: p.detach() for name, p in self._pruned.named_parameters()}
-        if own_statistics:
-            for name in network.norms:
-                norm = self._pruned.get_submodule(name)
-                norm.train()
-                norm.momentum = 0.0  # type: ignore[assignment] # the running statistics stay as they are
+        if shifted:
+            pair(self._unpruned, self._pruned)
 
     def __call__(self, factors: Tensor, images: Tensor) -> Tensor:
         """Summed over images, float32[units], at the factors given."""

@@ -134,15 +134,20 @@ class Workbench:
             dense=dense,
         )
 
+    def entering(self, images: Images, layer: int) -> Tensor:
+        """What the dense network sends into a layer, or its outputs behind the last one; computed once and kept."""
+        if layer == 0:
+            return images.tensor
+        if (images, layer) not in self._entering:
+            earlier = max((known for other, known in self._entering if other is images and known < layer), default=0)
+            dense, source = self.network.layout.full(), self.entering(images, earlier)
+            outputs = self._engine.outputs(dense, [self.state(DENSE)], source, earlier, layer)
+            self._entering[images, layer] = next(outputs)
+        return self._entering[images, layer]
+
     def features(self, masks: Masks, weights: str, images: Images, start: int, stop: int) -> Tensor:
         """What one candidate's layers[start:stop] make of images (start 0) or of what the dense network sends them."""
-        key = (images, start)
-        if start and key not in self._entering:
-            dense = self.network.layout.full()
-            entering = next(self._engine.outputs(dense, [self.state(DENSE)], images.tensor, 0, start))
-            self._entering[key] = entering
-        source = self._entering[key] if start else images.tensor
-        return next(self._engine.outputs(masks, [self.state(weights)], source, start, stop))
+        return next(self._engine.outputs(masks, [self.state(weights)], self.entering(images, start), start, stop))
 
     def masked(self, mask: Masks, weights: str) -> State:
         """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
@@ -162,7 +167,7 @@ class Workbench:
         """A score that is tuned on training images, float32[units]."""
         loaded = self.loaded
         device, shifted = torch.device(self._engine.device), loaded.batch_norm_images is not None
-        return tune(self.network, loaded.data, scores, tuning, rng, device, own_statistics=shifted)
+        return tune(self.network, loaded.data, scores, tuning, rng, device, shifted)
 
     def train(self, mask: Masks, weights: str, recipe: Recipe, seed: int) -> State:
         """The weights, on the CPU, after masked training on the train split."""

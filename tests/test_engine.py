@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pruneframe import Masks, Network
-from pruneframe.engine import Engine, State
-from pruneframe.engine.batch_norm import BATCH, shifted_statistics, statistics
+from pruneframe.engine import Engine, State, pair
+from pruneframe.engine.batch_norm import BATCH, RATIO, shifted_statistics, statistics
 from pruneframe.engine.plain import Plain
 from pruneframe.mask import Units
 from pruneframe.network import digest
@@ -397,3 +397,26 @@ def test_any_number_of_calibration_images_can_be_measured() -> None:
     found = next(engine.logits(network.layout.full(), [network.module.state_dict()], images))
     with torch.no_grad():
         assert_close(found, network.module(images).numpy())
+
+
+def test_paired_statistics_shift_by_what_pruning_does_to_the_batch() -> None:
+    torch.manual_seed(0)
+    unpruned = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    norm = unpruned[1]
+    nn.init.uniform_(norm.weight)
+    nn.init.normal_(norm.bias)
+    norm.running_mean, norm.running_var = torch.randn(4), torch.rand(4) + 0.5
+    pruned = copy.deepcopy(unpruned)
+    pair(unpruned, pruned)
+    images = torch.randn(8, 3, 6, 6)
+    with torch.inference_mode():
+        assert torch.allclose(unpruned(images), pruned(images), atol=1e-6)
+        pruned[0].weight[:, 1] = 0
+        pruned[0].weight[0] *= 100  # beyond the guard
+        dense, own = unpruned[0](images), pruned[0](images)
+        ratio = torch.clamp(own.var((0, 2, 3), correction=0) / dense.var((0, 2, 3), correction=0), *RATIO)
+        assert ratio[0] == RATIO[1]
+        mean = norm.running_mean + own.mean((0, 2, 3)) - dense.mean((0, 2, 3))
+        expected = F.batch_norm(own, mean, norm.running_var * ratio, norm.weight, norm.bias)
+        unpruned(images)
+        assert torch.allclose(pruned(images), expected, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from pruneframe import Data, Masks, Tuning
+from pruneframe.engine import pair
 from pruneframe.journal import Journal, Shelf
 from pruneframe.ledger import BudgetSpent, Ledger
 from pruneframe.mask import Units
@@ -63,30 +65,42 @@ def test_nothing_moves_without_a_rate() -> None:
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
-def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(units: Units) -> None:
+@pytest.mark.parametrize("shifted", [False, True])
+def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(units: Units, shifted: bool) -> None:
     loaded = tiny_problem(units).load()
     network, images = loaded.network, loaded.data.tensor(loaded.search)
     rng = np.random.default_rng(0)
     factors = torch.from_numpy((rng.random(network.layout.total) < 0.7).astype(np.float32))
+    unpruned = copy.deepcopy(network.module).double()
+    pruned = copy.deepcopy(unpruned)
+    if shifted:
+        pair(unpruned, pruned)
+    state = pruned.state_dict()
 
     def divergence(at: torch.Tensor) -> float:
-        state = {name: value.double() for name, value in network.module.state_dict().items()}
+        masked = dict(state)
         for name, factor in network.spread(at).items():
-            state[name] = state[name] * factor
-        outputs = torch.func.functional_call(network.module.double(), state, (images.double(),))
-        wanted = F.log_softmax(network.module(images.double()), dim=1)
+            masked[name] = state[name] * factor
+        wanted = F.log_softmax(unpruned(images.double()), dim=1)
+        outputs = torch.func.functional_call(pruned, masked, (images.double(),))
         return float(F.kl_div(F.log_softmax(outputs, dim=1), wanted, reduction="sum", log_target=True))
 
-    slopes = _Slopes(network, CPU, own_statistics=False)(factors, images).numpy()
+    slopes = _Slopes(network, CPU, shifted)(factors, images).numpy()
     largest = float(np.abs(slopes).max())
-    try:
-        for unit in np.argsort(-np.abs(slopes))[:8].tolist():
-            step = torch.zeros(len(factors), dtype=torch.float64)
-            step[unit] = 1e-6
-            expected = (divergence(factors.double() + step) - divergence(factors.double() - step)) / 2e-6
-            assert slopes[unit] == pytest.approx(expected, rel=1e-3, abs=1e-4 * largest)
-    finally:
-        network.module.float()
+    for unit in np.argsort(-np.abs(slopes))[:8].tolist():
+        step = torch.zeros(len(factors), dtype=torch.float64)
+        step[unit] = 1e-6
+        expected = (divergence(factors.double() + step) - divergence(factors.double() - step)) / 2e-6
+        assert slopes[unit] == pytest.approx(expected, rel=1e-3, abs=1e-4 * largest)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_an_unpruned_network_has_no_divergence_to_lessen(shifted: bool) -> None:
+    loaded = tiny_problem().load()
+    network, images = loaded.network, loaded.data.tensor(loaded.search)
+    slopes_of, everything = _Slopes(network, CPU, shifted), torch.ones(network.layout.total)
+    half = (torch.arange(network.layout.total) % 2).float()
+    assert slopes_of(everything, images).abs().max() < 1e-4 * slopes_of(half, images).abs().max()
 
 
 def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> None:

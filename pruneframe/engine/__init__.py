@@ -7,6 +7,7 @@ the same without the removed filters; on a GPU `gpu`, CUDA graphs (`capture`) ov
 `lists`.
 """
 
+from .batch_norm import pair as pair
 from .choice import Engine as Engine
 from .choice import available as available
 from .library import kernel as kernel

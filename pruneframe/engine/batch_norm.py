@@ -58,8 +58,42 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     values = x.movedim(1, -1).flatten(0, -2)
     mean = values.mean(dim=0)
-    centred = values - mean
-    return mean, centred.mul_(centred).mean(dim=0)
+    return mean, (values - mean).square().mean(dim=0)
+
+
+def pair(unpruned: nn.Module, pruned: nn.Module) -> None:
+    """Make a pruned copy's running statistics shift by what pruning does to each batch, with gradients.
+
+    For one batch after the other that the unpruned network sees first. Unlike the rule for candidates, a layer's
+    statistics are of what reaches it in this very pass, so that nothing shifts where nothing is pruned.
+    """
+    moments: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            moments[name] = _moments(inputs[0])
+
+        return hook
+
+    def shifted(name: str, norm: nn.Module) -> Callable[[Tensor], Tensor]:
+        def forward(x: Tensor) -> Tensor:
+            (mean, var), (own_mean, own_var) = moments[name], _moments(x)
+            ratio = torch.clamp((own_var + norm.eps) / (var + norm.eps), *RATIO)  # type: ignore[operator]
+            scale = ((norm.running_var + norm.eps) * ratio).rsqrt()  # type: ignore[operator]
+            if norm.weight is not None:
+                scale = scale * norm.weight
+            shift = -(norm.running_mean + own_mean - mean) * scale
+            if norm.bias is not None:
+                shift = shift + norm.bias
+            return F.batch_norm(x, torch.zeros_like(scale), torch.ones_like(scale), scale, shift, False, 0.0, 0.0)
+
+        return forward
+
+    for name, norm in unpruned.named_modules():
+        if isinstance(norm, NORMS) and norm.running_mean is not None:
+            norm.register_forward_pre_hook(note(name))
+            copy = pruned.get_submodule(name)
+            copy.forward = shifted(name, copy)  # type: ignore[assignment]
 
 
 def shifted_statistics(
