@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .front import hypervolume
+from .front import FRONT_LIMIT, hypervolume, non_dominated
 from .report import Board, StudyFacts
 from .result import DROPS, MEMBER
 from .store import RunFolder, StudyFolder
@@ -30,7 +30,8 @@ class Progress:
     spent: float = 0.0
     seconds: float = 0.0
     evaluations: int = 0
-    measured: int = 0  # final members, on search and test
+    measured: int = 0  # answers about the dense network and the final members, on search and on test
+    measuring: float = 0.0  # seconds that those took
     points: list[list[float]] = field(default_factory=list)
 
     def refresh(self) -> None:
@@ -40,6 +41,7 @@ class Progress:
         lines = self.folder.answers()
         answers = [line for line in lines if line["kind"] != MEMBER]
         self.measured = len(lines) - len(answers)
+        self.measuring = sum(line["seconds"] for line in lines if line["kind"] == MEMBER)
         self.spent = sum(answer["charge"] for answer in answers)
         self.seconds = sum(answer["seconds"] for answer in answers)
         self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
@@ -53,15 +55,22 @@ class Progress:
         return hypervolume(np.array(self.points) / np.array(self.folder.identity["references"]))
 
     @property
+    def members(self) -> int:
+        """How many answers about final members there will be."""
+        return 2 * (1 + min(FRONT_LIMIT, int(non_dominated(np.array(self.points)).sum())))
+
+    @property
     def state(self) -> str:
         """What the run is doing."""
         if self.measured:
-            return f"measuring its front ({self.measured})"
+            return f"measuring its front ({self.measured} of {self.members})"
         return "searching" if self.spent else "waiting"
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace so far."""
+        """At the pace so far: of the search, and then of what measures its front."""
+        if self.measured:
+            return self.measuring / self.measured * max(0, self.members - self.measured)
         return self.seconds / self.spent * (self.budget - self.spent) if self.spent else None
 
 

@@ -257,7 +257,11 @@ def test_progress_reads_a_journal_while_it_grows(tmp_path: Path, monkeypatch: py
     carried_out([run], tmp_path)
     progress.refresh()
     assert progress.spent == 20
-    assert progress.hypervolume == pytest.approx(summaries(StudyFolder(tmp_path))[0]["hypervolume_search"])
+    (summary,) = summaries(StudyFolder(tmp_path))
+    assert progress.hypervolume == pytest.approx(summary["hypervolume_search"])
+    looks = 2 * (1 + run.folder(StudyFolder(tmp_path)).result["looks_at_test"])
+    assert progress.state == f"measuring its front ({looks} of {looks})"
+    assert progress.seconds_left == 0
 
 
 def test_studies_of_two_machines_can_be_merged(tmp_path: Path) -> None:
