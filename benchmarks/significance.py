@@ -1,14 +1,17 @@
-"""Whether one method of a study beats the others: Mann-Whitney over seeds with Holm's correction, and A12.
+"""Whether one method beats the others: Mann-Whitney over seeds with Holm's correction, and A12.
 
-    python benchmarks/significance.py STUDY --method hierarchical [--indicator hypervolume] [--json]
+    python benchmarks/significance.py STUDY... --method hierarchical [--indicator hypervolume] [--figure FILE] [--json]
 
-One row per problem and other method; deterministic ones are compared by a one-sample test.
+One row per problem and other method; deterministic ones are compared by a one-sample test. Where studies of several
+budgets are given, a method is named with its budget, as "nsga2 at 300".
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -16,19 +19,47 @@ import numpy as np
 from pruneframe.readout import summaries
 from pruneframe.statistics import compare
 from pruneframe.store import StudyFolder
+from pruneframe_reports.style import looks, panels
+
+Values = dict[str, list[float]]  # by name of the method
+
+
+def named(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs, their methods named with the budget where there are several."""
+    if len({run["budget"] for run in runs}) == 1:
+        return list(runs)
+    return [run | {"method": f"{run['method']} at {run['budget']:g}"} for run in runs]
+
+
+def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
+    """One panel a problem, one dot a run, a bar at the median."""
+    figure, axes = panels(len(values))
+    style = looks(sorted({name for found in values.values() for name in found}))
+    for axis, (problem, found) in zip(axes, values.items(), strict=True):
+        for place, (name, numbers) in enumerate(found.items()):
+            colour = style[name]["color"]
+            spread = place + np.linspace(-0.12, 0.12, len(numbers))
+            axis.plot(spread, numbers, ls="", marker=style[name]["marker"], color=colour, ms=3.5)
+            axis.hlines(np.median(numbers), place - 0.3, place + 0.3, color=colour)
+        axis.set_xticks(range(len(found)), list(found), rotation=20, ha="right")
+        axis.set_ylabel(f"{indicator}, {problem}")
+    figure.savefig(path, dpi=150)
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path, exists=True))
-@click.option("--method", required=True, help="As the summary names it.")
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--method", required=True, help="As the summary names it, with its budget where there are several.")
 @click.option("--indicator", default="hypervolume", show_default=True, help="A number of a run; larger is better.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw all runs into this file.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
-def main(study: Path, method: str, indicator: str, as_json: bool) -> None:
+def main(studies: tuple[Path, ...], method: str, indicator: str, figure: Path | None, as_json: bool) -> None:
     """Print one row per problem and other method."""
-    runs = [run for run in summaries(StudyFolder(study)) if run["status"] == "done"]
+    runs = [run for study in studies for run in summaries(StudyFolder(study)) if run["status"] == "done"]
+    drawn: dict[str, Values] = {}
     for problem in dict.fromkeys(run["problem"] for run in runs):
-        here = [run for run in runs if run["problem"] == problem]
+        here = named([run for run in runs if run["problem"] == problem])
         values = {run["method"]: [r[indicator] for r in here if r["method"] == run["method"]] for run in here}
+        drawn[problem] = dict(values)
         fixed = [run["method"] for run in here if run["deterministic"]]
         if method not in values:
             raise click.UsageError(f"--method must be one of {', '.join(values)}, but got {method!r}")
@@ -39,6 +70,8 @@ def main(study: Path, method: str, indicator: str, as_json: bool) -> None:
             row |= {"p": found.p, "significant": found.significant}
             text = "{problem}: {median:.4f} against {other_median:.4f} of {other}, A12 {a12:.2f}, p {p:.4f} after Holm"
             print(json.dumps(row) if as_json else text.format(**row) + ("" if found.significant else ": no claim"))
+    if figure is not None:
+        draw(drawn, indicator, figure)
 
 
 if __name__ == "__main__":

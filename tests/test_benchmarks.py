@@ -195,18 +195,34 @@ def test_one_shot_prints_a_row_for_every_scorer_and_share() -> None:
     assert rows[5]["distortion"] < rows[2]["distortion"]  # at 80 %, the reason why the score exists
 
 
-def test_significance_compares_one_method_of_a_study_with_the_others(tmp_path: Path) -> None:
-    settings = {"budget": 10.0, "search_images": 60}
-    study = StudyFolder(tmp_path)
+def studied(folder: Path, methods: list[str], budget: float, seeds: int) -> StudyFolder:
+    """A small study on digits, carried out."""
+    study = StudyFolder(folder)
     study.prepare({}, {})
-    planned = plan(
-        Registry(), ["random", "magnitude"], ["lenet-digits"], range(6), settings, "cpu", 1, lambda line: None
-    )
+    settings = {"budget": budget, "search_images": 60}
+    planned = plan(Registry(), methods, ["lenet-digits"], range(seeds), settings, "cpu", 1, lambda line: None)
     for run in planned.runs:
-        carry_out(run, tmp_path, ())
+        carry_out(run, folder, ())
+    return study
+
+
+def test_significance_compares_one_method_of_a_study_with_the_others(tmp_path: Path) -> None:
+    study = studied(tmp_path, ["random", "magnitude"], 10.0, 6)
     (row,) = printed("significance.py", str(tmp_path), "--method", "random")
     assert (row["other"], row["seeds"]) == ("magnitude", 6)
     lost = {run["method"]: run["hypervolume"] for run in summaries(study)}["magnitude"]
     own = [run["hypervolume"] for run in summaries(study) if run["method"] == "random"]
     assert row["p"] == pytest.approx(wilcoxon(np.subtract(own, lost)).pvalue)
     assert row["a12"] == np.mean(np.array(own) > lost)
+
+
+def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> None:
+    small = studied(tmp_path / "small", ["random"], 5.0, 2)
+    large = studied(tmp_path / "large", ["random"], 10.0, 2)
+    figure = tmp_path / "runs.png"
+    studies = str(small.path), str(large.path)
+    (row,) = printed("significance.py", *studies, "--method", "random at 5", "--figure", str(figure))
+    assert row["other"] == "random at 10"
+    assert row["other_median"] == np.median([run["hypervolume"] for run in summaries(large)])
+    assert not row["significant"]  # two seeds allow no claim
+    assert figure.read_bytes().startswith(b"\x89PNG")
