@@ -6,18 +6,19 @@ Network Pruning", arXiv 2604.01076, April 2026.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.archive import ParetoSet
 from pruneframe.corridor import Corridor
-from pruneframe.evolution import SMALLEST, evolve
-from pruneframe.front import hypervolume, non_dominated, thin
+from pruneframe.evolution import SMALLEST, Answers, evolve
+from pruneframe.front import thin
+from pruneframe.phase import recorded
 from pruneframe.sweep import Sweep, cuts, fill
 from pruneframe.tuner import Tuner
 
@@ -207,7 +208,7 @@ class Hierarchical(pf.Method):
             front = Front.of(task)
         importance = self._importance(task.layout, scores, front)
         start = self._start(task, front, corridor, importance)
-        answers, rates = Answers(task, front), Rates(task, self)
+        answers, rates = Answers(task.evaluate, front.masks, front.values), Rates(task, self)
         variables = task.encoding("mask").variables(task.layout)
         crossover = None if self.crossover == "none" else task.variation(self.crossover)
 
@@ -309,25 +310,19 @@ class Guide:
         self._task = task
         self._objective = objective
         self._count = max(1, round(share * task.search_images))
-        self._masks = task.layout.full()[:0]
-        self._points = np.empty((0, 2))
+        self._found = ParetoSet(task.layout)
 
     def __call__(self, masks: pf.Masks) -> np.ndarray:
         """The guide and the parameters in the places of the objectives, float64[n, objectives]."""
         guided = self._task.probe(self._objective, masks, count=self._count)
         params = self._task.network.params(masks)
-        self._keep(masks, np.stack([guided, params], axis=1))
+        self._found.add(masks, np.stack([guided, params], axis=1))
         names = self._task.objectives
         return np.stack([guided if name == "error" else params for name in names], axis=1).astype(np.float64)
 
-    def _keep(self, masks: pf.Masks, points: np.ndarray) -> None:
-        both = np.vstack([self._points, points])
-        front = non_dominated(both)
-        self._masks, self._points = pf.Masks.join([self._masks, masks])[front], both[front]
-
     def front(self) -> pf.Masks:
         """The non-dominated candidates, the largest first."""
-        return self._masks[np.argsort(-self._points[:, 1])]
+        return self._found.masks[np.argsort(-self._found.values[:, 1])]
 
 
 def knee(points: np.ndarray) -> int:
@@ -340,26 +335,6 @@ def rank(scores: np.ndarray) -> np.ndarray:
     """Ranks from 0 (least) to 1, float32; ties in the order of the units."""
     ranks = np.argsort(np.argsort(scores, kind="stable"))
     return ranks.astype(np.float32) / max(1, len(scores) - 1)
-
-
-@dataclass
-class Answers:
-    """Objective values by mask: what phase 1 has found is known, and no mask is paid for twice."""
-
-    task: pf.Task
-    front: Front
-    known: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.known |= dict(zip(self.front.masks.digests(), self.front.values, strict=True))
-
-    def __call__(self, masks: pf.Masks) -> np.ndarray:
-        """Objective values float64[n, objectives]."""
-        digests = masks.digests()
-        new = [row for row, digest in enumerate(digests) if digest not in self.known]
-        if new:
-            self.known |= dict(zip([digests[row] for row in new], self.task.evaluate(masks[new]), strict=True))
-        return np.array([self.known[digest] for digest in digests])
 
 
 class Rates:
@@ -397,25 +372,6 @@ def decayed(first: float, last: float, done: float) -> float:
     if last == 0:  # a geometric fall never ends
         return first * (1 - done)
     return first * (last / first) ** done
-
-
-@contextmanager
-def recorded(task: pf.Task, phase: str) -> Iterator[None]:
-    """Record what a phase spent, and the hypervolume before and after it, also when the budget ends it."""
-    spent, before = task.budget.spent, front_hypervolume(task)
-    try:
-        yield
-    finally:
-        after = front_hypervolume(task)
-        row = {"phase": phase, "units": task.budget.spent - spent, "before": before, "after": after}
-        earlier = task.records.get("phases", pd.DataFrame())
-        task.record("phases", pd.concat([earlier, pd.DataFrame([row | {"gain": after - before}])], ignore_index=True))
-
-
-def front_hypervolume(task: pf.Task) -> float:
-    """Hypervolume of everything evaluated so far, on the search split."""
-    values = task.archive.front_values()
-    return hypervolume(values / task.references) if len(values) else 0.0
 
 
 def record_corridor(task: pf.Task, front: Front, heavy: int, light: int, corridor: Corridor) -> None:

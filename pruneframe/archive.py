@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .front import non_dominated
 from .mask import Bits, Layout, Masks
 
 
@@ -55,3 +56,17 @@ class Archive:
         """The non-dominated members in the order they were found, with their masks."""
         bits = np.array(self._bits, dtype=np.uint8).reshape(len(self._bits), self.layout.width)
         return Masks(bits, self.layout), [self.evaluations[i] for i in self._front]
+
+
+class ParetoSet:
+    """Masks of which none dominates another by some values float64[n, objectives], in the order they came."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.masks = layout.full()[:0]
+        self.values: NDArray[np.float64] = np.empty((0, 0))
+
+    def add(self, masks: Masks, values: NDArray[np.float64]) -> None:
+        """Take in what nothing dominates, and drop what it dominates."""
+        both = np.vstack([self.values, values]) if len(self.masks) else values
+        stays = non_dominated(both)
+        self.masks, self.values = Masks.join([self.masks, masks])[stays], both[stays]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,3 +92,25 @@ class Cutter:
         if stop < len(self._layers):
             graph.output(copied(self._crossing(self._places[stop])[0]))
         return fx.GraphModule(self._traced, graph).eval()
+
+
+def stages(resolutions: Sequence[int | None], places: Sequence[int]) -> tuple[int, ...]:
+    """The layers that begin a new stage, where convolutions begin to compute another number of output pixels.
+
+    `resolutions` are those numbers, layer by layer, None where a layer is no convolution; `places` are the layers
+    before which the network can be cut: the last one that lies not behind the change counts. A lone first convolution
+    before a stage of several is a stem, and belongs to that stage.
+    """
+    starts: list[int] = []
+    convolutions = [0]  # of each stage so far
+    current = None
+    for layer, pixels in enumerate(resolutions):
+        if pixels is None:
+            continue
+        place = max((place for place in places if place <= layer), default=0)
+        if current not in (None, pixels) and place > max(starts, default=0):
+            starts.append(place)
+            convolutions.append(0)
+        current = pixels
+        convolutions[-1] += 1
+    return tuple(starts[1:] if starts and convolutions[0] == 1 < convolutions[1] else starts)

@@ -5,7 +5,7 @@ pymoo keeps genomes as it is given them, one row of bytes a candidate, so a mill
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
 from .encoding import Genomes, Variables
+from .mask import Masks
 from .task import Task
 
 Vary = Callable[[Genomes, int], Genomes]  # parents [2n, width], n -> children [n, width]
@@ -29,6 +30,28 @@ Algorithm = Literal["nsga2", "moead"]
 GENERATIONS = 10  # the default population leaves room for so many
 SMALLEST, LARGEST = 4, 100
 NEIGHBOURS = 20
+IDLE = 20  # generations on end whose answers were all known and cost nothing: little is left to be found
+
+
+class Answers:
+    """Objective values by mask, so that none is paid for twice; some may be known from the start."""
+
+    def __init__(
+        self,
+        evaluate: Callable[[Masks], NDArray[np.float64]],
+        masks: Masks | None = None,
+        values: Iterable[NDArray[np.float64]] = (),
+    ) -> None:
+        self._evaluate = evaluate
+        self._known = {} if masks is None else dict(zip(masks.digests(), values, strict=True))
+
+    def __call__(self, masks: Masks) -> NDArray[np.float64]:
+        """Objective values float64[n, objectives]."""
+        digests = masks.digests()
+        new = [row for row, digest in enumerate(digests) if digest not in self._known]
+        if new:
+            self._known |= dict(zip([digests[row] for row in new], self._evaluate(masks[new]), strict=True))
+        return np.array([self._known[digest] for digest in digests])
 
 
 def default_population(evaluations: int) -> int:
@@ -36,20 +59,31 @@ def default_population(evaluations: int) -> int:
     return max(SMALLEST, min(LARGEST, evaluations // GENERATIONS))
 
 
-def evolve(task: Task, algorithm: Algorithm, start: Genomes, vary: Vary, evaluate: Callable[[Genomes], Any]) -> None:
+def evolve(
+    task: Task,
+    algorithm: Algorithm,
+    start: Genomes,
+    vary: Vary,
+    evaluate: Callable[[Genomes], Any],
+    references: NDArray[np.float64] | None = None,
+) -> None:
     """Run one of pymoo's algorithms until the budget is spent, or until nothing new can be made.
 
     `start` are genomes[population, width]; `evaluate` gives objective values float64[n, objectives], which are divided
-    by the task's references before the algorithm compares them.
+    by `references` float64[objectives], the task's own unless given, before the algorithm compares them.
     """
-    engine = _ALGORITHMS[algorithm](start, len(task.objectives), _Mating(vary))
-    problem = Problem(n_var=start.shape[1], n_obj=len(task.objectives))
+    references = task.references if references is None else references
+    engine = _ALGORITHMS[algorithm](start, len(references), _Mating(vary))
+    problem = Problem(n_var=start.shape[1], n_obj=len(references))
     engine.setup(problem, seed=int(task.rng.integers(2**31)), termination=NoTermination(), verbose=False)
-    while (asked := engine.ask()) is not None and len(asked):
-        asked.set("F", evaluate(asked.get("X")) / task.references)
+    idle = 0
+    while idle < IDLE and (asked := engine.ask()) is not None and len(asked):
+        spent = task.budget.spent
+        asked.set("F", evaluate(asked.get("X")) / references)
         for individual in asked:
             individual.evaluated.add("F")
         engine.tell(infills=asked)
+        idle = idle + 1 if task.budget.spent == spent else 0
 
 
 def _nsga2(start: Genomes, objectives: int, mating: _Mating) -> NSGA2:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .cut import Cut, Cutter
+from .cut import Cut, Cutter, stages
 from .errors import InputError
 from .graph import FilterGroup, filter_groups
 from .mask import Layout, Masks, Units
@@ -82,6 +82,15 @@ class Network:
     def cuts(self) -> tuple[Cut, ...]:
         """Where the network can be cut into parts; raises InputError if torch.fx cannot trace it."""
         return Cutter(self.module, [layer.name for layer in self.layers]).cuts(self.input_shape)
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The cuts at which the resolution changes, as layer numbers; raises InputError as `cuts` does."""
+        convolutional = [isinstance(self.module.get_submodule(layer.name), nn.Conv2d) for layer in self.layers]
+        resolutions = [
+            layer.positions if conv else None for layer, conv in zip(self.layers, convolutional, strict=True)
+        ]
+        return stages(resolutions, [cut.layer for cut in self.cuts])
 
     @cached_property
     def digest(self) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .cut import Cutter
 from .engine import State
-from .mask import Masks
+from .mask import Layout, Masks
 from .training import Recipe, train
 from .workbench import DENSE, Images, Workbench
 
@@ -35,6 +35,11 @@ class Predecessor:
     masks: Masks
     weights: str = DENSE
 
+    @property
+    def key(self) -> str:
+        """Its name in the journal."""
+        return f"{self.masks.digests()[0]} {self.weights}"
+
 
 class SubNetwork:
     """Layers [start, stop) of a workbench's network: their error at a head, and their training. Not charged here."""
@@ -43,21 +48,21 @@ class SubNetwork:
         self.bench = bench
         self.start = start
         self.stop = stop
+        self.end = len(bench.network.layers)
         self._layers = [layer.name for layer in bench.network.layers]
+        self._received: tuple[str, Images, Tensor] | None = None  # from the latest predecessor
         Cutter(bench.network.module, self._layers).part(start, stop)  # raises where it cannot be cut
 
     def error(self, masks: Masks, weights: str, head: str, images: Images) -> float:
         """Share misclassified at the head, one mask."""
-        stop = len(self.bench.network.layers) if head == REST else self.stop
-        out = self.bench.features(masks, weights, images, self.start, stop)
+        out = self.bench.features(masks, weights, images, self.start, self.end if head == REST else self.stop)
         with torch.inference_mode():
             logits = out if head == REST else linear(self.bench.shelf.get(head), out)
         return float((logits.argmax(dim=1).cpu().numpy() != images.labels).mean())
 
     def fit_head(self, images: Images, recipe: Recipe, seed: int) -> State:
         """A pooling and linear detector of the classes, trained on the unpruned part's features."""
-        dense = self.bench.network.layout.full()
-        features = pooled(self.bench.features(dense, DENSE, images, 0, self.stop)).clone()
+        features = pooled(self.bench.entering(images, self.stop)).clone()
         labels = torch.from_numpy(images.labels).to(features.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -77,29 +82,63 @@ class SubNetwork:
         seed: int,
     ) -> State:
         """All weights after cross-network training of this part under one mask."""
-        bench, dense = self.bench, self.bench.network.layout.full()
-        unpruned = bench.features(dense, DENSE, images, 0, self.start) if self.start else images.tensor
-        source = unpruned
-        if before is not None and self.start:
-            pruned = bench.features(before.masks, before.weights, images, 0, self.start)
-            coin = torch.rand(len(pruned), generator=torch.Generator().manual_seed(seed)) < 0.5
-            source = torch.where(coin.to(pruned.device).view(-1, *[1] * (pruned.dim() - 1)), unpruned, pruned)
-        target = bench.features(dense, DENSE, images, self.start, self.stop).clone()
+        source = self._source(before, images, seed)
+        target = self.bench.entering(images, self.stop).clone()
         labels = torch.from_numpy(images.labels).to(target.device)
-        detector = {name: tensor.to(target.device) for name, tensor in bench.shelf.get(head).items()}
+        whole = copy.deepcopy(self.bench.network.module)
+        whole.load_state_dict(self.bench.state(weights))
+        whole.to(target.device)
+        cutter = Cutter(whole, self._layers)
+        part, detect = cutter.part(self.start, self.stop), self._detector(head, cutter, target.device)
 
         def loss(outputs: Tensor, rows: Tensor) -> Tensor:
-            detected = F.cross_entropy(linear(detector, outputs), labels[rows])
-            return detected + alpha * F.mse_loss(outputs, target[rows])
+            return F.cross_entropy(detect(outputs), labels[rows]) + alpha * F.mse_loss(outputs, target[rows])
 
-        whole = copy.deepcopy(bench.network.module)
-        whole.load_state_dict(bench.state(weights))
-        whole.to(target.device)
-        part = Cutter(whole, self._layers).part(self.start, self.stop)
         own = {name for name, _ in part.named_parameters()}
-        keep = {name: kept for name, kept in bench.network.keep(mask, 0).items() if name in own}
-        train(part, source.clone(), labels, recipe, seed, keep=keep, loss=loss)
+        keep = {name: kept for name, kept in self.bench.network.keep(mask, 0).items() if name in own}
+        train(part, source, labels, recipe, seed, keep=keep, loss=loss)
         return {name: tensor.detach().cpu() for name, tensor in whole.state_dict().items()}
+
+    def _detector(self, head: str, cutter: Cutter, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """What makes logits of the part's outputs."""
+        if head != REST:
+            state = {name: tensor.to(device) for name, tensor in self.bench.shelf.get(head).items()}
+            return partial(linear, state)
+        return nn.Identity() if self.stop == self.end else cutter.part(self.stop, self.end)
+
+    def _source(self, before: Predecessor | None, images: Images, seed: int) -> Tensor:
+        """The part's inputs: what the unpruned network sends, half of them replaced by what a pruned one does."""
+        unpruned = self.bench.entering(images, self.start)
+        if before is None or self.start == 0:
+            return unpruned.clone()
+        coin = torch.rand(len(unpruned), generator=torch.Generator().manual_seed(seed)) < 0.5
+        pruned = self._receive(before, images)
+        return torch.where(coin.to(pruned.device).view(-1, *[1] * (pruned.dim() - 1)), unpruned, pruned).clone()
+
+    def _receive(self, before: Predecessor, images: Images) -> Tensor:
+        """What a pruned predecessor sends; the latest is kept, since a front is trained on one."""
+        if self._received is None or self._received[0] != before.key or self._received[1] is not images:
+            sent = self.bench.features(before.masks, before.weights, images, 0, self.start)
+            self._received = before.key, images, sent
+        return self._received[2]
+
+    def groups(self) -> slice:
+        """Which of the layout's layers lie here; they are in forward order."""
+        places = [self._layers.index(name) for name in self.bench.network.layout.names]
+        return slice(sum(place < self.start for place in places), sum(place < self.stop for place in places))
+
+    def parameters(self) -> set[str]:
+        """Names of the parameters and buffers that these layers own."""
+        return set(Cutter(self.bench.network.module, self._layers).part(self.start, self.stop).state_dict())
+
+
+def assembled(bench: Workbench, parts: Sequence[tuple[SubNetwork, str]]) -> State:
+    """The trained network's weights, those of each part taken from a weights id."""
+    whole = dict(bench.state(DENSE))
+    for part, weights in parts:
+        state = bench.state(weights)
+        whole |= {name: state[name] for name in part.parameters()}
+    return whole
 
 
 def pooled(features: Tensor) -> Tensor:
@@ -113,39 +152,67 @@ def linear(head: State, features: Tensor) -> Tensor:
 
 
 Ask = Callable[[str, str, float, Callable[[], list[Any]]], list[Any]]
+Fed = dict[str, set[int]]  # by images: the layers whose features from the unpruned network have been paid for
 
 
 class Part:
     """A sub-network as a method sees it, `task.part(start, stop)`: layers[start:stop], fed by the unpruned network.
 
     Masks are of the whole network; bits outside the part are to be kept. Everything is charged the dense share of the
-    layers and images that run; features are computed and charged once.
+    layers and images that run; features are computed and charged once for all parts.
     """
 
-    def __init__(self, sub: SubNetwork, ask: Ask, seed: Sequence[int], surcharge: float) -> None:
+    def __init__(self, sub: SubNetwork, ask: Ask, fed: Fed, seed: Sequence[int], surcharge: float) -> None:
         self._sub = sub
         self._ask = ask
+        self._fed = fed
         self._seed = tuple(seed)
         self._surcharge = surcharge  # units for the batch-norm images of one candidate
-        self._fed: set[int] = set()
+        self._share = sub.bench.network.share
         self.start, self.stop = sub.start, sub.stop
+        whole, own = sub.bench.network.layout, sub.groups()
+        first = sum(whole.sizes[: own.start])
+        self.layout = Layout(whole.units, whole.names[own], whole.sizes[own])  # of the units inside; may be empty
+        self.units = slice(first, first + self.layout.total)  # where they lie in an unpacked mask of the network
+
+    def __str__(self) -> str:
+        return f"layers {self.start} to {self.stop - 1}"
 
     @property
     def share(self) -> float:
-        """Share of the dense network's multiply-adds, and so the units of one evaluation with a linear head."""
-        return self._sub.bench.network.share(self.start, self.stop)
+        """Share of the dense network's multiply-adds."""
+        return self._share(self.start, self.stop)
 
-    def evaluate(self, masks: Masks, head: str = REST, weights: str = DENSE) -> NDArray[np.float64]:
-        """Share of the search images misclassified at the head (an id, or REST), float64[masks]."""
-        bench = self._sub.bench
-        price = self.share + self._surcharge
-        if head == REST:
-            price += bench.network.share(self.stop, len(bench.network.layers))
-        self._feed(bench.search)
+    def widened(self, masks: Masks) -> Masks:
+        """Masks of the part's own units, of `layout`, as masks of the network that keep all others."""
+        whole = self._sub.bench.network.layout
+        keep = np.ones((len(masks), whole.total), dtype=bool)
+        for row in range(len(masks)):
+            keep[row, self.units] = masks.unpack(row)
+        return Masks.pack(keep, whole)
+
+    def through(self, head: str = REST) -> float:
+        """Share of the dense network's multiply-adds from where the part begins to a head's logits."""
+        return self._share(self.start, self._sub.end if head == REST else self.stop)
+
+    def price(self, head: str = REST) -> float:
+        """Units that one evaluation at a head costs, once there are features."""
+        return self.through(head) + self._surcharge
+
+    def evaluate(self, masks: Masks, head: str = REST, weights: str | Sequence[str] = DENSE) -> NDArray[np.float64]:
+        """Share of the search images misclassified at the head (an id, or REST), float64[masks].
+
+        `weights` is one id, or one per mask.
+        """
+        ids = [weights] * len(masks) if isinstance(weights, str) else list(weights)
+        if len(ids) != len(masks):
+            raise ValueError(f"one weights id, or one per mask, but got {len(ids)} for {len(masks)} masks")
+        price = self.price(head)
+        self._feed("search", self._sub.bench.search, self.start)
         found = []
         for row, digest in enumerate(masks.digests()):
-            compute = partial(self._error, masks[[row]], weights, head)
-            values = self._ask("part", f"{self.start}:{self.stop} {head} {digest} {weights}", price, compute)
+            compute = partial(self._error, masks[[row]], ids[row], head)
+            values = self._ask("part", f"{self.start}:{self.stop} {head} {digest} {ids[row]}", price, compute)
             found.append(float(values[0]))
         return np.array(found)
 
@@ -153,13 +220,15 @@ class Part:
         return [self._sub.error(mask, weights, head, self._sub.bench.search)]
 
     def fit_head(self, recipe: Recipe) -> str:
-        """Train a pooling and linear detector on the unpruned part's features; returns its id for `evaluate`."""
+        """Train a pooling and linear detector on the unpruned part's features; returns its id for `evaluate`.
+
+        The features are charged; a layer on as many numbers as there are channels is not.
+        """
         images = self._train_images(recipe)
-        through = self._sub.bench.network.share(0, self.stop)
+        self._feed(self._name(images), images, self.stop)
         key = f"{self.stop} {recipe}"
-        price = through * self._passes(images)
         seed = self._seed_of(key)
-        return self._ask("head", key, price, lambda: [self._put(self._sub.fit_head(images, recipe, seed))])[0]
+        return self._ask("head", key, 0.0, lambda: [self._put(self._sub.fit_head(images, recipe, seed))])[0]
 
     def fit(
         self,
@@ -172,14 +241,18 @@ class Part:
     ) -> str:
         """Cross-network training of the pruned part: cross-entropy at the head, plus alpha x mean squared distance to
         the unpruned features; with `before`, half of the input comes from that pruned network. Returns a weights id.
+
+        An image of an epoch is charged as three forward passes of the part, and of the rest where that is the head.
         """
         if len(mask) != 1:
             raise ValueError(f"fit takes one mask, but got {len(mask)}")
         images = self._train_images(recipe)
-        passes = self._passes(images)
-        earlier = self._sub.bench.network.share(0, self.start) * (1 if before is None else 2)
-        price = passes * (earlier + self.share * (1 + 3 * recipe.epochs))
-        origin = "" if before is None else f"{before.masks.digests()[0]} {before.weights}"
+        self._feed(self._name(images), images, self.start)
+        self._feed(self._name(images), images, self.stop)
+        if before is not None and self.start:
+            self._feed(f"{self._name(images)} {before.key} into {self.start}", images, self.start)
+        price = self._passes(images) * self.through(head) * 3 * recipe.epochs
+        origin = "" if before is None else before.key
         key = f"{self.start}:{self.stop} {mask.digests()[0]} {weights} {head} {origin} {alpha} {recipe}"
         seed = self._seed_of(key)
 
@@ -188,16 +261,21 @@ class Part:
 
         return self._ask("fit", key, price, compute)[0]
 
-    def _feed(self, images: Images) -> None:
-        """Charge once for the features that enter the part."""
-        if self.start and id(images) not in self._fed:
-            price = self._sub.bench.network.share(0, self.start) * self._passes(images)
-            self._ask("features", str(self.start), price, lambda: [0])
-            self._fed.add(id(images))
+    def _feed(self, name: str, images: Images, layer: int) -> None:
+        """Charge once for what enters a layer, from the last layer on that features are kept for."""
+        fed = self._fed.setdefault(name, {0})
+        if layer not in fed:
+            earlier = max(known for known in fed if known < layer)
+            price = self._share(earlier, layer) * self._passes(images)
+            self._ask("features", f"{layer} {name}", price, lambda: [0])
+            fed.add(layer)
 
     def _train_images(self, recipe: Recipe) -> Images:
         bench = self._sub.bench
         return bench.subset("train", recipe.images or len(bench.loaded.data.train))
+
+    def _name(self, images: Images) -> str:
+        return f"train {len(images.labels)}"
 
     def _passes(self, images: Images) -> float:
         return len(images.labels) / len(self._sub.bench.search.labels)

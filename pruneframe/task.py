@@ -27,7 +27,7 @@ from .ledger import Budget, BudgetSpent, Ledger
 from .mask import Layout, Masks, Units
 from .network import Network, digest
 from .objective import Objective
-from .part import Part, SubNetwork
+from .part import Fed, Part, SubNetwork, assembled
 from .scorer import Scorer
 from .training import Recipe
 from .tuning import Tuning
@@ -49,6 +49,7 @@ class Task:
         self._seed = (seed, zlib.crc32(problem.name.encode()))
         self._objectives = [self._objective(name) for name in problem.objectives]
         self._known: dict[tuple[str, str], list[Any]] = {}
+        self._fed: Fed = {}
         self.rng = np.random.default_rng(self._seed)
         self.budget = Budget(ledger)
         self.archive = Archive(self.layout)
@@ -200,7 +201,16 @@ class Task:
         """
         sub = SubNetwork(self._workbench, start, stop)
         ask = lambda kind, key, price, compute: self._ask(kind, key, price, compute).values  # noqa: E731
-        return Part(sub, ask, self._seed, self.price - 1)
+        return Part(sub, ask, self._fed, self._seed, self.price - 1)
+
+    def assemble(self, parts: Sequence[tuple[Part, str]]) -> str:
+        """The weights id of a network whose parts have been trained apart: each with its own weights id; no charge."""
+        chosen = [(SubNetwork(self._workbench, part.start, part.stop), weights) for part, weights in parts]
+        if all(weights == DENSE for _, weights in chosen):
+            return DENSE
+        key = " ".join(f"{part.start}:{part.stop} {weights}" for part, weights in chosen)
+        put = self._workbench.shelf.put
+        return self._ask("assemble", key, 0.0, lambda: [put(assembled(self._workbench, chosen))]).values[0]
 
     def record(self, name: str, table: pd.DataFrame) -> None:
         """Keep a diagnostic for the report; a later table of the same name replaces it."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from pruneframe import Layout
-from pruneframe.archive import Archive, Evaluation
+from pruneframe.archive import Archive, Evaluation, ParetoSet
+from pruneframe.mask import Masks
 
 LAYOUT = Layout("weight", ("a", "b"), (10, 7))
 
@@ -78,3 +79,15 @@ def test_an_empty_archive_has_an_empty_front() -> None:
     masks, members = Archive(LAYOUT).front()
     assert len(masks) == len(members) == len(Archive(LAYOUT).front_values()) == 0
     assert masks.layout == LAYOUT
+
+
+@settings(deadline=None, max_examples=60)
+@given(coarse_values(2), st.integers(1, 7))
+def test_a_pareto_set_is_the_non_dominated_part_of_all_that_was_added(values: np.ndarray, step: int) -> None:
+    pareto = ParetoSet(LAYOUT)
+    masks = Masks(np.array([bits_of(number) for number in range(len(values))]), LAYOUT)
+    for first in range(0, len(values), step):
+        pareto.add(masks[first : first + step], values[first : first + step])
+    wanted = np.flatnonzero(moocore.is_nondominated(values))
+    assert pareto.masks.digests() == masks[wanted].digests()
+    assert np.array_equal(pareto.values, values[wanted])

@@ -157,7 +157,7 @@ def test_list_names_everything_with_its_origin(cli: Cli) -> None:
     named = {(row["kind"], row["name"]) for row in rows}
     assert len(named) == len(rows)
     for kind, names in {
-        "method": {"random", "magnitude", "nsga2", "moead", "platypus", "hierarchical"},
+        "method": {"random", "magnitude", "nsga2", "moead", "platypus", "hierarchical", "emo-dir"},
         "problem": {"lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"},
         "encoding": {"mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"},
         "scorer": {
@@ -187,7 +187,7 @@ def test_list_names_everything_with_its_origin(cli: Cli) -> None:
 @pytest.mark.parametrize("kind", ["method", "methods"])
 def test_list_of_one_kind(kind: str, cli: Cli) -> None:
     rows = cli("list", kind, "--json").parsed
-    assert [row["name"] for row in rows] == ["hierarchical", "magnitude", "moead", "nsga2", "platypus", "random"]
+    assert [row["name"] for row in rows] == ["emo-dir", "hierarchical", "magnitude", "moead", "nsga2", "platypus", "random"]
     assert cli("list", kind).out.startswith("methods\n")
 
 

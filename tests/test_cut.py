@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torchvision.models as zoo
 from torch import nn
 
-from pruneframe.cut import Cutter
+from pruneframe.cut import Cutter, stages
 from pruneframe.errors import InputError
 from pruneframe.network import Network
 from pruneframe.testing import TinyNetwork
@@ -37,6 +38,33 @@ def test_a_cifar_resnet_is_cut_between_blocks_and_its_resolution_halves_twice():
     cuts = Network(CifarResNet(2), (3, 32, 32), "weight").cuts
     assert [cut.layer for cut in cuts] == [1, 3, 5, 7, 9, 11, 13]
     assert [cut.shape for cut in cuts] == [(16, 32, 32)] * 3 + [(32, 16, 16)] * 2 + [(64, 8, 8)] + [(64,)]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "parts"),
+    [
+        (CifarResNet(3), (3, 32, 32), (7, 13)),
+        (LeNet(), (1, 28, 28), (1,)),
+        (zoo.resnet18(), (3, 64, 64), (5, 10, 15)),
+        (zoo.resnet50(), (3, 64, 64), (11, 24, 43)),
+        (zoo.vgg16_bn(), (3, 32, 32), (2, 4, 7, 10)),
+        (TinyNetwork(), (2, 6, 6), (3,)),
+    ],
+)
+def test_a_stage_begins_where_the_resolution_changes(module, shape, parts):
+    network = Network(module, shape, "weight")
+    assert network.stages == parts
+    assert set(parts) <= {cut.layer for cut in network.cuts}
+
+
+def test_a_stage_begins_at_the_last_place_before_the_change():
+    assert stages([64, 64, 16, 16, None], [1, 2, 3]) == (2,)
+    assert stages([64, 64, 64, 16, 16], [1, 2]) == (2,)  # inside a block
+    assert stages([64, 16, 16], [1, 2]) == ()  # a stem belongs to what follows
+    assert stages([64, 16, 4], [1, 2]) == (1, 2)
+    assert stages([64, 64, 16], []) == ()
+    assert stages([None, None], [1]) == ()
+    assert stages([64, 64, 16, 16, 64, 64], [2, 4]) == (2, 4)
 
 
 def test_no_cut_lies_inside_a_residual_block():

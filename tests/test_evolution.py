@@ -20,6 +20,7 @@ from pruneframe.evolution import (
     LARGEST,
     SMALLEST,
     Algorithm,
+    Answers,
     default_population,
     default_variation,
     evolve,
@@ -27,6 +28,7 @@ from pruneframe.evolution import (
 )
 from pruneframe.front import hypervolume
 from pruneframe.ledger import BudgetSpent
+from pruneframe.mask import Masks
 from pruneframe.method import Method
 from pruneframe.registry import Registry
 from pruneframe.task import Task
@@ -188,6 +190,43 @@ def test_a_space_without_new_genomes_ends_the_search() -> None:
     start = np.array([[0], [64], [128], [192]], dtype=np.uint8)
     evolve(task, "nsga2", start, lambda parents, n: vary.vary(parents, n, variables, task.rng), evaluate)
     assert asked == rows(start)
+
+
+def test_a_search_ends_when_all_answers_are_known() -> None:
+    task, calls = make_task(tiny_problem("filter"), 1e6), []  # 7 + 6 filters: the budget would never end
+    layout = task.layout
+    variables, vary = task.encoding("mask").variables(layout), task.variation("uniform+bit-flip")
+
+    def evaluate(masks: Masks) -> np.ndarray:
+        calls.append(len(masks))
+        return task.evaluate(masks)
+
+    few = layout.full().bits & np.array([0b11100000, 0], dtype=np.uint8)  # all others are removed
+    answers = Answers(evaluate)
+    evolve(
+        task,
+        "nsga2",
+        task.encoding("mask").sample(8, layout, task.scores("magnitude"), task.rng),
+        lambda parents, n: vary.vary(parents, n, variables, task.rng),
+        lambda genomes: answers(Masks(genomes & few, layout)),
+    )
+    assert task.budget.spent == sum(calls) <= 8
+
+
+def test_answers_are_asked_for_once() -> None:
+    layout = tiny_problem().load().network.layout
+    masks = Masks.pack(np.random.default_rng(0).random((4, layout.total)) < 0.5, layout)
+    asked: list[str] = []
+
+    def evaluate(masks: Masks) -> np.ndarray:
+        asked.extend(masks.digests())
+        return masks.counts()[:, None].astype(np.float64)
+
+    answers = Answers(evaluate, masks[:1], np.array([[-1.0]]))
+    wanted = [[-1.0], *masks[1:].counts()[:, None].tolist()]
+    assert answers(masks).tolist() == wanted
+    assert answers(masks[[3, 0]]).tolist() == [wanted[3], wanted[0]]
+    assert asked == masks[1:].digests()
 
 
 def searched(spec: str, budget: float = 40, **changes: Any) -> Task:

@@ -14,6 +14,7 @@ from pruneframe.task import Task
 from pruneframe.testing import make_task, tiny_problem
 from pruneframe.workbench import Workbench
 
+NAMES = ("conv1", "conv2", "bn1.w", "bn1.b", "bn1.r", "bn1.n", "bn2.w", "bn2.b", "bn2.r", "bn2.n")  # of the block
 RECIPE = pf.Recipe(epochs=2, learning_rate=0.05, batch=16)
 
 
@@ -74,7 +75,7 @@ def test_cross_network_training_changes_its_part_alone_and_keeps_zeros():
     spent = task.budget.spent
     weights = part.fit(mask, head, RECIPE, before=before)
     network = task.network
-    price = 60 / 40 * (2 * network.share(0, 1) + 7 * network.share(1, 3))
+    price = 60 / 40 * (2 * network.share(0, 1) + 6 * network.share(1, 3))  # the target was paid for with the head
     assert task.budget.spent - spent == pytest.approx(price)
     dense, trained = task._workbench.state("dense"), task._workbench.state(weights)
     keep = network.keep(mask, 0)
@@ -116,7 +117,7 @@ def test_parts_are_replayed_from_the_journal(tmp_path):
         first = ask(journal)
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
         count = journal.replaying
-        assert count == 4  # head, training, features, evaluation
+        assert count == 6  # features for the head, head, features for the training, training, features, evaluation
         assert ask(journal) == first
         assert journal.replaying == 0
 
@@ -132,3 +133,57 @@ def test_a_part_never_overspends():
 def test_a_network_is_not_cut_inside_a_block():
     with pytest.raises(pf.InputError, match="parts begin and end at"):
         make_task(tiny_problem()).part(0, 2)
+
+
+def test_parts_trained_apart_are_assembled():
+    task = make_task(tiny_problem(), budget=400)
+    first, second = task.part(0, 1), task.part(1, 3)
+    masks = [random_masks(task, 1, range(0, 1)), random_masks(task, 1, range(1, 3))]
+    recipe = pf.Recipe(epochs=1, batch=16)
+    ids = [part.fit(mask, REST, recipe) for part, mask in zip((first, second), masks, strict=True)]
+    spent = task.budget.spent
+    both = task.assemble([(first, ids[0]), (second, ids[1])])
+    assert task.assemble([(first, "dense"), (second, "dense")]) == "dense"
+    assert task.budget.spent == spent
+    state, dense, *own = (task._workbench.state(name) for name in (both, "dense", *ids))
+    for name in state:
+        source = own[0] if name.startswith(("stem", "bn0")) else own[1] if name[:5] in NAMES else dense
+        assert torch.equal(state[name], source[name]), name
+    assert not torch.equal(state["stem.weight"], dense["stem.weight"])
+    assert not torch.equal(state["conv2.weight"], dense["conv2.weight"])
+
+
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_a_parts_own_masks_are_widened_to_the_network(units):
+    task = make_task(tiny_problem(units))
+    for part in (task.part(0, 1), task.part(1, 3), task.part(3, 5)):
+        keep = np.random.default_rng(0).random((3, part.layout.total)) < 0.5
+        wide = part.widened(pf.Masks.pack(keep, part.layout))
+        for row in range(3):
+            whole = wide.unpack(row)
+            assert np.array_equal(whole[part.units], keep[row])
+            assert whole.sum() == keep[row].sum() + task.layout.total - part.layout.total
+    names = [name for part in (task.part(0, 1), task.part(1, 3), task.part(3, 5)) for name in part.layout.names]
+    assert tuple(names) == task.layout.names
+
+
+def test_training_before_the_rest_of_the_network_is_charged_for_it():
+    task = make_task(tiny_problem(), budget=400)
+    part, network = task.part(1, 3), task.network
+    spent = task.budget.spent
+    weights = part.fit(random_masks(task, 1, range(1, 3)), REST, RECIPE)
+    price = 60 / 40 * (network.share(0, 3) + 2 * 3 * network.share(1, 5))
+    assert task.budget.spent - spent == pytest.approx(price)
+    dense, trained = task._workbench.state("dense"), task._workbench.state(weights)
+    assert not torch.equal(trained["conv1.weight"], dense["conv1.weight"])
+    assert torch.equal(trained["linear.weight"], dense["linear.weight"])
+
+
+def test_weights_may_differ_from_mask_to_mask():
+    task = make_task(tiny_problem(), budget=400)
+    part, masks = task.part(1, 3), random_masks(task, 2, range(1, 3))
+    weights = part.fit(masks[[0]], REST, RECIPE)
+    both = part.evaluate(masks, REST, [weights, "dense"])
+    assert both.tolist() == [part.evaluate(masks[[0]], REST, weights)[0], part.evaluate(masks[[1]])[0]]
+    with pytest.raises(ValueError, match="one weights id, or one per mask"):
+        part.evaluate(masks, REST, [weights])

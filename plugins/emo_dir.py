@@ -1,0 +1,366 @@
+"""Divide and conquer: parts of a network are pruned one by one, and their fronts joined by the harm that each does.
+
+Shang, Zhu, Wu, Zhang, Jiao and Xu, "A Multi-objective Complex Network Pruning Framework Based on Divide-and-conquer and
+Global Performance Impairment Ranking", arXiv 2303.16212, 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.archive import ParetoSet
+from pruneframe.evolution import SMALLEST, Answers, default_variation, evolve
+from pruneframe.front import thin
+from pruneframe.part import REST, Part, Predecessor
+from pruneframe.phase import recorded
+from pruneframe.workbench import DENSE
+
+SHARES = ("training", "joining", "finetuning")
+LEFT = 0.05  # of the budget must remain for the evolution
+Evaluate = Callable[[pf.Masks], np.ndarray]
+UNPRUNED = -1  # in a scheme: the part stays as it is
+
+
+@dataclass(frozen=True, repr=False)
+class EmoDir(pf.Method):
+    """NSGA-II on every part of the network, training across parts, and joint schemes by impairment."""
+
+    name = "emo-dir"
+    provenance = (
+        "Published (Shang et al., arXiv 2303.16212): the network is divided into sub-networks, each is pruned by an "
+        "evolutionary multi-objective search on features, sub-networks are trained under cross-network constraints "
+        "and judged by a pre-trained detector, and their fronts are joined by global performance impairment ranking. "
+        "Our reconstruction: cuts at changes of resolution, NSGA-II with its operators and numbers, the shares of the "
+        "budget, the linear detector, the loss (cross-entropy plus squared distance to the unpruned features), which "
+        "pruned network precedes a part, and the sweep of the rank that gives nested schemes."
+    )
+    cuts: Literal["resolution", "none"] | tuple[int, ...] = pf.setting(
+        "resolution", "where parts begin: at changes of resolution, nowhere, or at these prunable layers, from 0"
+    )
+    detector: Literal["linear", "rest"] = pf.setting(
+        "linear", "what classifies a part's output: a layer on its pooled channels, or the untouched rest"
+    )
+    scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
+    encoding: str = pf.setting("mask", "what the genome of a part is")
+    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
+    population: int = pf.setting(50, "genomes of a part, at most")
+    generations: int = pf.setting(5, "of a part, at least; where evaluations are few, the population shrinks")
+    least: float = pf.setting(0.1, "share of every layer's units that stay")
+    members: int = pf.setting(20, "of a part's front that are trained and ranked, at most")
+    training: float = pf.setting(0.35, "share of the budget for cross-network training; 0 switches it off")
+    alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training")
+    crossing: bool = pf.setting(True, "half of a part's inputs in training come from a pruned predecessor")
+    images: int = pf.setting(5000, "training images whose features are kept, at most")
+    learning_rate: float = pf.setting(0.01, "of the training, at first")
+    joining: float = pf.setting(0.3, "share of the budget for impairments and joint schemes; members are so many")
+    joint: Literal["ranking", "pairing"] = pf.setting(
+        "ranking", "schemes by impairment, or the n-th largest member of every part together"
+    )
+    finetuning: float = pf.setting(0.0, "share of the budget for training joint schemes at the end")
+    finetuned: int = pf.setting(5, "joint schemes that are trained, at most")
+
+    def __post_init__(self) -> None:
+        for name in (*SHARES, "least"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
+        if not self.joining > 0:
+            raise ValueError(f"joining > 0 must hold, since parts alone are no networks, but got {self.joining}")
+        if self._searching < LEFT:
+            given = " + ".join(str(getattr(self, name)) for name in SHARES)
+            raise ValueError(f"{' + '.join(SHARES)} <= {1 - LEFT} must hold, but got {given}")
+        for name, smallest in (("population", SMALLEST), ("generations", 1), ("members", 1), ("finetuned", 1)):
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} >= {smallest} must hold, but got {getattr(self, name)}")
+        if self.images < 2:
+            raise ValueError(f"images >= 2 must hold, but got {self.images}")
+        if not self.alpha >= 0 or not self.learning_rate > 0:
+            raise ValueError(
+                f"alpha >= 0 and learning_rate > 0 must hold, but got {self.alpha} and {self.learning_rate}"
+            )
+
+    @property
+    def _searching(self) -> float:
+        """Share of the budget for the evolution."""
+        return 1 - self.training - self.joining - self.finetuning
+
+    def search(self, task: pf.Task) -> None:
+        if "error" not in task.objectives:
+            task.decline("it ranks by the objective 'error', which the problem does not have")
+        parts = self._divided(task)
+        genomes = Genomes(task, self, task.scores(self.scorer))
+        if len(parts) == 1:
+            self._undivided(task, parts[0], genomes)
+        else:
+            self._conquer(task, [part for part in parts if part.layout.total], genomes)
+        if self.finetuning:
+            with recorded(task, "fine-tuning"):
+                self._finetune(task)
+
+    def _divided(self, task: pf.Task) -> list[Part]:
+        """The parts, one after the other."""
+        network = task.network
+        try:
+            cuts = self.cuts if isinstance(self.cuts, tuple) else network.stages if self.cuts == "resolution" else ()
+            if self.cuts == "resolution" and not cuts:
+                places = ", ".join(str(cut.layer) for cut in network.cuts) or "none"
+                raise pf.InputError(f"its resolution changes nowhere that it can be cut; set cuts (possible: {places})")
+            return [task.part(start, stop) for start, stop in pairwise((0, *cuts, len(network.layers)))]
+        except pf.InputError as error:
+            task.decline(f"it divides the network, but {error}")
+
+    def _undivided(self, task: pf.Task, part: Part, genomes: Genomes) -> None:
+        """Plain evolutionary pruning of the whole network, and training of its front."""
+        trained = self.training + self.joining if self.training else 0.0
+        with recorded(task, "evolution"), task.share(1 - trained - self.finetuning):
+            genomes.evolve(part, task.evaluate, task.price, task.references)
+        if not self.training:
+            return
+        members = max(1, min(self.members, int(self.joining * task.budget.total / task.price)))
+        masks, _ = task.archive.front()
+        front = Front.of(task, part, masks, task.archive.front_values(), members)
+        images = self._images(task, self.training * task.budget.total / (1 + 3 * members))
+        with recorded(task, "training"), task.share(self.training):
+            self._train(task, front, REST, images, None)
+        with recorded(task, "trained members"):
+            task.evaluate(front.masks, front.weights)
+
+    def _conquer(self, task: pf.Task, parts: Sequence[Part], genomes: Genomes) -> None:
+        """Prune and train every part, and join their fronts."""
+        task.evaluate(task.layout.full())  # the scheme in which no part is pruned
+        members, images = self._afforded(task, parts)
+        fronts: list[Front] = []
+        for number, part in enumerate(parts):
+            ranking = sum(other.price(REST) for other in parts[number:]) + len(parts) * task.price
+            ration = Ration(task, members * ranking + self.finetuning * task.budget.total)
+            later = sum(other.share for other in parts[number + 1 :]) / part.share * (self._searching + self.training)
+            found = Found(task, part, self._head(task, part, images))
+            with recorded(task, f"evolution of {part}"), ration(self._searching, self.training + later):
+                genomes.evolve(part, found, part.price(found.head), found.references)
+            front = Front.of(task, part, found.front.masks, found.front.values / found.references, members)
+            if self.training:
+                before = predecessor(task, fronts) if self.crossing else None
+                with recorded(task, f"training of {part}"), ration(self.training, later):
+                    self._train(task, front, found.head, images, before)
+            with recorded(task, f"impairments of {part}"):
+                front.impairments = part.evaluate(front.masks, REST, front.weights) - dense_error(task)
+            task.record(f"front of {part}", front.table())
+            fronts.append(front)
+        with recorded(task, "joint schemes"):
+            self._join(task, fronts)
+
+    def _head(self, task: pf.Task, part: Part, images: int) -> str:
+        """The detector: behind the last part it is always the network itself."""
+        if self.detector == "rest" or part.stop == len(task.network.layers):
+            return REST
+        with recorded(task, f"detector of {part}"):
+            return part.fit_head(pf.Recipe(epochs=20, learning_rate=0.05, images=images))
+
+    def _afforded(self, task: pf.Task, parts: Sequence[Part]) -> tuple[int, int]:
+        """How many members of each front can be ranked and joined, and on how many images they can be trained."""
+        total = task.budget.total
+        each = sum(part.price(REST) + task.price for part in parts)
+        members = max(1, min(self.members, int((self.joining * total - task.price) / each)))
+        features = 1 + sum(task.network.share(0, part.start) for part in parts)
+        return members, self._images(task, self.training * total / (features + 3 * members))
+
+    def _images(self, task: pf.Task, passes: float) -> int:
+        """Training images for so many units of forward passes; detectors need some where there is no training."""
+        return max(2, min(self.images, round(passes * task.search_images) if self.training else self.images))
+
+    def _train(self, task: pf.Task, front: Front, head: str, images: int, before: Predecessor | None) -> None:
+        """New weights for each member, trained as long as the current share of the budget allows."""
+        part, passes = front.part, images / task.search_images
+        features = passes * task.network.share(0, part.start) * (1 if before is None else 2)
+        once = 3 * passes * part.through(head) * len(front.masks)
+        epochs = max(1, int((task.budget.left - features) / max(1e-9, once)))
+        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, images=images)
+        for row in range(len(front.masks)):
+            front.weights[row] = part.fit(front.masks[[row]], head, recipe, before=before, alpha=self.alpha)
+
+    def _join(self, task: pf.Task, fronts: Sequence[Front]) -> None:
+        """Evaluate the joint schemes, the largest first."""
+        if self.joint == "ranking":
+            schemes = ranked([front.impairments for front in fronts], [front.params for front in fronts])
+        else:
+            schemes = paired([len(front.masks) for front in fronts])
+        pruned = [scheme for scheme in schemes if any(row != UNPRUNED for row in scheme)]
+        if pruned:
+            masks, weights = zip(*(joined(task, fronts, scheme) for scheme in pruned), strict=True)
+            values = task.evaluate(pf.Masks.join(masks), weights)
+            task.record("joint schemes", pd.DataFrame(values, columns=list(task.objectives)))
+
+    def _finetune(self, task: pf.Task) -> None:
+        """Train some of the front, evenly spread, as whole networks."""
+        masks, members = task.archive.front()
+        rows = thin(task.archive.front_values() / task.references, self.finetuned)
+        passes = (task.budget.left / len(rows) - task.price) / 3
+        images = max(2, min(self.images, int(passes * task.search_images)))
+        epochs = max(1, int(passes * task.search_images / images))
+        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, images=images)
+        for row in rows:
+            mask = masks[[row]]
+            task.evaluate(mask, task.train(mask, members[row].weights, recipe))
+
+
+class Genomes:
+    """What a part's genomes are, how they vary, and their evolution."""
+
+    def __init__(self, task: pf.Task, method: EmoDir, scores: pf.Scores) -> None:
+        self._task = task
+        self._method = method
+        self._scores = scores
+        self._coder = task.encoding(method.encoding)
+        self._variation = method.variation or default_variation(self._coder.variables(task.layout))
+        task.variation(self._variation)  # an unknown one is an error before any cost
+
+    def evolve(self, part: Part, evaluate: Evaluate, price: float, references: np.ndarray) -> None:
+        """NSGA-II within the current share of the budget; one evaluation costs `price`."""
+        task, method, scores = self._task, self._method, self._scores[part.units]
+        variables, variation = self._coder.variables(part.layout), task.variation(self._variation)
+        bit_scores = scores if variables.number == part.layout.total else None
+        population = min(method.population, int(task.budget.left / price) // method.generations)
+        start = self._coder.sample(max(SMALLEST, population), part.layout, scores, task.rng)
+        answers = Answers(evaluate)
+
+        def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
+            return variation.vary(parents, n, variables, task.rng, bit_scores)
+
+        def measure(genomes: pf.Genomes) -> np.ndarray:
+            masks = self._coder.decode(genomes, part.layout, scores)
+            return answers(part.widened(floored(masks, scores, method.least)))
+
+        evolve(task, "nsga2", start, vary, measure, references)
+
+
+class Ration:
+    """Shares of what the budget has left, beyond a reserve in units."""
+
+    def __init__(self, task: pf.Task, reserve: float) -> None:
+        self._task = task
+        self._reserve = reserve
+
+    def __call__(self, own: float, later: float) -> AbstractContextManager[None]:
+        """A phase that may spend in the proportion of `own` to what comes `later`."""
+        units = max(0.0, self._task.budget.left - self._reserve) * own / (own + later)
+        return self._task.share(max(1e-9, units / self._task.budget.total))
+
+
+class Found:
+    """Evaluates a part: the error at its detector, and the parameters that remain; keeps the front."""
+
+    def __init__(self, task: pf.Task, part: Part, head: str) -> None:
+        self._network = task.network
+        self._part = part
+        self.head = head
+        self.front = ParetoSet(task.layout)
+        self.references = np.array([task.references[task.objectives.index("error")], task.network.total_params])
+
+    def __call__(self, masks: pf.Masks) -> np.ndarray:
+        """Error and parameters, float64[n, 2]; one by one, so that none is lost when the budget ends."""
+        points = np.empty((len(masks), 2))
+        for row in range(len(masks)):
+            mask = masks[[row]]
+            points[row] = self._part.evaluate(mask, self.head)[0], self._network.params(mask)[0]
+            self.front.add(mask, points[[row]])
+        return points
+
+
+@dataclass
+class Front:
+    """Pruned members of a part's front, the largest first."""
+
+    part: Part
+    masks: pf.Masks
+    params: np.ndarray  # of the network with this part alone pruned
+    weights: list[str]
+    impairments: np.ndarray  # loss of accuracy when this part alone is pruned, as shares of the images
+
+    @classmethod
+    def of(cls, task: pf.Task, part: Part, masks: pf.Masks, points: np.ndarray, members: int) -> Front:
+        """At most so many, chosen by their share of the hypervolume of normalised points float64[n, objectives]."""
+        pruned = np.flatnonzero(masks.counts() < task.layout.total)
+        chosen = masks[pruned[thin(points[pruned], members)]]
+        params = task.network.params(chosen)
+        order = np.argsort(-params, kind="stable")
+        return cls(part, chosen[order], params[order], [DENSE] * len(order), np.zeros(len(order)))
+
+    def table(self) -> pd.DataFrame:
+        """For the report."""
+        return pd.DataFrame({"params": self.params, "impairment": self.impairments})
+
+
+def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
+    """The masks with at least a share of every layer's units, the best by score put back where there are fewer."""
+    keep = np.array([masks.unpack(row) for row in range(len(masks))])
+    for own in keep:
+        for kept, score in zip(masks.layout.split(own), masks.layout.split(scores), strict=True):
+            lacking = math.ceil(least * len(kept)) - np.count_nonzero(kept)
+            if lacking > 0:
+                removed = np.flatnonzero(~kept)
+                kept[removed[np.argsort(-score[removed], kind="stable")[:lacking]]] = True
+    return pf.Masks.pack(keep, masks.layout)
+
+
+def dense_error(task: pf.Task) -> float:
+    """The unpruned network's error, which is evaluated first."""
+    return task.archive.evaluations[0].values[task.objectives.index("error")]
+
+
+def ranked(impairments: Sequence[np.ndarray], params: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    """Nested joint schemes, one row of each part's front: by global performance impairment ranking.
+
+    All members of all parts are ranked by their impairment, of equal ones the larger first. Scheme r takes from each
+    part the smallest of its members that are ranked r or before, and leaves a part without one unpruned.
+    """
+    members = [
+        (impairment, -size, part, row)
+        for part, (harms, sizes) in enumerate(zip(impairments, params, strict=True))
+        for row, (impairment, size) in enumerate(zip(harms, sizes, strict=True))
+    ]
+    scheme = [UNPRUNED] * len(params)
+    schemes = [tuple(scheme)]
+    for _, size, part, row in sorted(members):
+        if scheme[part] == UNPRUNED or -size < params[part][scheme[part]]:
+            scheme[part] = row
+            schemes.append(tuple(scheme))
+    return schemes
+
+
+def paired(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Joint schemes without a ranking: members at the same place in their fronts of so many members, largest first."""
+    steps = max(sizes, default=0)
+    places = np.linspace(0, 1, steps)
+    schemes = [tuple(round(place * (size - 1)) if size else UNPRUNED for size in sizes) for place in places]
+    return [(UNPRUNED,) * len(sizes), *dict.fromkeys(schemes)]
+
+
+def joined(task: pf.Task, fronts: Sequence[Front], scheme: Sequence[int]) -> tuple[pf.Masks, str]:
+    """The mask and the weights id of a joint scheme."""
+    chosen = [(front, row) for front, row in zip(fronts, scheme, strict=True) if row != UNPRUNED]
+    mask = task.layout.full()
+    for front, row in chosen:
+        mask = mask & front.masks[[row]]
+    return mask, task.assemble([(front.part, front.weights[row]) for front, row in chosen])
+
+
+def predecessor(task: pf.Task, fronts: Sequence[Front]) -> Predecessor | None:
+    """The parts so far, each with the member that is in the middle by impairment; None before the first."""
+    if not fronts:
+        return None
+    orders = [np.argsort(front.impairments, kind="stable") for front in fronts]
+    middle = [int(order[len(order) // 2]) if len(order) else UNPRUNED for order in orders]
+    return Predecessor(*joined(task, fronts, middle))
+
+
+@pf.hookimpl
+def pruneframe_methods() -> Sequence[type[pf.Method]]:
+    return [EmoDir]

@@ -1,0 +1,224 @@
+"""The method emo-dir: the invariants of its reconstruction, its ablations, and whole runs."""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pruneframe as pf
+from pruneframe.errors import Declined, InputError
+from pruneframe.ledger import BudgetSpent
+from pruneframe.mask import Layout, Masks, Units
+from pruneframe.readout import facts, long_table
+from pruneframe.registry import Registry
+from pruneframe.run import carry_out
+from pruneframe.store import StudyFolder
+from pruneframe.study import plan
+from pruneframe.task import Task
+from pruneframe.testing import check_method, make_task, tiny_problem
+from pruneframe.workbench import DENSE
+from pruneframe_plugins.emo_dir import UNPRUNED, EmoDir, floored, paired, ranked
+from pruneframe_reports.records import Records
+
+CUTS = "cuts=1+3"  # of the tiny network: stem, block, and what comes behind
+ABLATIONS = ("training=0", "joint=pairing", "crossing=false", "alpha=0", "detector=rest", "finetuning=0.2")
+
+
+def method_of(*changes: str) -> EmoDir:
+    method = Registry().component("method", f"emo-dir[{','.join(changes)}]")
+    assert isinstance(method, EmoDir)
+    return method
+
+
+def searched(*changes: str, budget: float = 60, seed: int = 0, **problem: Any) -> Task:
+    """A task after the search has ended."""
+    task = make_task(tiny_problem(**problem), budget, seed)
+    with contextlib.suppress(BudgetSpent):
+        method_of(*changes).search(task)
+    return task
+
+
+def fronts() -> st.SearchStrategy[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """Impairments and sizes of several parts' fronts, the largest member first; few values, so that ties are common."""
+    one = st.lists(st.tuples(st.integers(-2, 5), st.integers(1, 9)), max_size=6)
+
+    def arrays(parts: list[list[tuple[int, int]]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        ordered = [sorted(part, key=lambda member: -member[1]) for part in parts]
+        return [np.array([m[0] for m in part]) for part in ordered], [
+            np.array([m[1] for m in part]) for part in ordered
+        ]
+
+    return st.lists(one, min_size=1, max_size=4).map(arrays)
+
+
+@given(fronts())
+def test_ranked_schemes_are_nested_and_at_most_as_many_as_members(given_fronts: Any) -> None:
+    impairments, sizes = given_fronts
+    schemes = ranked(impairments, sizes)
+    assert schemes[0] == (UNPRUNED,) * len(sizes)
+    assert len(schemes) <= 1 + sum(map(len, sizes))
+
+    def size(part: int, row: int) -> float:
+        return np.inf if row == UNPRUNED else sizes[part][row]
+
+    for before, after in pairwise(schemes):
+        changed = [part for part in range(len(sizes)) if before[part] != after[part]]
+        assert len(changed) == 1
+        assert size(changed[0], after[changed[0]]) < size(changed[0], before[changed[0]])
+
+
+@given(fronts())
+def test_a_ranked_scheme_takes_the_smallest_member_up_to_its_rank(given_fronts: Any) -> None:
+    impairments, sizes = given_fronts
+    for scheme in ranked(impairments, sizes)[1:]:
+        worst = max(impairments[part][row] for part, row in enumerate(scheme) if row != UNPRUNED)
+        for part, row in enumerate(scheme):
+            better = sizes[part][impairments[part] < worst]  # all of these are ranked before the scheme's last
+            if len(better):
+                assert row != UNPRUNED
+                assert sizes[part][row] <= better.min()
+
+
+def test_ranking_by_hand() -> None:
+    impairments = [np.array([0.01, 0.05]), np.array([0.02, 0.03, 0.03])]
+    sizes = [np.array([90, 50]), np.array([80, 70, 60])]
+    assert ranked(impairments, sizes) == [(-1, -1), (0, -1), (0, 0), (0, 1), (0, 2), (1, 2)]
+
+
+def test_pairing_takes_members_at_the_same_place() -> None:
+    assert paired([2, 3]) == [(-1, -1), (0, 0), (0, 1), (1, 2)]
+    assert paired([0, 1]) == [(-1, -1), (-1, 0)]
+    assert paired([0]) == [(-1,)]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_a_share_of_every_layer_stays(seed: int, least: float) -> None:
+    rng, layout = np.random.default_rng(seed), Layout("filter", ("a", "b", "c"), (10, 7, 1))
+    masks = Masks.pack(rng.random((5, layout.total)) < rng.random((5, 1)), layout)
+    scores = rng.random(layout.total).astype(np.float32)
+    found = floored(masks, scores, least)
+    assert np.all(masks.within(found))
+    needed = np.ceil(least * np.array(layout.sizes))
+    assert np.array_equal(found.layer_counts(), np.maximum(masks.layer_counts(), needed))
+    nothing = floored(layout.full() - layout.full(), scores, 0.3).unpack(0)
+    assert nothing[:10].tolist() == (scores[:10] >= np.sort(scores[:10])[-3]).tolist()  # the best come back
+
+
+@pytest.mark.parametrize("units", ["weight", "filter"])
+@pytest.mark.parametrize("change", ["members=5", "cuts=none", *ABLATIONS])
+def test_the_contract_holds(change: str, units: Units) -> None:
+    changes = [change] if change.startswith("cuts") else [CUTS, change]
+    check_method(method_of(*changes), units)
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_joint_schemes_shrink_and_start_with_the_unpruned_network(units: str, batch_norm: str) -> None:
+    task = searched(CUTS, budget=120, units=units, batch_norm=batch_norm)
+    evaluations = task.archive.evaluations
+    params = [evaluation.values[task.objectives.index("params")] for evaluation in evaluations]
+    assert params[0] == task.network.total_params
+    assert len(params) > 3
+    assert all(after < before for before, after in pairwise(params))
+    assert evaluations[0].weights == DENSE
+    assert all(evaluation.weights != DENSE for evaluation in evaluations[1:])
+
+
+def test_a_scheme_joins_the_masks_and_weights_of_its_members() -> None:
+    task = searched(CUTS, budget=120)
+    masks, members = task.archive.front()
+    bench = task._workbench
+    dense, trained = bench.state(DENSE), bench.state(members[-1].weights)
+    parts = {"stem": slice(0, 1), "conv1": slice(1, 2), "conv3": slice(3, 4)}
+    kept = masks[[-1]].unpack(0)
+    for name, place in parts.items():
+        pruned = not kept[task.layout.slices[place.start]].all()
+        assert torch_equal(trained, dense, f"{name}.weight") != pruned
+
+
+def torch_equal(first: Any, second: Any, name: str) -> bool:
+    return bool((first[name] == second[name]).all())
+
+
+def test_impairments_and_schemes_are_as_many_as_the_members() -> None:
+    task = searched(CUTS, "training=0", budget=200)
+    members = sum(len(task.records[name]) for name in task.records if name.startswith("front of"))
+    assert members > 5
+    assert 1 < len(task.archive.evaluations) <= 1 + members
+    phases = task.records["phases"].set_index("phase").units
+    network = task.network
+    by_hand = sum(
+        len(task.records[f"front of layers {start} to {stop - 1}"]) * network.share(start, 5)
+        for start, stop in ((0, 1), (1, 3), (3, 5))
+    )
+    assert phases[[name for name in phases.index if name.startswith("impairments")]].sum() == pytest.approx(by_hand)
+
+
+def test_one_part_is_plain_evolutionary_pruning() -> None:
+    population = 8
+    task = searched("cuts=none", "training=0", "least=0", f"population={population}", "generations=1", budget=40)
+    plain = make_task(tiny_problem(), 40)
+    method = Registry().component("method", f"nsga2[population={population}]")
+    assert isinstance(method, pf.Method)
+    with contextlib.suppress(BudgetSpent):
+        method.search(plain)
+    masks = [evaluation.mask for evaluation in task.archive.evaluations]
+    assert masks == [evaluation.mask for evaluation in plain.archive.evaluations]
+    assert len(masks) == 40
+
+
+def test_phases_are_recorded_and_account_for_everything_spent() -> None:
+    task = searched(CUTS, "finetuning=0.2", budget=120)
+    phases = task.records["phases"].set_index("phase")
+    assert phases.units.sum() + 1 == pytest.approx(task.budget.spent)  # and the unpruned network
+    assert {"joint schemes", "fine-tuning"} <= set(phases.index)
+    assert phases.gain["fine-tuning"] >= 0
+    assert task.budget.spent > 0.7 * task.budget.total
+
+
+def test_a_network_that_cannot_be_cut_is_declined() -> None:
+    with pytest.raises(Declined, match=r"parts begin and end at \[0, 1, 3, 4, 5\], but got 2"):
+        searched("cuts=2")
+    with pytest.raises(Declined, match="start < stop must hold"):
+        searched("cuts=3+1")
+
+
+def test_a_problem_without_the_error_is_declined() -> None:
+    with pytest.raises(Declined, match="objective 'error'"):
+        searched(objectives=("distortion", "params"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["training=0.8", "joining=0", "least=2", "population=2", "members=0", "images=1", "alpha=-1", "generations=0"],
+)
+def test_bad_settings_are_refused(change: str) -> None:
+    with pytest.raises(InputError, match=change.partition("=")[0]):
+        method_of(change)
+
+
+def test_an_unknown_variation_is_an_error_before_any_cost() -> None:
+    task = make_task(tiny_problem())
+    with pytest.raises(InputError, match="no variation is named 'uniforn'"):
+        method_of(CUTS, "variation=uniforn").search(task)
+    assert task.budget.spent == 0
+
+
+def test_a_run_on_real_digits_is_divided_and_reported(tmp_path: Path) -> None:
+    study = StudyFolder(tmp_path / "study")
+    study.prepare({}, {})
+    planned = plan(Registry(), ["emo-dir"], ["lenet-digits"], [0], {"budget": 100.0}, "cpu", 1, lambda line: None)
+    [run] = planned.runs
+    result = carry_out(run, study.path, ())
+    assert result["status"] == "done"
+    assert result["hypervolume"] > 0.5
+    diagnostics = run.folder(study).diagnostics()
+    assert set(diagnostics.record) == {"phases", "front of layers 0 to 0", "front of layers 1 to 3", "joint schemes"}
+    assert list(Records().draw(long_table(study), facts(study)))
