@@ -187,7 +187,15 @@ def test_list_names_everything_with_its_origin(cli: Cli) -> None:
 @pytest.mark.parametrize("kind", ["method", "methods"])
 def test_list_of_one_kind(kind: str, cli: Cli) -> None:
     rows = cli("list", kind, "--json").parsed
-    assert [row["name"] for row in rows] == ["emo-dir", "hierarchical", "magnitude", "moead", "nsga2", "platypus", "random"]
+    assert [row["name"] for row in rows] == [
+        "emo-dir",
+        "hierarchical",
+        "magnitude",
+        "moead",
+        "nsga2",
+        "platypus",
+        "random",
+    ]
     assert cli("list", kind).out.startswith("methods\n")
 
 

@@ -9,6 +9,7 @@ dense network explode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -75,11 +76,11 @@ def pair(unpruned: nn.Module, pruned: nn.Module) -> None:
 
         return hook
 
-    def shifted(name: str, norm: nn.Module) -> Callable[[Tensor], Tensor]:
+    def shifted(name: str, norm: Any) -> Callable[[Tensor], Tensor]:
         def forward(x: Tensor) -> Tensor:
             (mean, var), (own_mean, own_var) = moments[name], _moments(x)
-            ratio = torch.clamp((own_var + norm.eps) / (var + norm.eps), *RATIO)  # type: ignore[operator]
-            scale = ((norm.running_var + norm.eps) * ratio).rsqrt()  # type: ignore[operator]
+            ratio = torch.clamp((own_var + norm.eps) / (var + norm.eps), *RATIO)
+            scale = ((norm.running_var + norm.eps) * ratio).rsqrt()
             if norm.weight is not None:
                 scale = scale * norm.weight
             shift = -(norm.running_mean + own_mean - mean) * scale
@@ -93,7 +94,7 @@ def pair(unpruned: nn.Module, pruned: nn.Module) -> None:
         if isinstance(norm, NORMS) and norm.running_mean is not None:
             norm.register_forward_pre_hook(note(name))
             copy = pruned.get_submodule(name)
-            copy.forward = shifted(name, copy)  # type: ignore[assignment]
+            copy.forward = shifted(name, copy)
 
 
 def shifted_statistics(
