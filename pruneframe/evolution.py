@@ -48,9 +48,9 @@ class Answers:
     def __call__(self, masks: Masks) -> NDArray[np.float64]:
         """Objective values float64[n, objectives]."""
         digests = masks.digests()
-        new = [row for row, digest in enumerate(digests) if digest not in self._known]
+        new = {digest: row for row, digest in enumerate(digests) if digest not in self._known}
         if new:
-            self._known |= dict(zip([digests[row] for row in new], self._evaluate(masks[new]), strict=True))
+            self._known |= dict(zip(new, self._evaluate(masks[list(new.values())]), strict=True))
         return np.array([self._known[digest] for digest in digests])
 
 
