@@ -59,6 +59,8 @@ class EmoDir(pf.Method):
     training: float = pf.setting(0.35, "share of the budget for cross-network training; 0 switches it off")
     alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training")
     crossing: bool = pf.setting(True, "half of a part's inputs in training come from a pruned predecessor")
+    inheriting: bool = pf.setting(True, "a member's training begins with the weights of the next larger one")
+    batch: int = pf.setting(64, "images of a training step")
     images: int = pf.setting(5000, "training images whose features are kept, at most")
     learning_rate: float = pf.setting(0.01, "of the training, at first")
     joining: float = pf.setting(0.3, "share of the budget for impairments and joint schemes; members are so many")
@@ -77,7 +79,13 @@ class EmoDir(pf.Method):
         if self._searching < LEFT:
             given = " + ".join(str(getattr(self, name)) for name in SHARES)
             raise ValueError(f"{' + '.join(SHARES)} <= {1 - LEFT} must hold, but got {given}")
-        for name, smallest in (("population", SMALLEST), ("generations", 1), ("members", 1), ("finetuned", 1)):
+        for name, smallest in (
+            ("population", SMALLEST),
+            ("generations", 1),
+            ("members", 1),
+            ("finetuned", 1),
+            ("batch", 1),
+        ):
             if getattr(self, name) < smallest:
                 raise ValueError(f"{name} >= {smallest} must hold, but got {getattr(self, name)}")
         if self.images < 2:
@@ -182,9 +190,11 @@ class EmoDir(pf.Method):
         features = passes * task.network.share(0, part.start) * (1 if before is None else 2)
         once = 3 * passes * part.through(head) * len(front.masks)
         epochs = max(1, int((task.budget.left - features) / max(1e-9, once)))
-        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, images=images)
+        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
+        weights = DENSE
         for row in range(len(front.masks)):
-            front.weights[row] = part.fit(front.masks[[row]], head, recipe, before=before, alpha=self.alpha)
+            front.weights[row] = part.fit(front.masks[[row]], head, recipe, weights, before, self.alpha)
+            weights = front.weights[row] if self.inheriting else DENSE
 
     def _join(self, task: pf.Task, fronts: Sequence[Front]) -> None:
         """Evaluate the joint schemes, the largest first."""
@@ -205,7 +215,7 @@ class EmoDir(pf.Method):
         passes = (task.budget.left / len(rows) - task.price) / 3
         images = max(2, min(self.images, int(passes * task.search_images)))
         epochs = max(1, int(passes * task.search_images / images))
-        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, images=images)
+        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
         for row in rows:
             mask = masks[[row]]
             task.evaluate(mask, task.train(mask, members[row].weights, recipe))

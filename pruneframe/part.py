@@ -81,7 +81,7 @@ class SubNetwork:
         recipe: Recipe,
         seed: int,
     ) -> State:
-        """All weights after cross-network training of this part under one mask."""
+        """All weights after cross-network training of this part under one mask; what it prunes has its old values."""
         source = self._source(before, images, seed)
         target = self.bench.entering(images, self.stop).clone()
         labels = torch.from_numpy(images.labels).to(target.device)
@@ -97,7 +97,9 @@ class SubNetwork:
         own = {name for name, _ in part.named_parameters()}
         keep = {name: kept for name, kept in self.bench.network.keep(mask, 0).items() if name in own}
         train(part, source, labels, recipe, seed, keep=keep, loss=loss)
-        return {name: tensor.detach().cpu() for name, tensor in whole.state_dict().items()}
+        trained = {name: tensor.detach().cpu() for name, tensor in whole.state_dict().items()}
+        before_it = self.bench.state(weights)  # so that training can go on under a mask that keeps other units
+        return trained | {name: torch.where(kept, trained[name], before_it[name]) for name, kept in keep.items()}
 
     def _detector(self, head: str, cutter: Cutter, device: torch.device) -> Callable[[Tensor], Tensor]:
         """What makes logits of the part's outputs."""
@@ -240,7 +242,8 @@ class Part:
         alpha: float = 1.0,
     ) -> str:
         """Cross-network training of the pruned part: cross-entropy at the head, plus alpha x mean squared distance to
-        the unpruned features; with `before`, half of the input comes from that pruned network. Returns a weights id.
+        the unpruned features; with `before`, half of the input comes from that pruned network. Returns a weights id,
+        under which what the mask prunes is as before, so that another mask's training may begin there.
 
         An image of an epoch is charged as three forward passes of the part, and of the rest where that is the head.
         """

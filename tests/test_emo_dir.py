@@ -28,7 +28,15 @@ from pruneframe_plugins.emo_dir import UNPRUNED, EmoDir, floored, paired, ranked
 from pruneframe_reports.records import Records
 
 CUTS = "cuts=1+3"  # of the tiny network: stem, block, and what comes behind
-ABLATIONS = ("training=0", "joint=pairing", "crossing=false", "alpha=0", "detector=rest", "finetuning=0.2")
+ABLATIONS = (
+    "training=0",
+    "joint=pairing",
+    "crossing=false",
+    "inheriting=false",
+    "alpha=0",
+    "detector=rest",
+    "finetuning=0.2",
+)
 
 
 def method_of(*changes: str) -> EmoDir:
