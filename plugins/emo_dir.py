@@ -19,7 +19,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.archive import ParetoSet
 from pruneframe.evolution import SMALLEST, Answers, default_variation, evolve
-from pruneframe.front import thin
+from pruneframe.front import non_dominated, thin
 from pruneframe.part import REST, Part, Predecessor
 from pruneframe.phase import recorded
 from pruneframe.workbench import DENSE
@@ -64,8 +64,10 @@ class EmoDir(pf.Method):
     images: int = pf.setting(5000, "training images whose features are kept, at most")
     learning_rate: float = pf.setting(0.01, "of the training, at first")
     joining: float = pf.setting(0.3, "share of the budget for impairments and joint schemes; members are so many")
-    joint: Literal["ranking", "pairing"] = pf.setting(
-        "ranking", "schemes by impairment, or the n-th largest member of every part together"
+    joint: Literal["ranking", "sum", "pairing"] = pf.setting(
+        "ranking",
+        "schemes by impairment; or those not dominated by the sums of impairments and parameters; or the members at "
+        "the same place in every part's front",
     )
     finetuning: float = pf.setting(0.0, "share of the budget for training joint schemes at the end")
     finetuned: int = pf.setting(5, "joint schemes that are trained, at most")
@@ -152,8 +154,8 @@ class EmoDir(pf.Method):
             later = sum(other.share for other in parts[number + 1 :]) / part.share * (self._searching + self.training)
             found = Found(task, part, self._head(task, part, images))
             with recorded(task, f"evolution of {part}"), ration(self._searching, self.training + later):
-                genomes.evolve(part, found, part.price(found.head), found.references)
-            front = Front.of(task, part, found.front.masks, found.front.values / found.references, members)
+                genomes.evolve(part, found, part.price(found.head), Found.references(task))
+            front = Front.of(task, part, found.front.masks, found.front.values / Found.references(task), members)
             if self.training:
                 before = predecessor(task, fronts) if self.crossing else None
                 with recorded(task, f"training of {part}"), ration(self.training, later):
@@ -198,8 +200,14 @@ class EmoDir(pf.Method):
 
     def _join(self, task: pf.Task, fronts: Sequence[Front]) -> None:
         """Evaluate the joint schemes, the largest first."""
+        impairments, params = [front.impairments for front in fronts], [front.params for front in fronts]
         if self.joint == "ranking":
-            schemes = ranked([front.impairments for front in fronts], [front.params for front in fronts])
+            schemes = ranked(impairments, params)
+        elif self.joint == "sum":
+            total = task.network.total_params
+            schemes, points = summed(impairments, [total - sizes for sizes in params], (dense_error(task), total))
+            affordable = task.affordable - round(self.finetuning * task.budget.total / task.price)
+            schemes = [schemes[row] for row in thin(points / Found.references(task), max(1, affordable))]
         else:
             schemes = paired([len(front.masks) for front in fronts])
         pruned = [scheme for scheme in schemes if any(row != UNPRUNED for row in scheme)]
@@ -272,7 +280,11 @@ class Found:
         self._part = part
         self.head = head
         self.front = ParetoSet(task.layout)
-        self.references = np.array([task.references[task.objectives.index("error")], task.network.total_params])
+
+    @staticmethod
+    def references(task: pf.Task) -> np.ndarray:
+        """What counts as 1 in error and in parameters, float64[2]."""
+        return np.array([task.references[task.objectives.index("error")], task.network.total_params])
 
     def __call__(self, masks: pf.Masks) -> np.ndarray:
         """Error and parameters, float64[n, 2]; one by one, so that none is lost when the budget ends."""
@@ -343,6 +355,25 @@ def ranked(impairments: Sequence[np.ndarray], params: Sequence[np.ndarray]) -> l
             scheme[part] = row
             schemes.append(tuple(scheme))
     return schemes
+
+
+def summed(
+    impairments: Sequence[np.ndarray], savings: Sequence[np.ndarray], dense: tuple[float, float]
+) -> tuple[list[tuple[int, ...]], np.ndarray]:
+    """Joint schemes that no other dominates if impairments and savings of parts add up, the largest first.
+
+    And the errors and parameters that these sums make of the unpruned network's, float64[schemes, 2].
+    """
+    schemes: list[tuple[int, ...]] = [()]
+    points = np.array([dense], dtype=np.float64)
+    for harms, saved in zip(impairments, savings, strict=True):
+        own = np.vstack([[0.0, 0.0], np.stack([harms, -saved], axis=1)])
+        both = (points[:, None] + own).reshape(-1, 2)
+        longer = [(*scheme, row) for scheme in schemes for row in (UNPRUNED, *range(len(harms)))]
+        stays = np.flatnonzero(non_dominated(both))
+        schemes, points = [longer[row] for row in stays], both[stays]
+    order = np.argsort(-points[:, 1], kind="stable")
+    return [schemes[row] for row in order], points[order]
 
 
 def paired(sizes: Sequence[int]) -> list[tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import pruneframe as pf
 from pruneframe.errors import Declined, InputError
+from pruneframe.front import non_dominated
 from pruneframe.ledger import BudgetSpent
 from pruneframe.mask import Layout, Masks, Units
 from pruneframe.readout import facts, long_table
@@ -24,7 +25,7 @@ from pruneframe.study import plan
 from pruneframe.task import Task
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe.workbench import DENSE
-from pruneframe_plugins.emo_dir import UNPRUNED, EmoDir, floored, paired, ranked
+from pruneframe_plugins.emo_dir import UNPRUNED, EmoDir, floored, paired, ranked, summed
 from pruneframe_reports.records import Records
 
 CUTS = "cuts=1+3"  # of the tiny network: stem, block, and what comes behind
@@ -98,6 +99,22 @@ def test_ranking_by_hand() -> None:
     impairments = [np.array([0.01, 0.05]), np.array([0.02, 0.03, 0.03])]
     sizes = [np.array([90, 50]), np.array([80, 70, 60])]
     assert ranked(impairments, sizes) == [(-1, -1), (0, -1), (0, 0), (0, 1), (0, 2), (1, 2)]
+
+
+@given(fronts())
+def test_summed_schemes_are_all_that_no_combination_dominates(given_fronts: Any) -> None:
+    impairments, savings = given_fronts
+    schemes, points = summed(impairments, savings, (7, 50))
+    rows = [[UNPRUNED, *range(len(harms))] for harms in impairments]
+
+    def sums(scheme: tuple[int, ...]) -> tuple[float, float]:
+        chosen = [(part, row) for part, row in enumerate(scheme) if row != UNPRUNED]
+        return 7 + sum(impairments[p][r] for p, r in chosen), 50 - sum(savings[p][r] for p, r in chosen)
+
+    assert [sums(scheme) for scheme in schemes] == [tuple(point) for point in points]
+    combinations = np.array([sums(scheme) for scheme in product(*rows)], dtype=float)
+    front = np.unique(combinations[non_dominated(combinations)], axis=0)
+    assert np.array_equal(np.unique(points, axis=0), front)
 
 
 def test_pairing_takes_members_at_the_same_place() -> None:
