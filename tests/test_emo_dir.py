@@ -32,6 +32,7 @@ CUTS = "cuts=1+3"  # of the tiny network: stem, block, and what comes behind
 ABLATIONS = (
     "training=0",
     "joint=pairing",
+    "joint=sum",
     "crossing=false",
     "inheriting=false",
     "alpha=0",
