@@ -19,15 +19,15 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.archive import ParetoSet
 from pruneframe.evolution import SMALLEST, Answers, default_variation, evolve
-from pruneframe.front import non_dominated, thin
+from pruneframe.front import thin
 from pruneframe.part import REST, Part, Predecessor
 from pruneframe.phase import recorded
+from pruneframe.scheme import UNPRUNED, paired, ranked, summed
 from pruneframe.workbench import DENSE
 
 SHARES = ("training", "joining", "finetuning")
 LEFT = 0.05  # of the budget must remain for the evolution
 Evaluate = Callable[[pf.Masks], np.ndarray]
-UNPRUNED = -1  # in a scheme: the part stays as it is
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +41,9 @@ class EmoDir(pf.Method):
         "and judged by a pre-trained detector, and their fronts are joined by global performance impairment ranking. "
         "Our reconstruction: cuts at changes of resolution, NSGA-II with its operators and numbers, the shares of the "
         "budget, the linear detector, the loss (cross-entropy plus squared distance to the unpruned features), which "
-        "pruned network precedes a part, and the sweep of the rank that gives nested schemes."
+        "pruned network precedes a part, and the sweep of the rank that gives nested schemes. Not of the paper at all: "
+        "a member's training begins with the weights of the next larger one (inheriting), and joint schemes by the "
+        "sum of impairments (joint=sum)."
     )
     cuts: Literal["resolution", "none"] | tuple[int, ...] = pf.setting(
         "resolution", "where parts begin: at changes of resolution, nowhere, or at these prunable layers, from 0"
@@ -335,53 +337,6 @@ def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
 def dense_error(task: pf.Task) -> float:
     """The unpruned network's error, which is evaluated first."""
     return task.archive.evaluations[0].values[task.objectives.index("error")]
-
-
-def ranked(impairments: Sequence[np.ndarray], params: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
-    """Nested joint schemes, one row of each part's front: by global performance impairment ranking.
-
-    All members of all parts are ranked by their impairment, of equal ones the larger first. Scheme r takes from each
-    part the smallest of its members that are ranked r or before, and leaves a part without one unpruned.
-    """
-    members = [
-        (impairment, -size, part, row)
-        for part, (harms, sizes) in enumerate(zip(impairments, params, strict=True))
-        for row, (impairment, size) in enumerate(zip(harms, sizes, strict=True))
-    ]
-    scheme = [UNPRUNED] * len(params)
-    schemes = [tuple(scheme)]
-    for _, size, part, row in sorted(members):
-        if scheme[part] == UNPRUNED or -size < params[part][scheme[part]]:
-            scheme[part] = row
-            schemes.append(tuple(scheme))
-    return schemes
-
-
-def summed(
-    impairments: Sequence[np.ndarray], savings: Sequence[np.ndarray], dense: tuple[float, float]
-) -> tuple[list[tuple[int, ...]], np.ndarray]:
-    """Joint schemes that no other dominates if impairments and savings of parts add up, the largest first.
-
-    And the errors and parameters that these sums make of the unpruned network's, float64[schemes, 2].
-    """
-    schemes: list[tuple[int, ...]] = [()]
-    points = np.array([dense], dtype=np.float64)
-    for harms, saved in zip(impairments, savings, strict=True):
-        own = np.vstack([[0.0, 0.0], np.stack([harms, -saved], axis=1)])
-        both = (points[:, None] + own).reshape(-1, 2)
-        longer = [(*scheme, row) for scheme in schemes for row in (UNPRUNED, *range(len(harms)))]
-        stays = np.flatnonzero(non_dominated(both))
-        schemes, points = [longer[row] for row in stays], both[stays]
-    order = np.argsort(-points[:, 1], kind="stable")
-    return [schemes[row] for row in order], points[order]
-
-
-def paired(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """Joint schemes without a ranking: members at the same place in their fronts of so many members, largest first."""
-    steps = max(sizes, default=0)
-    places = np.linspace(0, 1, steps)
-    schemes = [tuple(round(place * (size - 1)) if size else UNPRUNED for size in sizes) for place in places]
-    return [(UNPRUNED,) * len(sizes), *dict.fromkeys(schemes)]
 
 
 def joined(task: pf.Task, fronts: Sequence[Front], scheme: Sequence[int]) -> tuple[pf.Masks, str]:

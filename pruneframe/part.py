@@ -51,7 +51,8 @@ class SubNetwork:
         self.end = len(bench.network.layers)
         self._layers = [layer.name for layer in bench.network.layers]
         self._received: tuple[str, Images, Tensor] | None = None  # from the latest predecessor
-        Cutter(bench.network.module, self._layers).part(start, stop)  # raises where it cannot be cut
+        part = Cutter(bench.network.module, self._layers).part(start, stop)  # raises where it cannot be cut
+        self.owned = frozenset(part.state_dict())  # names of the parameters and buffers of these layers
 
     def error(self, masks: Masks, weights: str, head: str, images: Images) -> float:
         """Share misclassified at the head, one mask."""
@@ -128,19 +129,6 @@ class SubNetwork:
         """Which of the layout's layers lie here; they are in forward order."""
         places = [self._layers.index(name) for name in self.bench.network.layout.names]
         return slice(sum(place < self.start for place in places), sum(place < self.stop for place in places))
-
-    def parameters(self) -> set[str]:
-        """Names of the parameters and buffers that these layers own."""
-        return set(Cutter(self.bench.network.module, self._layers).part(self.start, self.stop).state_dict())
-
-
-def assembled(bench: Workbench, parts: Sequence[tuple[SubNetwork, str]]) -> State:
-    """The trained network's weights, those of each part taken from a weights id."""
-    whole = dict(bench.state(DENSE))
-    for part, weights in parts:
-        state = bench.state(weights)
-        whole |= {name: state[name] for name in part.parameters()}
-    return whole
 
 
 def pooled(features: Tensor) -> Tensor:
@@ -288,3 +276,12 @@ class Part:
 
     def _put(self, state: State) -> str:
         return self._sub.bench.shelf.put(state)
+
+
+def assembled(bench: Workbench, parts: Sequence[tuple[Part, str]]) -> State:
+    """The trained network's weights, those of each part taken from a weights id."""
+    whole = dict(bench.state(DENSE))
+    for part, weights in parts:
+        state = bench.state(weights)
+        whole |= {name: state[name] for name in part._sub.owned}
+    return whole

@@ -205,12 +205,11 @@ class Task:
 
     def assemble(self, parts: Sequence[tuple[Part, str]]) -> str:
         """The weights id of a network whose parts have been trained apart: each with its own weights id; no charge."""
-        chosen = [(SubNetwork(self._workbench, part.start, part.stop), weights) for part, weights in parts]
-        if all(weights == DENSE for _, weights in chosen):
+        if all(weights == DENSE for _, weights in parts):
             return DENSE
-        key = " ".join(f"{part.start}:{part.stop} {weights}" for part, weights in chosen)
+        key = " ".join(f"{part.start}:{part.stop} {weights}" for part, weights in parts)
         put = self._workbench.shelf.put
-        return self._ask("assemble", key, 0.0, lambda: [put(assembled(self._workbench, chosen))]).values[0]
+        return self._ask("assemble", key, 0.0, lambda: [put(assembled(self._workbench, parts))]).values[0]
 
     def record(self, name: str, table: pd.DataFrame) -> None:
         """Keep a diagnostic for the report; a later table of the same name replaces it."""
