@@ -29,6 +29,7 @@ class Layer:
     name: str
     weights: int
     positions: int  # output pixels of a convolution, 1 for a linear layer; summed over calls when it runs twice
+    convolutional: bool
 
 
 class Network:
@@ -86,10 +87,7 @@ class Network:
     @property
     def stages(self) -> tuple[int, ...]:
         """The cuts at which the resolution changes, as layer numbers; raises InputError as `cuts` does."""
-        convolutional = [isinstance(self.module.get_submodule(layer.name), nn.Conv2d) for layer in self.layers]
-        resolutions = [
-            layer.positions if conv else None for layer, conv in zip(self.layers, convolutional, strict=True)
-        ]
+        resolutions = [layer.positions if layer.convolutional else None for layer in self.layers]
         return stages(resolutions, [cut.layer for cut in self.cuts])
 
     @cached_property
@@ -167,8 +165,11 @@ class Network:
 
     def macs(self, masks: Masks) -> NDArray[np.int64]:
         """Multiply-adds per image, int64[n]: remaining weights times output positions."""
-        positions = np.array([layer.positions for layer in self.layers], dtype=np.int64)
-        return self.layer_weights(masks) @ positions
+        return self.layer_macs(masks).sum(axis=1)
+
+    def layer_macs(self, masks: Masks) -> NDArray[np.int64]:
+        """The same for each prunable layer, int64[n, layers]."""
+        return self.layer_weights(masks) * np.array([layer.positions for layer in self.layers], dtype=np.int64)
 
 
 def digest(state: dict[str, Tensor]) -> str:
@@ -212,5 +213,8 @@ def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[tuple[Laye
             hook.remove()
     if out.dim() != 2:
         raise InputError(f"the network must give one row of outputs per image, but gives {list(out.shape)}")
-    layers = (Layer(name, module.get_parameter(f"{name}.weight").numel(), n) for name, n in positions.items())
+    layers = []
+    for name, n in positions.items():
+        convolutional = isinstance(module.get_submodule(name), nn.Conv2d)
+        layers.append(Layer(name, module.get_parameter(f"{name}.weight").numel(), n, convolutional))
     return tuple(layers), int(out.shape[1])

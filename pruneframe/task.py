@@ -87,6 +87,11 @@ class Task:
         return len(self._workbench.loaded.search)
 
     @property
+    def train_images(self) -> int:
+        """Images that training and scoring can draw on."""
+        return len(self._workbench.loaded.data.train)
+
+    @property
     def price(self) -> float:
         """Units that one evaluation costs."""
         return self._workbench.loaded.price
@@ -118,18 +123,18 @@ class Task:
         """One variation, or several in turn, as `uniform+bit-flip`."""
         return chain(name, self._variation)
 
-    def scores(self, name: str) -> Scores:
+    def scores(self, name: str, weights: str = DENSE) -> Scores:
         """Importance of every unit by a scorer, float32[units]; charged for the images it looks at."""
         scorer = self._scorer(name)
-        loaded = self._workbench.loaded
-        price = scorer.passes * min(scorer.images, len(loaded.data.train)) / len(loaded.search)
-        rng = np.random.default_rng([*self._seed, zlib.crc32(repr(scorer).encode())])
+        price = scorer.passes * min(scorer.images, self.train_images) / self.search_images
+        key = repr(scorer) if weights == DENSE else f"{scorer!r} {weights}"
+        rng = np.random.default_rng([*self._seed, zlib.crc32(key.encode())])
 
         def compute() -> list[Any]:
-            scores = torch.from_numpy(self._workbench.score(scorer, rng))
+            scores = torch.from_numpy(self._workbench.score(scorer, rng, weights))
             return [self._workbench.shelf.put({"scores": scores})]
 
-        return self._scores("scores", repr(scorer), price, compute)
+        return self._scores("scores", key, price, compute)
 
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
         """The same values float32[units] for other units, so that cutting them changes the outputs less.
@@ -183,9 +188,8 @@ class Task:
             raise ValueError(f"train takes one mask, but got {len(mask)}")
         self._check(mask)
         recipe = recipe or Recipe()
-        loaded = self._workbench.loaded
-        available = len(loaded.data.train)
-        price = 3 * recipe.epochs * min(recipe.images or available, available) / len(loaded.search)
+        images = min(recipe.images or self.train_images, self.train_images)
+        price = 3 * recipe.epochs * images / self.search_images
         key = f"{mask.digests()[0]} {weights} {recipe}"
         seed = zlib.crc32(f"{self._seed} {key}".encode())
 

@@ -22,6 +22,7 @@ from .engine import Engine, State
 from .errors import InputError
 from .journal import Shelf
 from .mask import Masks
+from .network import Network
 from .objective import Candidate, Logits, Objective
 from .problem import LoadedProblem
 from .scorer import Scorer
@@ -153,15 +154,22 @@ class Workbench:
         """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
         return self._engine.masked(mask, self.state(weights))
 
-    def score(self, scorer: Scorer, rng: np.random.Generator) -> Scores:
+    def score(self, scorer: Scorer, rng: np.random.Generator, weights: str = DENSE) -> Scores:
         """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that."""
         split = self.loaded.training_images(max(1, scorer.images))
         images, labels = self.loaded.data.tensor(split), torch.from_numpy(split.labels)
-        scores = np.asarray(scorer.score(self.network, images, labels, rng), dtype=np.float32)
+        network = self.network if weights == DENSE else self._reweighted(weights)
+        scores = np.asarray(scorer.score(network, images, labels, rng), dtype=np.float32)
         wanted = (self.network.layout.total,)
         if scores.shape != wanted or not np.all(np.isfinite(scores)):
             raise InputError(f"scorer {scorer!r} must give finite scores {wanted}, but gave {scores.shape}")
         return scores
+
+    def _reweighted(self, weights: str) -> Network:
+        """The dense network with other weights."""
+        module = copy.deepcopy(self.network.module)
+        module.load_state_dict(self.state(weights))
+        return Network(module, self.network.input_shape, self.network.layout.units)
 
     def tune(self, scores: Scores, tuning: Tuning, rng: np.random.Generator) -> Scores:
         """A score that is tuned on training images, float32[units]."""

@@ -1,0 +1,275 @@
+"""A genetic algorithm on a weighted sum of error, computation and size, whose elite is retrained now and then.
+
+Yang, An, Li, Diao and Xu, "Multi-objective Pruning for CNNs Using Genetic Algorithm", ICANN 2019, arXiv 1906.00399.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.workbench import DENSE
+
+PRESETS = {"sparsity": (0.4, 0.1, 0.5), "computation": (0.4, 0.5, 0.1), "balanced": (0.4, 0.3, 0.3)}
+TERMS = ("error", "computation", "size")
+CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
+SMALLEST = 4  # genomes: two that survive, and a child of each
+
+
+@dataclass(frozen=True, repr=False)
+class WeightedGA(pf.Method):
+    """Layers are genes: convolutions lose filters and input channels, linear layers single weights."""
+
+    name = "weighted-ga"
+    provenance = (
+        "Published (Yang et al., arXiv 1906.00399): the weighted sum of error, remaining multiply-adds and remaining "
+        "parameters; one gene per layer; coarse removal in convolutions and fine removal in fully connected layers; "
+        "pruning and retraining in turn, the population rebuilt from the retrained elite. Our reconstruction: all "
+        "numbers, truncation selection, microbial crossover, how a mutation draws what it removes, and when the elite "
+        "is retrained. Not of the paper at all: a sweep of weightings within one run (fronts), each going on where "
+        "the one before ended, and the limit on what retraining may cost (retraining)."
+    )
+    preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
+        "sparsity", "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items())
+    )
+    error: float | None = pf.setting(None, "weight of the share misclassified")
+    computation: float | None = pf.setting(None, "weight of the share of multiply-adds that remains")
+    size: float | None = pf.setting(None, "weight of the share of parameters that remains")
+    fronts: int = pf.setting(
+        1,
+        f"weightings that share the budget; of several, the error's share falls from {CAREFUL} to {BOLD}, and the "
+        "others keep their proportion",
+    )
+    scorer: str = pf.setting("magnitude", "importance of the current weights, behind what a mutation removes")
+    population: int = pf.setting(30, "genomes")
+    survivors: float = pf.setting(0.5, "share of the population that a generation keeps")
+    crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent")
+    mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does")
+    step: float = pf.setting(0.02, "largest share of a linear layer's remaining units that a mutation removes")
+    smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any")
+    loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained")
+    every: int = pf.setting(20, "generations after which it is retrained in any case")
+    retraining: float = pf.setting(0.5, "largest share of what is spent that goes to retraining; 0 switches it off")
+    epochs: int = pf.setting(1, "of a retraining")
+    images: int = pf.setting(10_000, "training images of an epoch, at most")
+    learning_rate: float = pf.setting(0.01, "of a retraining, at first")
+
+    def __post_init__(self) -> None:
+        for name in ("survivors", "crossover", "mutation", "step", "smallest", "retraining"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
+        if self.population < SMALLEST:
+            raise ValueError(f"population >= {SMALLEST} must hold, but got {self.population}")
+        for name in ("fronts", "every", "epochs", "images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} >= 1 must hold, but got {getattr(self, name)}")
+        if not 2 <= self.parents < self.population:
+            raise ValueError(
+                f"at least 2 of the population must survive, and not all, but survivors={self.survivors} of "
+                f"{self.population} are {self.parents}"
+            )
+        if not self.loss >= 0 or not self.learning_rate > 0:
+            raise ValueError(f"loss >= 0 and learning_rate > 0 must hold, but got {self.loss} and {self.learning_rate}")
+        if min(self.weighting) < 0 or sum(self.weighting) == 0:
+            raise ValueError(
+                f"error, computation and size must be weights >= 0, not all of them 0, but got {self.weighting}"
+            )
+
+    @property
+    def parents(self) -> int:
+        """Genomes that survive a generation."""
+        return round(self.survivors * self.population)
+
+    @property
+    def weighting(self) -> tuple[float, float, float]:
+        """The weights of error, computation and size."""
+        preset = dict(zip(TERMS, PRESETS[self.preset], strict=True))
+        given = {name: getattr(self, name) for name in TERMS}
+        error, computation, size = (preset[name] if value is None else value for name, value in given.items())
+        return error, computation, size
+
+    @property
+    def weightings(self) -> list[tuple[float, float, float]]:
+        """All that a run goes through, the most careful first; their error's odds fall by a constant factor."""
+        if self.fronts == 1:
+            return [self.weighting]
+        _, computation, size = self.weighting
+        others = computation + size or 1.0
+        careful, bold = (math.log(share / (1 - share)) for share in (CAREFUL, BOLD))
+        shares = [1 / (1 + math.exp(-odds)) for odds in np.linspace(careful, bold, self.fronts)]
+        return [(share, (1 - share) * computation / others, (1 - share) * size / others) for share in shares]
+
+    def search(self, task: pf.Task) -> None:
+        if "error" not in task.objectives:
+            task.decline("its fitness needs the objective 'error', which the problem does not have")
+        history: list[dict[str, float]] = []
+        try:
+            herd = Herd(task, self)
+            for number, weighting in enumerate(self.weightings):
+                with task.share(1 / self.fronts):
+                    for state in self._generations(task, herd, np.array(weighting)):
+                        history.append({"weighting": number, "units": task.budget.spent} | state)
+        finally:
+            task.record("fitness", pd.DataFrame(history))
+            task.record("computation of the front", computation(task))
+
+    def _generations(self, task: pf.Task, herd: Herd, weighting: np.ndarray) -> Iterator[dict[str, float]]:
+        """The herd's state after every generation, until the budget ends."""
+        since, retrained = 0, False
+        while True:
+            herd.sort(weighting)
+            yield herd.state(weighting) | {"retrained": float(retrained)}
+            retrained = self._due(task, herd, since)
+            if retrained:
+                herd.retrain()
+                since = 0
+            else:
+                herd.breed()
+                since += 1
+
+    def _due(self, task: pf.Task, herd: Herd, since: int) -> bool:
+        """Whether a sorted herd's elite is to be retrained after so many generations; only where that may be paid."""
+        lossy = herd.terms[0, 0] > herd.dense + self.loss / 100
+        allowed = self.retraining * task.budget.spent - herd.trained
+        affordable = task.budget.left - self.population * task.price
+        return (since >= self.every or (since > 0 and lossy)) and herd.retraining_price <= min(allowed, affordable)
+
+
+class Herd:
+    """A population of masks under one set of weights, with the terms of their fitness, float64[n, 3] from 0 to 1."""
+
+    def __init__(self, task: pf.Task, method: WeightedGA) -> None:
+        self._task = task
+        self._method = method
+        images = min(method.images, task.train_images)
+        self._recipe = pf.Recipe(epochs=method.epochs, learning_rate=method.learning_rate, images=images)
+        self.retraining_price = 3 * method.epochs * images / task.search_images
+        self.trained = 0.0  # units that retraining has cost
+        self._rebuild(task.layout.full(), DENSE)
+        self.dense = float(self.terms[0, 0])  # the unpruned network's error
+
+    def _rebuild(self, elite: pf.Masks, weights: str) -> None:
+        """An elite and mutants of it, under new weights."""
+        self._weights = weights
+        self._mutation = Mutation(self._task, self._method, weights)
+        mutants = np.repeat(elite.unpack(0)[None], self._method.population - 1, axis=0)
+        for mutant in mutants:
+            self._mutation(mutant)
+        self.masks = pf.Masks.join([elite, pf.Masks.pack(mutants, elite.layout)])
+        self.terms = self._measure(self.masks)
+
+    def _measure(self, masks: pf.Masks) -> np.ndarray:
+        """The terms of the fitness, float64[n, 3]."""
+        task, network = self._task, self._task.network
+        error = task.evaluate(masks, self._weights)[:, task.objectives.index("error")]
+        shares = network.macs(masks) / network.total_macs, network.params(masks) / network.total_params
+        return np.column_stack([error, *shares])
+
+    def sort(self, weighting: np.ndarray) -> None:
+        """The fittest first."""
+        order = np.argsort(self.terms @ weighting, kind="stable")
+        self.masks, self.terms = self.masks[order], self.terms[order]
+
+    def state(self, weighting: np.ndarray) -> dict[str, float]:
+        """For the record of a sorted herd: the elite's fitness and its terms, and the mean fitness."""
+        fitness = self.terms @ weighting
+        elite = {name: float(value) for name, value in zip(TERMS, self.terms[0], strict=True)}
+        return {"fitness": float(fitness[0]), "mean fitness": float(fitness.mean())} | elite
+
+    def breed(self) -> None:
+        """Replace the less fit of a sorted herd by children: a survivor, infected by a fitter one, and mutated."""
+        parents, layout = self._method.parents, self.masks.layout
+        children = np.empty((self._method.population - parents, layout.total), dtype=bool)
+        for child in children:
+            winner, loser = sorted(self._task.rng.choice(parents, size=2, replace=False))
+            child[:] = self.masks.unpack(loser)
+            for own, fitter in zip(layout.split(child), layout.split(self.masks.unpack(winner)), strict=True):
+                if self._task.rng.random() < self._method.crossover:
+                    own[:] = fitter
+            self._mutation(child)
+        masks = pf.Masks.pack(children, layout)
+        terms = self._measure(masks)
+        self.masks = pf.Masks.join([self.masks[:parents], masks])
+        self.terms = np.vstack([self.terms[:parents], terms])
+
+    def retrain(self) -> None:
+        """Train the elite of a sorted herd, its zeros kept, and rebuild the population from it."""
+        spent, elite = self._task.budget.spent, self.masks[[0]]
+        weights = self._task.train(elite, self._weights, self._recipe)
+        self.trained += self._task.budget.spent - spent
+        self._rebuild(elite, weights)
+
+
+class Mutation:
+    """Removes a filter or an input channel of some convolutions, and a few units of some linear layers."""
+
+    def __init__(self, task: pf.Task, method: WeightedGA, weights: str) -> None:
+        self._method = method
+        self._rng = task.rng
+        self._layout = task.layout
+        self._scores = task.scores(method.scorer, weights)
+        self._shapes = [tuple(task.network.parameter(f"{name}.weight").shape) for name in task.layout.names]
+
+    def __call__(self, keep: np.ndarray) -> None:
+        """Change one unpacked mask bool[units] in place."""
+        mutating = self._rng.random(len(self._shapes)) < self._method.mutation
+        mutating[self._rng.integers(len(mutating))] = True
+        kept, scores = self._layout.split(keep), self._layout.split(self._scores)
+        for layer in np.flatnonzero(mutating):
+            shape = self._shapes[layer]
+            if len(shape) == 2:
+                self._thin(kept[layer], scores[layer])
+            else:
+                lines = shape if self._layout.units == "weight" else -1
+                self._remove_line(kept[layer].reshape(lines), scores[layer].reshape(lines))
+
+    def _thin(self, keep: np.ndarray, scores: np.ndarray) -> None:
+        """Remove a few units of a linear layer; the last one stays."""
+        kept = np.flatnonzero(keep)
+        number = min(len(kept) - 1, math.ceil(self._rng.random() * self._method.step * len(kept)))
+        if number <= 0:
+            return
+        if self._rng.random() < self._method.smallest:
+            keep[kept[np.argpartition(scores[kept], number)[:number]]] = False
+        else:
+            keep[self._rng.choice(kept, number, replace=False)] = False
+
+    def _remove_line(self, keep: np.ndarray, scores: np.ndarray) -> None:
+        """Remove an output or an input channel of a convolution, drawn inversely to its L1 norm; the last one stays."""
+        lines = []
+        for axis in range(min(2, keep.ndim)):
+            others = tuple(other for other in range(keep.ndim) if other != axis)
+            alive = np.flatnonzero(keep.any(axis=others))
+            if len(alive) > 1:
+                lines.append((axis, alive, np.where(keep, np.abs(scores), 0).sum(axis=others)[alive]))
+        if lines:
+            axis, alive, norms = lines[self._rng.integers(len(lines))]
+            chances = 1 / np.maximum(norms.astype(np.float64), 1e-12)
+            np.moveaxis(keep, axis, 0)[self._rng.choice(alive, p=chances / chances.sum())] = False
+
+
+def computation(task: pf.Task) -> pd.DataFrame:
+    """For the record: the front's members with the shares of multiply-adds that remain, and those of convolutions."""
+    masks, members = task.archive.front()
+    network = task.network
+    convolutional = [layer.convolutional for layer in network.layers]
+    macs = network.layer_macs(masks)
+    dense = network.layer_macs(task.layout.full())[0]
+    shares = {
+        "multiply-adds": macs.sum(axis=1) / dense.sum(),
+        "of convolutions": macs[:, convolutional].sum(axis=1) / max(1, dense[convolutional].sum()),
+    }
+    values = pd.DataFrame([member.values for member in members], columns=list(task.objectives))
+    own = {"mask": [member.mask for member in members], "weights": [member.weights for member in members]}
+    return values.assign(**own, **shares)
+
+
+@pf.hookimpl
+def pruneframe_methods() -> Sequence[type[pf.Method]]:
+    return [WeightedGA]
