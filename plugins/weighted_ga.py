@@ -12,12 +12,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 import pruneframe as pf
 from pruneframe.workbench import DENSE
 
 PRESETS = {"sparsity": (0.4, 0.1, 0.5), "computation": (0.4, 0.5, 0.1), "balanced": (0.4, 0.3, 0.3)}
-TERMS = ("error", "computation", "size")
+TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
 SMALLEST = 4  # genomes: two that survive, and a child of each
 
@@ -55,7 +56,9 @@ class WeightedGA(pf.Method):
     smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any")
     loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained")
     every: int = pf.setting(20, "generations after which it is retrained in any case")
-    retraining: float = pf.setting(0.5, "largest share of what is spent that goes to retraining; 0 switches it off")
+    retraining: float = pf.setting(
+        0.5, "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off"
+    )
     epochs: int = pf.setting(1, "of a retraining")
     images: int = pf.setting(10_000, "training images of an epoch, at most")
     learning_rate: float = pf.setting(0.01, "of a retraining, at first")
@@ -76,6 +79,11 @@ class WeightedGA(pf.Method):
             )
         if not self.loss >= 0 or not self.learning_rate > 0:
             raise ValueError(f"loss >= 0 and learning_rate > 0 must hold, but got {self.loss} and {self.learning_rate}")
+        if self.fronts > 1 and (self.error is not None or self.weighting[1:] == (0, 0)):
+            raise ValueError(
+                "fronts > 1 sets the error's weight and needs another, but got "
+                f"error={self.error}, computation={self.weighting[1]} and size={self.weighting[2]}"
+            )
         if min(self.weighting) < 0 or sum(self.weighting) == 0:
             raise ValueError(
                 f"error, computation and size must be weights >= 0, not all of them 0, but got {self.weighting}"
@@ -100,7 +108,7 @@ class WeightedGA(pf.Method):
         if self.fronts == 1:
             return [self.weighting]
         _, computation, size = self.weighting
-        others = computation + size or 1.0
+        others = computation + size
         careful, bold = (math.log(share / (1 - share)) for share in (CAREFUL, BOLD))
         shares = [1 / (1 + math.exp(-odds)) for odds in np.linspace(careful, bold, self.fronts)]
         return [(share, (1 - share) * computation / others, (1 - share) * size / others) for share in shares]
@@ -112,7 +120,8 @@ class WeightedGA(pf.Method):
         try:
             herd = Herd(task, self)
             for number, weighting in enumerate(self.weightings):
-                with task.share(1 / self.fronts):
+                share = task.budget.left / task.budget.total / (self.fronts - number)
+                with task.share(max(1e-9, share)):
                     for state in self._generations(task, herd, np.array(weighting)):
                         history.append({"weighting": number, "units": task.budget.spent} | state)
         finally:
@@ -121,24 +130,20 @@ class WeightedGA(pf.Method):
 
     def _generations(self, task: pf.Task, herd: Herd, weighting: np.ndarray) -> Iterator[dict[str, float]]:
         """The herd's state after every generation, until the budget ends."""
-        since, retrained = 0, False
         while True:
             herd.sort(weighting)
-            yield herd.state(weighting) | {"retrained": float(retrained)}
-            retrained = self._due(task, herd, since)
-            if retrained:
+            yield herd.state(weighting)
+            if self._due(task, herd):
                 herd.retrain()
-                since = 0
             else:
                 herd.breed()
-                since += 1
 
-    def _due(self, task: pf.Task, herd: Herd, since: int) -> bool:
-        """Whether a sorted herd's elite is to be retrained after so many generations; only where that may be paid."""
+    def _due(self, task: pf.Task, herd: Herd) -> bool:
+        """Whether a sorted herd's elite is to be retrained; only where that may be paid."""
         lossy = herd.terms[0, 0] > herd.dense + self.loss / 100
-        allowed = self.retraining * task.budget.spent - herd.trained
-        affordable = task.budget.left - self.population * task.price
-        return (since >= self.every or (since > 0 and lossy)) and herd.retraining_price <= min(allowed, affordable)
+        allowed = self.retraining * task.budget.spent - herd.retrained
+        affordable = herd.retraining_price <= min(allowed, task.budget.left)
+        return affordable and (herd.generation >= self.every or (herd.generation > 0 and lossy))
 
 
 class Herd:
@@ -149,25 +154,26 @@ class Herd:
         self._method = method
         images = min(method.images, task.train_images)
         self._recipe = pf.Recipe(epochs=method.epochs, learning_rate=method.learning_rate, images=images)
-        self.retraining_price = 3 * method.epochs * images / task.search_images
-        self.trained = 0.0  # units that retraining has cost
+        self.retraining_price = 3 * method.epochs * images / task.search_images + method.population * task.price
+        self.retrained = 0.0  # units that this has cost so far
         self._rebuild(task.layout.full(), DENSE)
         self.dense = float(self.terms[0, 0])  # the unpruned network's error
 
     def _rebuild(self, elite: pf.Masks, weights: str) -> None:
-        """An elite and mutants of it, under new weights."""
-        self._weights = weights
-        self._mutation = Mutation(self._task, self._method, weights)
+        """An elite and mutants of it, under new weights; nothing changes where the budget ends before."""
+        mutation = Mutation(self._task, self._method, weights)
         mutants = np.repeat(elite.unpack(0)[None], self._method.population - 1, axis=0)
         for mutant in mutants:
-            self._mutation(mutant)
-        self.masks = pf.Masks.join([elite, pf.Masks.pack(mutants, elite.layout)])
-        self.terms = self._measure(self.masks)
+            mutation(mutant)
+        masks = pf.Masks.join([elite, pf.Masks.pack(mutants, elite.layout)])
+        self.terms = self._measure(masks, weights)
+        self.masks, self._weights, self._mutation = masks, weights, mutation
+        self.generation = 0  # since the population was rebuilt
 
-    def _measure(self, masks: pf.Masks) -> np.ndarray:
+    def _measure(self, masks: pf.Masks, weights: str) -> np.ndarray:
         """The terms of the fitness, float64[n, 3]."""
         task, network = self._task, self._task.network
-        error = task.evaluate(masks, self._weights)[:, task.objectives.index("error")]
+        error = task.evaluate(masks, weights)[:, task.objectives.index("error")]
         shares = network.macs(masks) / network.total_macs, network.params(masks) / network.total_params
         return np.column_stack([error, *shares])
 
@@ -179,8 +185,9 @@ class Herd:
     def state(self, weighting: np.ndarray) -> dict[str, float]:
         """For the record of a sorted herd: the elite's fitness and its terms, and the mean fitness."""
         fitness = self.terms @ weighting
-        elite = {name: float(value) for name, value in zip(TERMS, self.terms[0], strict=True)}
-        return {"fitness": float(fitness[0]), "mean fitness": float(fitness.mean())} | elite
+        elite = {name: float(value) for name, value in zip(TERMS.values(), self.terms[0], strict=True)}
+        summary = {"fitness": float(fitness[0]), "mean fitness": float(fitness.mean())}
+        return summary | elite | {"spent on retraining": self.retrained}
 
     def breed(self) -> None:
         """Replace the less fit of a sorted herd by children: a survivor, infected by a fitter one, and mutated."""
@@ -194,16 +201,17 @@ class Herd:
                     own[:] = fitter
             self._mutation(child)
         masks = pf.Masks.pack(children, layout)
-        terms = self._measure(masks)
+        terms = self._measure(masks, self._weights)
         self.masks = pf.Masks.join([self.masks[:parents], masks])
         self.terms = np.vstack([self.terms[:parents], terms])
+        self.generation += 1
 
     def retrain(self) -> None:
         """Train the elite of a sorted herd, its zeros kept, and rebuild the population from it."""
         spent, elite = self._task.budget.spent, self.masks[[0]]
         weights = self._task.train(elite, self._weights, self._recipe)
-        self.trained += self._task.budget.spent - spent
         self._rebuild(elite, weights)
+        self.retrained += self._task.budget.spent - spent
 
 
 class Mutation:
@@ -214,20 +222,20 @@ class Mutation:
         self._rng = task.rng
         self._layout = task.layout
         self._scores = task.scores(method.scorer, weights)
-        self._shapes = [tuple(task.network.parameter(f"{name}.weight").shape) for name in task.layout.names]
+        layers = [task.network.module.get_submodule(name) for name in task.layout.names]
+        self._lines = [lines(layer) if task.units == "weight" else channels(layer) for layer in layers]
 
     def __call__(self, keep: np.ndarray) -> None:
         """Change one unpacked mask bool[units] in place."""
-        mutating = self._rng.random(len(self._shapes)) < self._method.mutation
+        mutating = self._rng.random(len(self._lines)) < self._method.mutation
         mutating[self._rng.integers(len(mutating))] = True
         kept, scores = self._layout.split(keep), self._layout.split(self._scores)
         for layer in np.flatnonzero(mutating):
-            shape = self._shapes[layer]
-            if len(shape) == 2:
+            shape = self._lines[layer]
+            if shape is None:
                 self._thin(kept[layer], scores[layer])
             else:
-                lines = shape if self._layout.units == "weight" else -1
-                self._remove_line(kept[layer].reshape(lines), scores[layer].reshape(lines))
+                self._remove_line(kept[layer].reshape(shape), scores[layer].reshape(shape))
 
     def _thin(self, keep: np.ndarray, scores: np.ndarray) -> None:
         """Remove a few units of a linear layer; the last one stays."""
@@ -242,29 +250,41 @@ class Mutation:
 
     def _remove_line(self, keep: np.ndarray, scores: np.ndarray) -> None:
         """Remove an output or an input channel of a convolution, drawn inversely to its L1 norm; the last one stays."""
-        lines = []
+        found = []
         for axis in range(min(2, keep.ndim)):
             others = tuple(other for other in range(keep.ndim) if other != axis)
             alive = np.flatnonzero(keep.any(axis=others))
             if len(alive) > 1:
-                lines.append((axis, alive, np.where(keep, np.abs(scores), 0).sum(axis=others)[alive]))
-        if lines:
-            axis, alive, norms = lines[self._rng.integers(len(lines))]
+                found.append((axis, alive, np.where(keep, np.abs(scores), 0).sum(axis=others)[alive]))
+        if found:
+            axis, alive, norms = found[self._rng.integers(len(found))]
             chances = 1 / np.maximum(norms.astype(np.float64), 1e-12)
             np.moveaxis(keep, axis, 0)[self._rng.choice(alive, p=chances / chances.sum())] = False
 
 
+def lines(layer: nn.Module) -> tuple[int, ...] | None:
+    """How to see a convolution's weights, with its output channels, and its input channels if it has no groups."""
+    if not isinstance(layer, nn.Conv2d):
+        return None
+    shape = tuple(layer.weight.shape)
+    return shape if layer.groups == 1 else (shape[0], 1, -1)
+
+
+def channels(layer: nn.Module) -> tuple[int, ...] | None:
+    """How to see a convolution's filters, one by one."""
+    return (-1,) if isinstance(layer, nn.Conv2d) else None
+
+
 def computation(task: pf.Task) -> pd.DataFrame:
-    """For the record: the front's members with the shares of multiply-adds that remain, and those of convolutions."""
+    """For the record: all undominated candidates, and the shares of multiply-adds, and of convolutions', they keep."""
     masks, members = task.archive.front()
     network = task.network
     convolutional = [layer.convolutional for layer in network.layers]
     macs = network.layer_macs(masks)
     dense = network.layer_macs(task.layout.full())[0]
-    shares = {
-        "multiply-adds": macs.sum(axis=1) / dense.sum(),
-        "of convolutions": macs[:, convolutional].sum(axis=1) / max(1, dense[convolutional].sum()),
-    }
+    shares = {"multiply-adds kept": macs.sum(axis=1) / dense.sum()}
+    if any(convolutional):
+        shares["of convolutions"] = macs[:, convolutional].sum(axis=1) / dense[convolutional].sum()
     values = pd.DataFrame([member.values for member in members], columns=list(task.objectives))
     own = {"mask": [member.mask for member in members], "weights": [member.weights for member in members]}
     return values.assign(**own, **shares)

@@ -140,7 +140,7 @@ class Network:
             for part in self.layout.split(kept):
                 part[0] |= not part.any()
             rows.append(kept)
-        return Masks.pack(np.array(rows), self.layout)
+        return Masks.pack(np.array(rows, dtype=bool).reshape(len(masks), self.layout.total), self.layout)
 
     def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
         """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for filters."""

@@ -233,7 +233,8 @@ class Part:
         the unpruned features; with `before`, half of the input comes from that pruned network. Returns a weights id,
         under which what the mask prunes is as before, so that another mask's training may begin there.
 
-        An image of an epoch is charged as three forward passes of the part, and of the rest where that is the head.
+        An image of an epoch is charged as three forward passes of the part, and of the rest where that is the head; the
+        new weights' batch-norm images are charged as well.
         """
         if len(mask) != 1:
             raise ValueError(f"fit takes one mask, but got {len(mask)}")
@@ -242,7 +243,7 @@ class Part:
         self._feed(self._name(images), images, self.stop)
         if before is not None and self.start:
             self._feed(f"{self._name(images)} {before.key} into {self.start}", images, self.start)
-        price = self._passes(images) * self.through(head) * 3 * recipe.epochs
+        price = self._passes(images) * self.through(head) * 3 * recipe.epochs + self._surcharge
         origin = "" if before is None else before.key
         key = f"{self.start}:{self.stop} {mask.digests()[0]} {weights} {head} {origin} {alpha} {recipe}"
         seed = self._seed_of(key)

@@ -176,6 +176,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
     }
     names = task.objectives
     folder.finish(task.archive, members, names, task.records, values | indicators(members, names, references))
+    bench.shelf.keep_only(members.weights)
 
 
 def prepare_worker(threads: int, parent: int) -> None:

@@ -97,6 +97,11 @@ class Task:
         return self._workbench.loaded.price
 
     @property
+    def _new_weights(self) -> float:
+        """Units for the batch-norm images of a network with new weights that is not pruned."""
+        return self.price - 1
+
+    @property
     def affordable(self) -> int:
         """Evaluations that the current phase can still pay for."""
         return self._ledger.affordable(self.price, 1_000_000_000)
@@ -183,13 +188,16 @@ class Task:
         return values[:, 0] if isinstance(objective, str) else values
 
     def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None) -> str:
-        """Masked training on the train split, for one mask; returns the id of the new weights. Zeros stay zero."""
+        """Masked training on the train split, for one mask; returns the id of the new weights. Zeros stay zero.
+
+        An image of an epoch is charged as three forward passes; the new weights' batch-norm images are charged as well.
+        """
         if len(mask) != 1:
             raise ValueError(f"train takes one mask, but got {len(mask)}")
         self._check(mask)
         recipe = recipe or Recipe()
         images = min(recipe.images or self.train_images, self.train_images)
-        price = 3 * recipe.epochs * images / self.search_images
+        price = 3 * recipe.epochs * images / self.search_images + self._new_weights
         key = f"{mask.digests()[0]} {weights} {recipe}"
         seed = zlib.crc32(f"{self._seed} {key}".encode())
 
@@ -205,15 +213,18 @@ class Task:
         """
         sub = SubNetwork(self._workbench, start, stop)
         ask = lambda kind, key, price, compute: self._ask(kind, key, price, compute).values  # noqa: E731
-        return Part(sub, ask, self._fed, self._seed, self.price - 1)
+        return Part(sub, ask, self._fed, self._seed, self._new_weights)
 
     def assemble(self, parts: Sequence[tuple[Part, str]]) -> str:
-        """The weights id of a network whose parts have been trained apart: each with its own weights id; no charge."""
+        """The weights id of a network whose parts have been trained apart, each with its own weights id.
+
+        Charged are the new weights' batch-norm images, where they shift.
+        """
         if all(weights == DENSE for _, weights in parts):
             return DENSE
         key = " ".join(f"{part.start}:{part.stop} {weights}" for part, weights in parts)
         put = self._workbench.shelf.put
-        return self._ask("assemble", key, 0.0, lambda: [put(assembled(self._workbench, parts))]).values[0]
+        return self._ask("assemble", key, self._new_weights, lambda: [put(assembled(self._workbench, parts))]).values[0]
 
     def record(self, name: str, table: pd.DataFrame) -> None:
         """Keep a diagnostic for the report; a later table of the same name replaces it."""

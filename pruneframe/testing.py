@@ -163,7 +163,7 @@ def check_objective(objective: Objective, units: Units = "weight") -> None:
 def check_method(method: Method, units: Units = "weight", registry: Registry | None = None) -> None:
     """Spends no more than its budget, finds a front, and asks the same questions for the same seed."""
     _check_identity(method)
-    digests = []
+    asked = []
     for _ in range(2):
         task = make_task(tiny_problem(units), registry=registry)
         with contextlib.suppress(BudgetSpent):
@@ -171,8 +171,8 @@ def check_method(method: Method, units: Units = "weight", registry: Registry | N
         assert task.budget.spent <= task.budget.total + 1e-9, "the budget must hold"
         assert task.archive.evaluations, "a search must evaluate something"
         assert np.all(non_dominated(task.archive.front_values())), "a front must be mutually non-dominated"
-        digests.append([evaluation.mask for evaluation in task.archive.evaluations])
-    assert digests[0] == digests[1], "the same seed must ask the same questions"
+        asked.append([(e.mask, e.weights, e.values) for e in task.archive.evaluations])
+    assert asked[0] == asked[1], "the same seed must ask the same questions"
 
 
 def _check_identity(component: Any) -> None:

@@ -50,7 +50,6 @@ class Workbench:
         self.shelf = shelf
         calibration = loaded.batch_norm_images
         self._engine = Engine(loaded.network, device, None if calibration is None else loaded.data.tensor(calibration))
-        self._states: dict[str, State] = {}
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
@@ -81,13 +80,12 @@ class Workbench:
 
     def state(self, weights: str) -> State:
         """The parameters and buffers of a weights id."""
-        if weights not in self._states:
-            if weights == DENSE:
-                own = self.network.module.state_dict()
-                self._states[weights] = {name: tensor.detach().clone() for name, tensor in own.items()}
-            else:
-                self._states[weights] = self.shelf.get(weights)
-        return self._states[weights]
+        return self._dense_state if weights == DENSE else self.shelf.get(weights)
+
+    @cached_property
+    def _dense_state(self) -> State:
+        own = self.network.module.state_dict()
+        return {name: tensor.detach().clone() for name, tensor in own.items()}
 
     def candidates(
         self, masks: Masks, weights: Sequence[str], images: Images, exact: bool = False

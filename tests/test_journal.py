@@ -255,6 +255,31 @@ def test_equal_tensors_are_kept_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "weights").iterdir())) == 2
 
 
+def test_a_shelf_holds_what_was_used_last_and_reads_the_rest_again(tmp_path: Path) -> None:
+    size = sum(tensor.nbytes for tensor in tensors().values())
+    shelf = Shelf(tmp_path, limit=2 * size)
+    first, second, third = (shelf.put(tensors(seed)) for seed in range(3))
+    held = shelf.get(second)
+    assert shelf.get(third) is not None
+    assert shelf.get(second) is held
+    assert torch.equal(shelf.get(first)["weight"], tensors(0)["weight"])
+    assert shelf.get(second) is held
+    assert len(shelf._held) == 2
+    memory = Shelf(None, limit=0)
+    names = [memory.put(tensors(seed)) for seed in range(3)]
+    assert all(torch.equal(memory.get(name)["weight"], tensors(i)["weight"]) for i, name in enumerate(names))
+
+
+def test_a_shelf_removes_the_files_that_are_not_wanted(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    first, second = shelf.put(tensors()), shelf.put(tensors(1))
+    shelf.keep_only([second, "dense"])
+    assert [path.stem for path in tmp_path.iterdir()] == [second]
+    with pytest.raises(InputError, match=first):
+        Shelf(tmp_path).get(first)
+    Shelf(None).keep_only([])
+
+
 def flip_one_byte(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1

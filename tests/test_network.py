@@ -221,6 +221,7 @@ def test_structure_puts_one_filter_back_into_an_empty_layer_only() -> None:
     bits[2, 0] = False
     kept = network.structure(Masks.pack(bits, network.layout))
     assert kept.layer_counts().tolist() == [[1, 6], [1, 1], [6, 6]]
+    assert len(network.structure(kept[:0])) == 0
     weights = tiny_network("weight")
     masks = random_masks(weights, 2)
     assert weights.structure(masks) is masks

@@ -32,6 +32,7 @@ METHODS = (
     "platypus",
     "nsga2[encoding=layer-threshold,scorer=taylor]",
     "platypus[algorithm=EpsMOEA,encoding=mask]",
+    "weighted-ga[population=6,images=100,every=3]",
 )
 DEATHS = 10
 PATIENCE = 120  # seconds until a test gives up waiting for another process

@@ -1,0 +1,95 @@
+"""How much a study's methods remove at a bounded loss: parameters, multiply-adds, and those in convolutions.
+
+    python benchmarks/reductions.py STUDY... [--loss 0.5,1,2] [--json]
+
+Of each run's final front, the member that saves most among those whose *search* error is at most so many points above
+the dense network's; each of the three is chosen for itself. Beside it what that member loses on the test images.
+Medians over seeds, and the worst seed in brackets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from pruneframe.mask import Masks
+from pruneframe.network import Network
+from pruneframe.readout import methods
+from pruneframe.registry import Registry
+from pruneframe.result import choose
+from pruneframe.store import RunFolder, StudyFolder
+
+SAVINGS = {"parameters removed": "{:.2f} %", "fewer multiply-adds": "{:.1f}x", "fewer in convolutions": "{:.1f}x"}
+
+
+def savings(network: Network, masks: Masks) -> dict[str, np.ndarray]:
+    """What masks save, float64[n] each, larger is better."""
+    convolutional = [layer.convolutional for layer in network.layers]
+    dense, macs = network.layer_macs(network.layout.full())[0], network.layer_macs(masks)
+    return {
+        "parameters removed": 100 * (1 - network.params(masks) / network.total_params),
+        "fewer multiply-adds": dense.sum() / macs.sum(axis=1),
+        "fewer in convolutions": dense[convolutional].sum() / np.maximum(1, macs[:, convolutional].sum(axis=1)),
+    }
+
+
+def chosen(run: RunFolder, network: Network, losses: list[float]) -> Iterator[dict[str, Any]]:
+    """For every loss and kind of saving, the best member of a run's front and what it loses on test."""
+    front, result = run.front(), run.result
+    saved = savings(network, Masks(front["bits"], network.layout))
+    for loss in losses:
+        for name, values in saved.items():
+            row = choose(front["search_error"], values, result["dense_error"] + loss / 100)
+            if row is not None:
+                lost = 100 * (front["test_error"][row] - result["dense_test_error"])
+                yield {"loss": loss, "saving": name, "value": float(values[row]), "test_drop": float(lost)}
+
+
+@click.command()
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--loss", "losses", default="0.5", show_default=True, help="Points of search error, one or several.")
+@click.option("--json", "as_json", is_flag=True, help="One object per run, loss and saving in place of the table.")
+def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
+    """Print one row per method, and per loss."""
+    wanted = [float(loss) for loss in losses.split(",")]
+    folders = [run for study in studies for run in StudyFolder.existing(study).runs() if run.finished]
+    called, registry = methods(folders), Registry()
+    networks: dict[tuple[str, str], Network] = {}
+    rows = []
+    for run in folders:
+        identity = run.identity
+        key = identity["problem"], identity["units"]
+        if key not in networks:
+            networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load().network
+        head = {"problem": key[0], "method": called[run.path], "budget": identity["budget"], "seed": identity["seed"]}
+        rows += [head | found for found in chosen(run, networks[key], wanted)]
+    if as_json:
+        print(*(json.dumps(row) for row in rows), sep="\n")
+    else:
+        Console().print(table(pd.DataFrame(rows)))
+
+
+def table(rows: pd.DataFrame) -> Table:
+    """Medians over seeds, the worst one in brackets."""
+    shown = Table("problem", "method", "seeds", "points", *SAVINGS)
+    keys = ["problem", "method", "budget", "loss"]
+    for (problem, method, budget, loss), own in rows.groupby(keys, sort=False):
+        cells = []
+        for name, form in SAVINGS.items():
+            found = own[own.saving == name]
+            value, worst = form.format(found.value.median()), form.format(found.value.min())
+            cells.append(f"{value} [{worst}], test {found.test_drop.median():+.2f} [{found.test_drop.max():+.2f}]")
+        shown.add_row(problem, f"{method} at {budget:g}", str(own.seed.nunique()), f"{loss:g}", *cells)
+    return shown
+
+
+if __name__ == "__main__":
+    main()
