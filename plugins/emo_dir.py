@@ -18,7 +18,7 @@ import pandas as pd
 
 import pruneframe as pf
 from pruneframe.archive import ParetoSet
-from pruneframe.evolution import SMALLEST, Answers, default_variation, evolve
+from pruneframe.evolution import SMALLEST, Answers, evolve, suitable_variation
 from pruneframe.front import thin
 from pruneframe.part import REST, Part, Predecessor
 from pruneframe.phase import recorded
@@ -131,17 +131,20 @@ class EmoDir(pf.Method):
 
     def _undivided(self, task: pf.Task, part: Part, genomes: Genomes) -> None:
         """Plain evolutionary pruning of the whole network, and training of its front."""
-        trained = self.training + self.joining if self.training else 0.0
-        with recorded(task, "evolution"), task.share(1 - trained - self.finetuning):
+        members = max(1, min(self.members, int(self.joining * task.budget.total / task.price))) if self.training else 0
+        ration = Ration(task, members * scheme_price(task) + self.finetuning * task.budget.total)
+        with recorded(task, "evolution"), ration(self._searching, self.training):
             genomes.evolve(part, task.evaluate, task.price, task.references)
+        if not task.archive.evaluations:  # too small a budget to set anything aside
+            task.evaluate(task.layout.full())
         if not self.training:
             return
-        members = max(1, min(self.members, int(self.joining * task.budget.total / task.price)))
         masks, _ = task.archive.front()
-        front = Front.of(task, part, masks, task.archive.front_values(), members)
-        images = self._images(task, self.training * task.budget.total / (1 + 3 * members))
-        with recorded(task, "training"), task.share(self.training):
+        front = Front.of(task, part, masks, task.archive.front_values() / task.references, members)
+        images = self._images(task, members, 1 + 3 * members)
+        with recorded(task, "training"), ration(self.training, 0):
             self._train(task, front, REST, images, None)
+        task.record("front of the network", front.table())
         with recorded(task, "trained members"):
             task.evaluate(front.masks, front.weights)
 
@@ -151,9 +154,10 @@ class EmoDir(pf.Method):
         members, images = self._afforded(task, parts)
         fronts: list[Front] = []
         for number, part in enumerate(parts):
-            ranking = sum(other.price(REST) for other in parts[number:]) + len(parts) * task.price
-            ration = Ration(task, members * ranking + self.finetuning * task.budget.total)
-            later = sum(other.share for other in parts[number + 1 :]) / part.share * (self._searching + self.training)
+            reserve = members * self._joining_price(task, parts, number) + self.finetuning * task.budget.total
+            ration = Ration(task, reserve)
+            work = [other.through(self._level(task, other)) for other in parts[number:]]
+            later = sum(work[1:]) / work[0] * (self._searching + self.training)
             found = Found(task, part, self._head(task, part, images))
             with recorded(task, f"evolution of {part}"), ration(self._searching, self.training + later):
                 genomes.evolve(part, found, part.price(found.head), Found.references(task))
@@ -162,16 +166,32 @@ class EmoDir(pf.Method):
                 before = predecessor(task, fronts) if self.crossing else None
                 with recorded(task, f"training of {part}"), ration(self.training, later):
                     self._train(task, front, found.head, images, before)
-            with recorded(task, f"impairments of {part}"):
-                front.impairments = part.evaluate(front.masks, REST, front.weights) - dense_error(task)
+            if self._ranks:
+                with recorded(task, f"impairments of {part}"):
+                    front.impairments = part.evaluate(front.masks, REST, front.weights) - dense_error(task)
             task.record(f"front of {part}", front.table())
             fronts.append(front)
         with recorded(task, "joint schemes"):
             self._join(task, fronts)
 
+    @property
+    def _ranks(self) -> bool:
+        """Whether members are judged in the whole network, one by one."""
+        return self.joint != "pairing"
+
+    def _joining_price(self, task: pf.Task, parts: Sequence[Part], done: int) -> float:
+        """Units for one member of every part: impairments of parts from `done` on, and joint schemes."""
+        if not self._ranks:
+            return scheme_price(task)  # members at one place make one scheme
+        return sum(part.price(REST) for part in parts[done:]) + len(parts) * scheme_price(task)
+
+    def _level(self, task: pf.Task, part: Part) -> str:
+        """The kind of detector: behind the last part it is always the network itself."""
+        return REST if self.detector == "rest" or part.stop == len(task.network.layers) else self.detector
+
     def _head(self, task: pf.Task, part: Part, images: int) -> str:
-        """The detector: behind the last part it is always the network itself."""
-        if self.detector == "rest" or part.stop == len(task.network.layers):
+        """The detector's id."""
+        if self._level(task, part) == REST:
             return REST
         with recorded(task, f"detector of {part}"):
             return part.fit_head(pf.Recipe(epochs=20, learning_rate=0.05, images=images))
@@ -179,21 +199,28 @@ class EmoDir(pf.Method):
     def _afforded(self, task: pf.Task, parts: Sequence[Part]) -> tuple[int, int]:
         """How many members of each front can be ranked and joined, and on how many images they can be trained."""
         total = task.budget.total
-        each = sum(part.price(REST) + task.price for part in parts)
-        members = max(1, min(self.members, int((self.joining * total - task.price) / each)))
+        members = int((self.joining * total - task.price) / self._joining_price(task, parts, 0))
+        members = max(1, min(self.members, members))
         features = 1 + sum(task.network.share(0, part.start) for part in parts)
-        return members, self._images(task, self.training * total / (features + 3 * members))
+        work = sum(part.through(self._level(task, part)) for part in parts)
+        return members, self._images(task, members * len(parts), features + 3 * members * work)
 
-    def _images(self, task: pf.Task, passes: float) -> int:
-        """Training images for so many units of forward passes; detectors need some where there is no training."""
-        return max(2, min(self.images, round(passes * task.search_images) if self.training else self.images))
+    def _images(self, task: pf.Task, trainings: int, passes: float) -> int:
+        """Images that so many trainings can pay for, each passed so often; detectors need some in any case."""
+        images = min(self.images, task.train_images)
+        if not self.training:
+            return images
+        units = self.training * task.budget.total - trainings * (task.price - 1)
+        return max(2, min(images, int(units / passes * task.search_images)))
 
     def _train(self, task: pf.Task, front: Front, head: str, images: int, before: Predecessor | None) -> None:
         """New weights for each member, trained as long as the current share of the budget allows."""
         part, passes = front.part, images / task.search_images
-        features = passes * task.network.share(0, part.start) * (1 if before is None else 2)
-        once = 3 * passes * part.through(head) * len(front.masks)
-        epochs = max(1, int((task.budget.left - features) / max(1e-9, once)))
+        features = passes * task.network.share(0, part.stop)
+        if before is not None:
+            features += passes * task.network.share(0, part.start) + task.price - 1
+        left = task.budget.left - features - len(front.masks) * (task.price - 1)
+        epochs = max(1, int(left / max(1e-9, 3 * passes * part.through(head) * len(front.masks))))
         recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
         weights = DENSE
         for row in range(len(front.masks)):
@@ -208,7 +235,7 @@ class EmoDir(pf.Method):
         elif self.joint == "sum":
             total = task.network.total_params
             schemes, points = summed(impairments, [total - sizes for sizes in params], (dense_error(task), total))
-            affordable = task.affordable - round(self.finetuning * task.budget.total / task.price)
+            affordable = int((task.budget.left - self.finetuning * task.budget.total) / scheme_price(task))
             schemes = [schemes[row] for row in thin(points / Found.references(task), max(1, affordable))]
         else:
             schemes = paired([len(front.masks) for front in fronts])
@@ -221,9 +248,12 @@ class EmoDir(pf.Method):
     def _finetune(self, task: pf.Task) -> None:
         """Train some of the front, evenly spread, as whole networks."""
         masks, members = task.archive.front()
-        rows = thin(task.archive.front_values() / task.references, self.finetuned)
-        passes = (task.budget.left / len(rows) - task.price) / 3
-        images = max(2, min(self.images, int(passes * task.search_images)))
+        pruned = np.flatnonzero(masks.counts() < task.layout.total)
+        rows = pruned[thin(task.archive.front_values()[pruned] / task.references, self.finetuned)]
+        if not len(rows):
+            return
+        passes = (task.budget.left / len(rows) - scheme_price(task)) / 3
+        images = max(2, min(self.images, task.train_images, int(passes * task.search_images)))
         epochs = max(1, int(passes * task.search_images / images))
         recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
         for row in rows:
@@ -239,13 +269,12 @@ class Genomes:
         self._method = method
         self._scores = scores
         self._coder = task.encoding(method.encoding)
-        self._variation = method.variation or default_variation(self._coder.variables(task.layout))
-        task.variation(self._variation)  # an unknown one is an error before any cost
+        self._variation = suitable_variation(task, method.variation, self._coder.variables(task.layout))
 
     def evolve(self, part: Part, evaluate: Evaluate, price: float, references: np.ndarray) -> None:
         """NSGA-II within the current share of the budget; one evaluation costs `price`."""
         task, method, scores = self._task, self._method, self._scores[part.units]
-        variables, variation = self._coder.variables(part.layout), task.variation(self._variation)
+        variables, variation = self._coder.variables(part.layout), self._variation
         bit_scores = scores if variables.number == part.layout.total else None
         population = min(method.population, int(task.budget.left / price) // method.generations)
         start = self._coder.sample(max(SMALLEST, population), part.layout, scores, task.rng)
@@ -281,7 +310,7 @@ class Found:
         self._network = task.network
         self._part = part
         self.head = head
-        self.front = ParetoSet(task.layout)
+        self.front = ParetoSet(task.layout, 2)
 
     @staticmethod
     def references(task: pf.Task) -> np.ndarray:
@@ -306,7 +335,7 @@ class Front:
     masks: pf.Masks
     params: np.ndarray  # of the network with this part alone pruned
     weights: list[str]
-    impairments: np.ndarray  # loss of accuracy when this part alone is pruned, as shares of the images
+    impairments: np.ndarray  # loss of accuracy when this part alone is pruned, as shares of the images; or not a number
 
     @classmethod
     def of(cls, task: pf.Task, part: Part, masks: pf.Masks, points: np.ndarray, members: int) -> Front:
@@ -315,11 +344,12 @@ class Front:
         chosen = masks[pruned[thin(points[pruned], members)]]
         params = task.network.params(chosen)
         order = np.argsort(-params, kind="stable")
-        return cls(part, chosen[order], params[order], [DENSE] * len(order), np.zeros(len(order)))
+        return cls(part, chosen[order], params[order], [DENSE] * len(order), np.full(len(order), np.nan))
 
     def table(self) -> pd.DataFrame:
         """For the report."""
-        return pd.DataFrame({"params": self.params, "impairment": self.impairments})
+        trained = [float(weights != DENSE) for weights in self.weights]
+        return pd.DataFrame({"params": self.params, "impairment": self.impairments, "trained": trained})
 
 
 def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
@@ -332,6 +362,11 @@ def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
                 removed = np.flatnonzero(~kept)
                 kept[removed[np.argsort(-score[removed], kind="stable")[:lacking]]] = True
     return pf.Masks.pack(keep, masks.layout)
+
+
+def scheme_price(task: pf.Task) -> float:
+    """Units that a network with new weights costs: its evaluation, and the batch-norm images of its weights."""
+    return 2 * task.price - 1
 
 
 def dense_error(task: pf.Task) -> float:
@@ -349,10 +384,10 @@ def joined(task: pf.Task, fronts: Sequence[Front], scheme: Sequence[int]) -> tup
 
 
 def predecessor(task: pf.Task, fronts: Sequence[Front]) -> Predecessor | None:
-    """The parts so far, each with the member that is in the middle by impairment; None before the first."""
+    """The parts so far, each with the member in the middle by impairment, or by size; None before the first."""
     if not fronts:
         return None
-    orders = [np.argsort(front.impairments, kind="stable") for front in fronts]
+    orders = [np.argsort(front.impairments, kind="stable") for front in fronts]  # not numbers: the largest first
     middle = [int(order[len(order) // 2]) if len(order) else UNPRUNED for order in orders]
     return Predecessor(*joined(task, fronts, middle))
 

@@ -310,7 +310,7 @@ class Guide:
         self._task = task
         self._objective = objective
         self._count = max(1, round(share * task.search_images))
-        self._found = ParetoSet(task.layout)
+        self._found = ParetoSet(task.layout, 2)
 
     def __call__(self, masks: pf.Masks) -> np.ndarray:
         """The guide and the parameters in the places of the objectives, float64[n, objectives]."""

@@ -59,14 +59,14 @@ class Archive:
 
 
 class ParetoSet:
-    """Masks of which none dominates another by some values float64[n, objectives], in the order they came."""
+    """Masks of which none dominates another by some values float64[n, width], in the order they came."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, width: int) -> None:
         self.masks = layout.full()[:0]
-        self.values: NDArray[np.float64] = np.empty((0, 0))
+        self.values: NDArray[np.float64] = np.empty((0, width))
 
     def add(self, masks: Masks, values: NDArray[np.float64]) -> None:
         """Take in what nothing dominates, and drop what it dominates."""
-        both = np.vstack([self.values, values]) if len(self.masks) else values
+        both = np.vstack([self.values, values])
         stays = non_dominated(both)
         self.masks, self.values = Masks.join([self.masks, masks])[stays], both[stays]

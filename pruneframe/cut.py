@@ -40,6 +40,9 @@ class Cutter:
     def _find(self) -> dict[int, int]:
         """For every layer that can begin a part, how many nodes of the graph lie before the cut."""
         calls = {name: [i for i, n in enumerate(self._nodes) if n.target == name] for name in self._layers}
+        hidden = [name for name, places in calls.items() if not places]
+        if hidden:
+            raise InputError(f"parts need layers that torch.fx sees, but {hidden[0]!r} lies inside another module")
         places = {}
         for layer in range(1, len(self._layers)):
             first = max(i for name in self._layers[:layer] for i in calls[name]) + 1

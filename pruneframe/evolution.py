@@ -23,6 +23,7 @@ from pymoo.util.ref_dirs import get_reference_directions
 from .encoding import Genomes, Variables
 from .mask import Masks
 from .task import Task
+from .variation import Chain
 
 Vary = Callable[[Genomes, int], Genomes]  # parents [2n, width], n -> children [n, width]
 Algorithm = Literal["nsga2", "moead"]
@@ -172,9 +173,7 @@ def start_and_vary(
     """What an evolutionary method needs, from the names in its settings: first genomes, variation, evaluation."""
     coder = task.encoding(encoding)
     variables = coder.variables(task.layout)
-    vary = task.variation(variation or default_variation(variables))
-    blank = np.zeros((2, variables.width), dtype=np.uint8 if variables.kind == "binary" else np.float64)
-    vary.vary(blank, 1, variables, np.random.default_rng(0))  # refuses variables that it cannot vary, before any cost
+    vary = suitable_variation(task, variation, variables)
     scores = task.scores(scorer)
     bit_scores = scores if variables.number == task.layout.total else None
     start = coder.sample(population or default_population(task.affordable), task.layout, scores, task.rng)
@@ -185,9 +184,12 @@ def start_and_vary(
     )
 
 
-def default_variation(variables: Variables) -> str:
-    """Operators that suit the kind of variables."""
-    return "uniform+bit-flip" if variables.kind == "binary" else "sbx-pm"
+def suitable_variation(task: Task, name: str | None, variables: Variables) -> Chain:
+    """The operators of this name, or what suits the kind of variables; one that cannot vary them is refused here."""
+    variation = task.variation(name or ("uniform+bit-flip" if variables.kind == "binary" else "sbx-pm"))
+    blank = np.zeros((2, variables.width), dtype=np.uint8 if variables.kind == "binary" else np.float64)
+    variation.vary(blank, 1, variables, np.random.default_rng(0))
+    return variation
 
 
 def search_by(

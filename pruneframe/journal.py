@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -208,7 +209,8 @@ class Shelf:
 
     def _load(self, path: Path) -> dict[str, Tensor]:
         try:
-            tensors = load_file(path)
+            with torch.inference_mode(False):  # whoever asks first: training may need them later
+                tensors = load_file(path)
         except Exception as error:  # safetensors raises its own error class, or OSError
             raise InputError(f"{path} is needed, but cannot be read: {error}; run bench with --force") from error
         if digest(tensors) != path.stem:

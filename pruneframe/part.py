@@ -7,6 +7,7 @@ Impairment Ranking", arXiv 2303.16212; what is charged is the dense share of the
 from __future__ import annotations
 
 import copy
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,12 +83,15 @@ class SubNetwork:
         recipe: Recipe,
         seed: int,
     ) -> State:
-        """All weights after cross-network training of this part under one mask; what it prunes has its old values."""
+        """All weights after cross-network training of this part under one mask, zeros in place of what it prunes.
+
+        What is zero at the start begins with the dense network's value, if the mask keeps it.
+        """
         source = self._source(before, images, seed)
         target = self.bench.entering(images, self.stop).clone()
         labels = torch.from_numpy(images.labels).to(target.device)
         whole = copy.deepcopy(self.bench.network.module)
-        whole.load_state_dict(self.bench.state(weights))
+        whole.load_state_dict(self._revived(weights))
         whole.to(target.device)
         cutter = Cutter(whole, self._layers)
         part, detect = cutter.part(self.start, self.stop), self._detector(head, cutter, target.device)
@@ -98,9 +102,13 @@ class SubNetwork:
         own = {name for name, _ in part.named_parameters()}
         keep = {name: kept for name, kept in self.bench.network.keep(mask, 0).items() if name in own}
         train(part, source, labels, recipe, seed, keep=keep, loss=loss)
-        trained = {name: tensor.detach().cpu() for name, tensor in whole.state_dict().items()}
-        before_it = self.bench.state(weights)  # so that training can go on under a mask that keeps other units
-        return trained | {name: torch.where(kept, trained[name], before_it[name]) for name, kept in keep.items()}
+        return {name: tensor.detach().cpu() for name, tensor in whole.state_dict().items()}
+
+    def _revived(self, weights: str) -> State:
+        """Weights with the dense network's values for those parameters of this part that are zero."""
+        state, dense = self.bench.state(weights), self.bench.state(DENSE)
+        names = [name for name, _ in self.bench.network.module.named_parameters() if name in self.owned]
+        return state | {name: torch.where(state[name] == 0, dense[name], state[name]) for name in names}
 
     def _detector(self, head: str, cutter: Cutter, device: torch.device) -> Callable[[Tensor], Tensor]:
         """What makes logits of the part's outputs."""
@@ -124,6 +132,13 @@ class SubNetwork:
             sent = self.bench.features(before.masks, before.weights, images, 0, self.start)
             self._received = before.key, images, sent
         return self._received[2]
+
+    @property
+    def head_share(self) -> float:
+        """Multiply-adds of a linear detector behind this part, as a share of the dense network's."""
+        shape = next(cut.shape for cut in self.bench.network.cuts if cut.layer == self.stop)
+        inputs = shape[0] if len(shape) == 3 else math.prod(shape)
+        return inputs * self.bench.loaded.data.classes / self.bench.network.total_macs
 
     def groups(self) -> slice:
         """Which of the layout's layers lie here; they are in forward order."""
@@ -212,13 +227,13 @@ class Part:
     def fit_head(self, recipe: Recipe) -> str:
         """Train a pooling and linear detector on the unpruned part's features; returns its id for `evaluate`.
 
-        The features are charged; a layer on as many numbers as there are channels is not.
+        The features are charged, and three passes of the detector for an image of an epoch.
         """
         images = self._train_images(recipe)
         self._feed(self._name(images), images, self.stop)
         key = f"{self.stop} {recipe}"
-        seed = self._seed_of(key)
-        return self._ask("head", key, 0.0, lambda: [self._put(self._sub.fit_head(images, recipe, seed))])[0]
+        seed, price = self._seed_of(key), 3 * recipe.epochs * self._passes(images) * self._sub.head_share
+        return self._ask("head", key, price, lambda: [self._put(self._sub.fit_head(images, recipe, seed))])[0]
 
     def fit(
         self,
@@ -230,8 +245,8 @@ class Part:
         alpha: float = 1.0,
     ) -> str:
         """Cross-network training of the pruned part: cross-entropy at the head, plus alpha x mean squared distance to
-        the unpruned features; with `before`, half of the input comes from that pruned network. Returns a weights id,
-        under which what the mask prunes is as before, so that another mask's training may begin there.
+        the unpruned features; with `before`, half of the input comes from that pruned network. Returns a weights id;
+        training for another mask may begin there, with the dense network's values for what is zero.
 
         An image of an epoch is charged as three forward passes of the part, and of the rest where that is the head; the
         new weights' batch-norm images are charged as well.
@@ -242,7 +257,7 @@ class Part:
         self._feed(self._name(images), images, self.start)
         self._feed(self._name(images), images, self.stop)
         if before is not None and self.start:
-            self._feed(f"{self._name(images)} {before.key} into {self.start}", images, self.start)
+            self._feed(f"{self._name(images)} {before.key} into {self.start}", images, self.start, self._surcharge)
         price = self._passes(images) * self.through(head) * 3 * recipe.epochs + self._surcharge
         origin = "" if before is None else before.key
         key = f"{self.start}:{self.stop} {mask.digests()[0]} {weights} {head} {origin} {alpha} {recipe}"
@@ -253,12 +268,12 @@ class Part:
 
         return self._ask("fit", key, price, compute)[0]
 
-    def _feed(self, name: str, images: Images, layer: int) -> None:
+    def _feed(self, name: str, images: Images, layer: int, surcharge: float = 0.0) -> None:
         """Charge once for what enters a layer, from the last layer on that features are kept for."""
         fed = self._fed.setdefault(name, {0})
         if layer not in fed:
             earlier = max(known for known in fed if known < layer)
-            price = self._share(earlier, layer) * self._passes(images)
+            price = self._share(earlier, layer) * self._passes(images) + surcharge
             self._ask("features", f"{layer} {name}", price, lambda: [0])
             fed.add(layer)
 

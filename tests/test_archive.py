@@ -84,8 +84,9 @@ def test_an_empty_archive_has_an_empty_front() -> None:
 @settings(deadline=None, max_examples=60)
 @given(coarse_values(2), st.integers(1, 7))
 def test_a_pareto_set_is_the_non_dominated_part_of_all_that_was_added(values: np.ndarray, step: int) -> None:
-    pareto = ParetoSet(LAYOUT)
+    pareto = ParetoSet(LAYOUT, 2)
     masks = Masks(np.array([bits_of(number) for number in range(len(values))]), LAYOUT)
+    assert pareto.values.shape == (0, 2)
     for first in range(0, len(values), step):
         pareto.add(masks[first : first + step], values[first : first + step])
     wanted = np.flatnonzero(moocore.is_nondominated(values))

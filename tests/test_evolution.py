@@ -16,15 +16,16 @@ from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from pruneframe.encoding import Variables
+from pruneframe.errors import InputError
 from pruneframe.evolution import (
     LARGEST,
     SMALLEST,
     Algorithm,
     Answers,
     default_population,
-    default_variation,
     evolve,
     reference_directions,
+    suitable_variation,
 )
 from pruneframe.front import hypervolume
 from pruneframe.ledger import BudgetSpent
@@ -299,6 +300,9 @@ def test_the_default_population_leaves_room_for_generations(evaluations: int) ->
 
 
 def test_the_default_variation_suits_the_kind() -> None:
-    kinds = {kind: Variables(kind, 1, np.zeros(1), np.ones(1), (1,)) for kind in ("binary", "integer", "real")}
-    found = {kind: default_variation(variables) for kind, variables in kinds.items()}
-    assert found == {"binary": "uniform+bit-flip", "integer": "sbx-pm", "real": "sbx-pm"}
+    task = make_task(tiny_problem())
+    for encoding, expected in (("mask", "uniform+bit-flip"), ("channel-count", "sbx-pm"), ("layer-ratio", "sbx-pm")):
+        variables = task.encoding(encoding).variables(task.layout)
+        assert suitable_variation(task, None, variables) == task.variation(expected)
+    with pytest.raises(InputError, match="binary"):
+        suitable_variation(task, "bit-flip", variables)

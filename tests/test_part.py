@@ -43,7 +43,8 @@ def test_a_part_is_charged_the_dense_share_of_its_layers_and_its_features_once()
     masks = random_masks(task, 3, range(1, 3))
     head = part.fit_head(RECIPE)
     spent = task.budget.spent
-    assert spent == pytest.approx(network.share(0, 3) * 60 / 40)
+    head_share = 3 * RECIPE.epochs * 5 * 3 / network.total_macs  # 5 channels, 3 classes
+    assert spent == pytest.approx((network.share(0, 3) + head_share) * 60 / 40)
     part.evaluate(masks, head)
     assert task.budget.spent - spent == pytest.approx(network.share(0, 1) + 3 * network.share(1, 3))
     part.evaluate(masks, head)
@@ -81,7 +82,7 @@ def test_cross_network_training_changes_what_its_part_keeps_alone():
     keep = network.keep(mask, 0)
     for name in ("conv1.weight", "conv2.weight"):
         assert not torch.equal(trained[name], dense[name])
-        assert torch.equal(trained[name][~keep[name]], dense[name][~keep[name]])  # for masks that keep other units
+        assert not trained[name][~keep[name]].any()
     for name in ("stem.weight", "conv3.weight", "linear.weight", "bn0.running_mean"):
         assert torch.equal(trained[name], dense[name])
     assert 0 <= part.evaluate(mask, head, weights)[0] <= 1

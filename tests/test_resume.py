@@ -33,6 +33,7 @@ METHODS = (
     "nsga2[encoding=layer-threshold,scorer=taylor]",
     "platypus[algorithm=EpsMOEA,encoding=mask]",
     "weighted-ga[population=6,images=100,every=3]",
+    "emo-dir[population=4,members=3]",
 )
 DEATHS = 10
 PATIENCE = 120  # seconds until a test gives up waiting for another process

@@ -45,8 +45,8 @@ class Plain:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
         for row, state in enumerate(states):
             with torch.inference_mode(), precision(tf32=False):
-                self._apply(masks, row, state)
-                outputs = torch.cat([self._module(batch) for batch in images.split(BATCH)])
+                self._apply(masks, row, state)  # clones below: a network may write into what it is given
+                outputs = torch.cat([self._module(batch.clone()) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()
 
     def outputs(
@@ -57,7 +57,7 @@ class Plain:
         for row, state in enumerate(states):
             with torch.inference_mode(), precision(tf32=False):
                 self._apply(masks, row, state)
-                yield torch.cat([part(batch) for batch in features.split(BATCH)])
+                yield torch.cat([part(batch.clone()) for batch in features.split(BATCH)])
 
     @cached_property
     def _cutter(self) -> Cutter:
