@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import wilcoxon
 
+from pruneframe.mask import Masks
 from pruneframe.readout import summaries
 from pruneframe.registry import Registry
 from pruneframe.run import carry_out
@@ -226,3 +227,21 @@ def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> 
     assert row["other_median"] == np.median([run["hypervolume"] for run in summaries(large)])
     assert not row["significant"]  # two seeds allow no claim
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: Path) -> None:
+    study = studied(tmp_path, ["magnitude"], 60.0, 1)
+    rows = printed("reductions.py", str(tmp_path), "--loss", "0.5,2")
+    [summary] = summaries(study)
+    for loss in (0.5, 2.0):
+        own = {row["saving"]: row for row in rows if row["loss"] == loss}
+        assert own["parameters removed"]["value"] == pytest.approx(100 * summary[f"reduction_at_{loss:g}"])
+        assert own["parameters removed"]["test_drop"] == pytest.approx(summary[f"test_drop_at_{loss:g}"])
+        assert own["fewer in convolutions"]["value"] >= 1
+    [run] = study.runs()
+    network = Registry().problem("lenet-digits").load().network
+    front = run.front()
+    macs = network.macs(Masks(front["bits"], network.layout))
+    allowed = front["search_error"] <= run.result["dense_error"] + 0.02
+    best = {row["saving"]: row["value"] for row in rows if row["loss"] == 2}["fewer multiply-adds"]
+    assert best == pytest.approx(network.total_macs / macs[allowed].min())
