@@ -1,4 +1,4 @@
-"""Objectives that need no measurement on hardware: error, distortion, parameters, multiply-adds, size."""
+"""Objectives: error, distortion, parameters, multiply-adds and size; latency and memory on a device."""
 
 from __future__ import annotations
 
@@ -90,6 +90,44 @@ class Size(pf.Objective):
         return 4 * dense.params
 
 
+@dataclass(frozen=True, repr=False)
+class Latency(pf.Objective):
+    """Median time of one image's forward pass through the shrunk network, as a share of the dense network's.
+
+    Both are measured in one series in which they take turns, so that what slows the machine down slows both down.
+    """
+
+    name = "latency"
+    unit = "share of the dense network's"
+    physical = True
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        return self.measure_all([candidate])[0]
+
+    def measure_all(self, candidates: Sequence[pf.Candidate]) -> list[float]:
+        dense = candidates[0].dense or candidates[0]
+        seconds = np.median(dense.meant_for.latencies([dense, *candidates]), axis=1)
+        return [float(value) for value in seconds[1:] / seconds[0]]
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class Memory(pf.Objective):
+    """Bytes at the peak of one image's forward pass through the shrunk network: weights and living activations."""
+
+    name = "memory"
+    unit = "bytes"
+    physical = True
+
+    def measure(self, candidate: pf.Candidate) -> float:
+        return candidate.meant_for.memory(candidate)
+
+    def reference(self, dense: pf.Candidate) -> float:
+        return dense.meant_for.memory(dense)
+
+
 @pf.hookimpl
 def pruneframe_objectives() -> Sequence[type[pf.Objective]]:
-    return [Error, Distortion, Params, Macs, Size]
+    return [Error, Distortion, Params, Macs, Size, Latency, Memory]

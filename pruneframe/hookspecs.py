@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import pluggy
 
+from .device import Device
 from .encoding import Encoding
 from .method import Method
 from .objective import Objective
@@ -40,6 +41,11 @@ def pruneframe_variations() -> Sequence[type[Variation]]:  # type: ignore[empty-
 @hookspec
 def pruneframe_objectives() -> Sequence[type[Objective]]:  # type: ignore[empty-body]
     """Numbers to minimise."""
+
+
+@hookspec
+def pruneframe_devices() -> Sequence[type[Device]]:  # type: ignore[empty-body]
+    """Where latency and memory are measured or estimated."""
 
 
 @hookspec

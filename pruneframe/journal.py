@@ -27,6 +27,7 @@ from .files import write_whole
 from .network import digest
 
 SYNC_SECONDS = 1.0  # answers reach the disk at least this often
+MEMBER = "member"  # kind of the lines about final members, which no search asked for
 HELD = 1 << 29  # bytes of tensors that stay in memory
 
 

@@ -142,6 +142,23 @@ class Network:
             rows.append(kept)
         return Masks.pack(np.array(rows, dtype=bool).reshape(len(masks), self.layout.total), self.layout)
 
+    def widths(self, masks: Masks) -> NDArray[np.int64]:
+        """Output and input channels of each prunable layer when the filters are gone, int64[n, layers, 2].
+
+        Input channels are those of a group, as in the weight's shape. Weights that are removed change none.
+        """
+        rows = {layer.name: row for row, layer in enumerate(self.layers)}
+        dense = [self.parameter(f"{layer.name}.weight").shape[:2] for layer in self.layers]
+        found = np.tile(np.array(dense, dtype=np.int64), (len(masks), 1, 1))
+        kept = self.structure(masks).layer_counts()
+        for column, group in enumerate(self.groups):
+            for name in group.vectors:
+                if name.removesuffix(".weight") in rows:
+                    found[:, rows[name.removesuffix(".weight")], 0] = kept[:, column]
+            for name, repeat in group.readers:
+                found[:, rows[name.removesuffix(".weight")], 1] = kept[:, column] * repeat
+        return found
+
     def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
         """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for filters."""
         if self.layout.units == "weight":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .component import Component
+from .device import Device
+from .errors import InputError
 from .mask import Masks
 from .network import Network
 
@@ -34,6 +36,14 @@ class Candidate:
     predict: Callable[[], Logits]
     make_shrunk: Callable[[], nn.Module]
     dense: Candidate | None = None  # the unpruned network on the same images; None for the dense candidate itself
+    device: Device | None = None  # which the network is meant for; known to physical objectives alone
+
+    @property
+    def meant_for(self) -> Device:
+        """The device that physical objectives measure on; raises InputError where none is known."""
+        if self.device is None:
+            raise InputError("a physical objective, such as latency, must be among the problem's own")
+        return self.device
 
     @cached_property
     def logits(self) -> Logits:
@@ -58,13 +68,22 @@ class Candidate:
 
 @dataclass(frozen=True, repr=False)
 class Objective(Component):
-    """A number to minimise, with a unit, and the value that counts as 1 in the indicators."""
+    """A number to minimise, with a unit, and the value that counts as 1 in the indicators.
+
+    A `physical` one asks the device that networks are meant for, which needs filters; it is measured for several
+    candidates at once, so that they can take turns.
+    """
 
     unit: ClassVar[str] = ""
+    physical: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, candidate: Candidate) -> float:
         """The value for one candidate, in `unit`, smaller is better."""
+
+    def measure_all(self, candidates: Sequence[Candidate]) -> list[float]:
+        """The values for several."""
+        return [float(self.measure(candidate)) for candidate in candidates]
 
     @abstractmethod
     def reference(self, dense: Candidate) -> float:

@@ -34,6 +34,7 @@ class Problem:
     weights: Published | Trained | None = None
     units: Units = "weight"
     objectives: tuple[str, ...] = ("error", "params")
+    target: str = "local-cpu"  # the device behind objectives such as latency
     batch_norm: BatchNorm = "frozen"
     search_images: int | None = None
     budget: float = 300.0

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from .front import FRONT_LIMIT, hypervolume, non_dominated
+from .journal import MEMBER
 from .report import Board, StudyFacts
-from .result import DROPS, MEMBER
+from .result import DROPS
 from .store import RunFolder, StudyFolder
 
 INDICATORS = ("hypervolume", "hypervolume_search", "hypervolume_region", "front_size")
@@ -175,6 +176,7 @@ def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
         "search_images",
         "budget",
         "objectives",
+        "target",
         "device",
         "threads",
         "fingerprint",

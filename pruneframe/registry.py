@@ -20,6 +20,7 @@ import pluggy
 
 from . import hookspecs
 from .component import Component, parse_spec, split
+from .device import Device
 from .encoding import Encoding
 from .errors import InputError, unknown
 from .method import Method
@@ -35,6 +36,7 @@ KINDS: dict[str, type] = {
     "method": Method,
     "problem": Problem,
     "objective": Objective,
+    "device": Device,
     "encoding": Encoding,
     "scorer": Scorer,
     "variation": Variation,
@@ -119,6 +121,8 @@ class Registry:
         """Distributions and versions of all plugins that a run involves, found by the names in its settings."""
         entries = [self.entry("problem", problem.name), self.entry("method", method.name)]
         entries += [self.entry("objective", parse_spec(spec)[0]) for spec in problem.objectives]
+        if any(self.component("objective", spec).physical for spec in problem.objectives):  # type: ignore[attr-defined]
+            entries.append(self.entry("device", parse_spec(problem.target)[0]))
         texts = [getattr(method, f.name) for f in dataclasses.fields(method)]
         for text in (text for text in texts if isinstance(text, str)):
             for name in re.findall(r"[A-Za-z0-9_.-]+", text):

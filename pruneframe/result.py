@@ -6,20 +6,22 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .archive import Archive
-from .front import REGION_MARGIN, hypervolume, thin
-from .journal import Journal
+from .front import REGION_MARGIN, hypervolume, non_dominated, thin
+from .journal import MEMBER, Journal
 from .mask import Masks
 from .objective import Objective
+from .series import Series, measure_series
 from .workbench import DENSE, Images, Workbench
 
 DROPS = (0.5, 1.0, 2.0)  # points of lost accuracy at which the reduction is reported
-MEMBER = "member"  # kind of the journal's lines about final members
 NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 Values = NDArray[np.float64]
@@ -50,6 +52,7 @@ class Members:
     test: Measured
     dense_search: Measured
     dense_test: Measured
+    timings: pd.DataFrame | None = None  # of the unpruned network and the members, where a device was asked
 
     @property
     def reduction(self) -> Values:
@@ -60,56 +63,76 @@ class Members:
 def measure_members(bench: Workbench, archive: Archive, objectives: Sequence[Objective], journal: Journal) -> Members:
     """Thin the front to at most 100 members, re-evaluate them on the search split, and look at the test split.
 
-    Each is journalled, so that a killed run does not measure it again; nothing here is charged.
+    Each is journalled, so that a killed run does not measure it again; nothing here is charged. What is physical is
+    measured anew in one series, and members that are dominated then are left out: least values flatter their owners.
     """
     masks, found = archive.front()
     references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
     values = np.array([evaluation.values for evaluation in found]).reshape(len(found), len(objectives))
     chosen = thin(values / references)
     masks, weights = masks[chosen], tuple(found[i].weights for i in chosen)
-    full, dense = bench.network.layout.full(), (DENSE,)
-    splits = {"search": bench.search, "test": bench.images(bench.loaded.data.test)}
-    measured = {
-        (name, kind): _measure(bench, group, ids, objectives, name, images, journal)
-        for name, images in splits.items()
-        for kind, group, ids in (("dense", full, dense), ("members", masks, weights))
-    }
+    physical = any(objective.physical for objective in objectives)
+    series = measure_series(bench, masks, weights, objectives, journal) if physical else None
+    look = Look(bench, objectives, journal, series)
+    rows = np.arange(len(masks)) + 1  # of the series, behind the unpruned network
+    search = look("search", masks, weights, rows)
+    if physical:
+        stays = np.flatnonzero(non_dominated(search.values))
+        masks, weights, rows = masks[stays], tuple(weights[row] for row in stays), rows[stays]
+        search = Measured(search.values[stays], search.correct[stays])
+    full, first = bench.network.layout.full(), np.array([0])
     return Members(
         masks=masks,
         weights=weights,
         params=bench.network.params(masks),
         total_params=bench.network.total_params,
-        search=measured["search", "members"],
-        test=measured["test", "members"],
-        dense_search=measured["search", "dense"],
-        dense_test=measured["test", "dense"],
+        search=search,
+        test=look("test", masks, weights, rows),
+        dense_search=look("search", full, (DENSE,), first),
+        dense_test=look("test", full, (DENSE,), first),
+        timings=None if series is None else series.timings.iloc[[0, *rows]].reset_index(drop=True),
     )
 
 
-def _measure(
-    bench: Workbench,
-    masks: Masks,
-    weights: Sequence[str],
-    objectives: Sequence[Objective],
-    split: str,
-    images: Images,
-    journal: Journal,
-) -> Measured:
-    values = np.empty((len(masks), len(objectives)))
-    correct = np.empty((len(masks), len(images.labels)), dtype=bool)
-    for row, (digest, name) in enumerate(zip(masks.digests(), weights, strict=True)):
-        key = f"{split} {digest} {name}"
-        answer = journal.replay(MEMBER, key)
+@dataclass(frozen=True)
+class Look:
+    """Measures final members on a split, in float32; what is physical is known from the series."""
+
+    bench: Workbench
+    objectives: Sequence[Objective]
+    journal: Journal
+    series: Series | None
+
+    def __call__(self, split: str, masks: Masks, weights: Sequence[str], rows: NDArray[np.intp]) -> Measured:
+        """Candidates on "search" or "test"; `rows` says where in the series each is."""
+        bench = self.bench
+        images = bench.search if split == "search" else self._test
+        values = np.empty((len(masks), len(self.objectives)))
+        correct = np.empty((len(masks), len(images.labels)), dtype=bool)
+        own = np.array([not objective.physical for objective in self.objectives])
+        for row, (digest, name) in enumerate(zip(masks.digests(), weights, strict=True)):
+            *found, right = self._answer(f"{split} {digest} {name}", masks[[row]], name, images)
+            values[row, own] = found
+            bits = np.frombuffer(bytes.fromhex(right), dtype=np.uint8)
+            correct[row] = np.unpackbits(bits, count=len(images.labels)).view(np.bool_)
+        if self.series is not None:
+            values[:, ~own] = self.series.values[rows]
+        return Measured(values, correct)
+
+    @cached_property
+    def _test(self) -> Images:
+        return self.bench.images(self.bench.loaded.data.test)
+
+    def _answer(self, key: str, mask: Masks, weights: str, images: Images) -> list[Any]:
+        """Values of the objectives that are not physical, and which images are right, packed, in hex digits."""
+        answer = self.journal.replay(MEMBER, key)
         if answer is None:
             start = time.perf_counter()
-            candidate = next(bench.candidates(masks[[row]], [name], images, exact=True))
-            found = [float(objective.measure(candidate)) for objective in objectives]
+            candidate = next(self.bench.candidates(mask, [weights], images, exact=True))
+            found = [float(objective.measure(candidate)) for objective in self.objectives if not objective.physical]
             right = np.packbits(candidate.logits.argmax(axis=1) == candidate.labels).tobytes().hex()
-            answer = journal.write(MEMBER, key, [*found, right], 0.0, time.perf_counter() - start)
-        values[row] = answer.values[:-1]
-        bits = np.frombuffer(bytes.fromhex(answer.values[-1]), dtype=np.uint8)
-        correct[row] = np.unpackbits(bits, count=len(images.labels)).view(np.bool_)
-    return Measured(values, correct)
+            answer = self.journal.write(MEMBER, key, [*found, right], 0.0, time.perf_counter() - start)
+        return answer.values
 
 
 def indicators(members: Members, objectives: Sequence[str], references: Values) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import hashlib
 import json
 import os
 import platform
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,7 +19,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from filelock import FileLock
 
+from .device import Device
 from .engine import kernel
 from .errors import InputError, PruneframeError
 from .front import INDICATORS_VERSION
@@ -52,6 +55,8 @@ class Run:
     threads: int
     fingerprint: str  # of the dense weights and all splits
     versions: tuple[tuple[str, str], ...]  # of the plugins involved
+    target: str = ""  # the device that physical objectives measure on, where there are any
+    target_fingerprint: str = ""
     dtype: str = "float32"  # of the search; what is reported is float32
     indicators: int = INDICATORS_VERSION
 
@@ -75,7 +80,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """What turns the problem of this name into the one that is meant."""
         names = ("units", "batch_norm", "search_images", "objectives", "budget")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"target": self.target or None}
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
@@ -102,6 +107,26 @@ def _loaded(problem: Problem) -> LoadedProblem:
     return problem.load()
 
 
+def target_of(registry: Registry, problem: Problem) -> Device | None:
+    """The device that a problem's physical objectives measure on; None where it has none of them."""
+    physical = [name for name in problem.objectives if cast(Objective, registry.component("objective", name)).physical]
+    if not physical:
+        return None
+    if problem.units != "filter":
+        raise InputError(f"units=filter must hold for the objective {physical[0]!r}, but got {problem.units}")
+    return cast(Device, registry.component("device", problem.target))
+
+
+@contextlib.contextmanager
+def measuring(target: Device | None) -> Iterator[None]:
+    """No other run on this machine measures meanwhile; it would be in the way."""
+    if target is None or not target.measured:
+        yield
+        return
+    with FileLock(Path(tempfile.gettempdir()) / "pruneframe-measuring.lock", mode=0o666):
+        yield
+
+
 def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
     """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend.
 
@@ -109,7 +134,7 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
     """
     ledger = Ledger(loaded.problem.budget)
     ledger.spent = ledger.total
-    bench = Workbench(loaded, "cpu", Shelf(None))
+    bench = Workbench(loaded, "cpu", Shelf(None), target_of(registry, loaded.problem))
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
     try:
         method.search(task)
@@ -145,16 +170,19 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     start = time.time()
-    loaded = _loaded(registry.problem(run.problem).with_settings(**run.settings))
+    problem = registry.problem(run.problem).with_settings(**run.settings)
+    target, loaded = target_of(registry, problem), _loaded(problem)
+    if target is not None and target.fingerprint != run.target_fingerprint:
+        raise InputError(f"device {target!r} is another one than where the run was planned")
     if loaded.fingerprint != run.fingerprint:
         raise InputError(f"problem {run.problem!r} has other weights or images here than where the run was planned")
     method = cast(Method, registry.component("method", run.method))
     objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
-    bench = Workbench(loaded, run.device, Shelf(folder.weights))
+    bench = Workbench(loaded, run.device, Shelf(folder.weights), target)
     references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
     identity = asdict(run) | {"hash": run.digest, "board": run.board, "references": references.tolist()}
     folder.begin(identity)
-    with Journal(folder.journal, environment(run.device)) as journal:
+    with measuring(target), Journal(folder.journal, environment(run.device)) as journal:
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         with contextlib.suppress(BudgetSpent):
             method.search(task)
@@ -175,7 +203,8 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "environment": environment(run.device),
     }
     names = task.objectives
-    folder.finish(task.archive, members, names, task.records, values | indicators(members, names, references))
+    records = task.records if members.timings is None else task.records | {"timings": members.timings}
+    folder.finish(task.archive, members, names, records, values | indicators(members, names, references))
     bench.shelf.keep_only(members.weights)
 
 

@@ -21,7 +21,7 @@ from .journal import Shelf
 from .method import Method
 from .problem import LoadedProblem
 from .registry import Registry
-from .run import Run, carry_out, check, prepare_worker
+from .run import Run, carry_out, check, prepare_worker, target_of
 from .store import StudyFolder
 from .workbench import DENSE, Workbench
 
@@ -32,6 +32,7 @@ class Plan:
 
     runs: tuple[Run, ...]
     problems: tuple[LoadedProblem, ...]
+    measured: bool  # whether anything is measured on a device, so that runs would be in each other's way
 
 
 def plan(
@@ -51,8 +52,7 @@ def plan(
     chosen = [cast(Method, registry.component("method", spec)) for spec in methods]
     named = [registry.problem(name).with_settings(**settings) for name in problems]
     for problem in named:
-        for objective in problem.objectives:
-            registry.component("objective", objective)
+        target_of(registry, problem)
     loaded = [problem.load(report) for problem in named]
     for one in loaded:
         _check_budget(one)
@@ -62,7 +62,9 @@ def plan(
             except Declined as error:
                 raise Declined(f"method {method!r} declines {one.problem.name!r}: {error}") from error
     runs = [_run(registry, one, method, seed, device, threads) for one, seed, method in product(loaded, seeds, chosen)]
-    return Plan(tuple(dict.fromkeys(runs)), tuple(loaded))
+    targets = [target_of(registry, problem) for problem in named]
+    measured = any(target is not None and target.measured for target in targets)
+    return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
 
 
 def _check_budget(loaded: LoadedProblem) -> None:
@@ -76,6 +78,7 @@ def _check_budget(loaded: LoadedProblem) -> None:
 
 def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, device: str, threads: int) -> Run:
     problem = loaded.problem
+    target = target_of(registry, problem)
     return Run(
         problem=problem.name,
         method=repr(method),
@@ -90,6 +93,8 @@ def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, d
         fingerprint=loaded.fingerprint,
         versions=tuple(registry.versions_behind(problem, method).items()),
         dtype=search_precision(device),
+        target="" if target is None else repr(target),
+        target_fingerprint="" if target is None else target.fingerprint,
     )
 
 

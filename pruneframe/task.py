@@ -94,12 +94,12 @@ class Task:
     @property
     def price(self) -> float:
         """Units that one evaluation costs."""
-        return self._workbench.loaded.price
+        return self._workbench.loaded.price + self._workbench.timed
 
     @property
     def _new_weights(self) -> float:
         """Units for the batch-norm images of a network with new weights that is not pruned."""
-        return self.price - 1
+        return self._workbench.loaded.price - 1
 
     @property
     def affordable(self) -> int:
@@ -182,7 +182,8 @@ class Task:
         """
         measured = [self._objective(name) for name in ([objective] if isinstance(objective, str) else objective)]
         subset = self._workbench.subset(images, count)
-        price = len(subset.labels) / len(self._workbench.search.labels) + (self.price - 1)
+        price = len(subset.labels) / len(self._workbench.search.labels) + self._new_weights
+        price += self._workbench.timed if any(objective.physical for objective in measured) else 0.0
         kind = f"probe {', '.join(map(repr, measured))} {images} {len(subset.labels)}"
         values = self._measure(kind, masks, weights, measured, subset, price)
         return values[:, 0] if isinstance(objective, str) else values

@@ -27,6 +27,7 @@ from .method import Method
 from .objective import Objective
 from .problem import BatchNorm, Problem
 from .registry import Registry
+from .run import target_of
 from .scorer import Scorer
 from .task import Task
 from .variation import Variation
@@ -83,8 +84,9 @@ def tiny_problem(units: Units = "weight", batch_norm: BatchNorm = "frozen", **se
 
 def make_task(problem: Problem, budget: float = 40, seed: int = 0, registry: Registry | None = None) -> Task:
     """A task on a problem, with its journal in memory."""
-    bench = Workbench(problem.load(), "cpu", Shelf(None))
-    return Task(bench, Journal(None, {}), Ledger(budget), seed, (registry or Registry()).component)
+    registry = registry or Registry()
+    bench = Workbench(problem.load(), "cpu", Shelf(None), target_of(registry, problem))
+    return Task(bench, Journal(None, {}), Ledger(budget), seed, registry.component)
 
 
 def check_encoding(encoding: Encoding, units: Units = "weight") -> None:

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .data import Split
+from .device import Device
 from .encoding import Scores
 from .engine import Engine, State
 from .errors import InputError
@@ -30,6 +32,7 @@ from .shrink import shrink
 from .training import Recipe, train
 from .tuning import Tuning, tune
 
+SERIES = 10  # candidates that physical objectives measure together, at most
 DENSE = "dense"  # the id of the trained weights that the problem came with
 
 
@@ -42,10 +45,14 @@ class Images:
 
 
 class Workbench:
-    """A loaded problem on one device, and the weights that a run has trained, by id, on its shelf."""
+    """A loaded problem on one device, and the weights that a run has trained, by id, on its shelf.
 
-    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf) -> None:
+    `target` is what physical objectives measure on; None where there are none.
+    """
+
+    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf, target: Device | None = None) -> None:
         self.loaded = loaded
+        self.target = target
         self.network = loaded.network
         self.shelf = shelf
         calibration = loaded.batch_norm_images
@@ -53,6 +60,11 @@ class Workbench:
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
+
+    @property
+    def timed(self) -> float:
+        """Units for the forward passes that a physical objective times."""
+        return self.target.forwards / len(self.loaded.search) if self.target else 0.0
 
     @property
     def notice(self) -> str:
@@ -103,8 +115,11 @@ class Workbench:
         self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
     ) -> Iterator[list[float]]:
         """Objective values of each candidate in turn, computed as they are asked for."""
-        for candidate in self.candidates(masks, weights, images):
-            yield [float(objective.measure(candidate)) for objective in objectives]
+        candidates = self.candidates(masks, weights, images)
+        size = SERIES if any(objective.physical for objective in objectives) else 1
+        while series := list(islice(candidates, size)):
+            columns = [objective.measure_all(series) for objective in objectives]
+            yield from ([float(value) for value in row] for row in zip(*columns, strict=True))
 
     def dense(self, images: Images) -> Candidate:
         """The unpruned network on some images; its outputs are computed once, in float32, when first asked for."""
@@ -131,6 +146,7 @@ class Workbench:
             predict=predict,
             make_shrunk=lambda: shrink(self.network, mask, self.masked(mask, weights)),
             dense=dense,
+            device=self.target,
         )
 
     def entering(self, images: Images, layer: int) -> Tensor:

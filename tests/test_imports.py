@@ -16,9 +16,9 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
     "pruneframe_reports": "reports"
 }
 IN_ORDER = """
-errors files mask corridor graph cut network front scheme ledger component encoding scorer variation objective data
-training weights problem shrink engine tuning journal archive workbench part task phase sweep tuner evolution
-method report hookspecs registry result statistics store run study readout document testing cli
+errors files mask corridor graph cut network front scheme ledger component device encoding scorer variation objective
+data training weights problem shrink engine tuning journal archive profile workbench series part task phase
+sweep tuner evolution method report hookspecs registry result statistics store run study readout document testing cli
 """
 ORDER = IN_ORDER.split()
 MAY_NAME_REPORTS = {"document.py", "cli/summary.py"}  # the template, and the table that the summary prints

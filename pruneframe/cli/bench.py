@@ -55,6 +55,7 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]), help="What happens to batch statistics.")
 @click.option("--search-images", type=int, help="Images behind each evaluation.")
 @click.option("--objectives", multiple=True, help="What to minimise, e.g. error,params.")
+@click.option("--target", metavar="DEVICE", help="What latency and memory are measured on, e.g. local-cpu.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -118,6 +119,8 @@ def command(
     registry = options.registry(sources)
     threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
     planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)
+    if planned.measured and jobs > 1:
+        raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
     study = StudyFolder(output.resolve())
     if dry_run:
         _describe(planned, study, device, jobs, as_json)

@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
 import click
 
+from ..errors import InputError
 from . import options
+
+if TYPE_CHECKING:
+    from ..problem import Problem
+    from ..registry import Registry
 
 
 @click.command("data", short_help="Fetch and check a problem's data.")
 @click.argument("problem")
+@click.option("--profile", type=click.Path(path_type=Path), help="Time the network's layers, and write FILE.json.")
+@click.option("--target", default="local-cpu", show_default=True, help="The device that --profile measures on.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of --profile.")
 @options.data
 @options.plugins
-def command(problem: str, sources: tuple[str, ...]) -> int:
-    """Fetch what PROBLEM's data need, once, and print the sizes of its splits."""
+def command(problem: str, profile: Path | None, target: str, threads: int, sources: tuple[str, ...]) -> int:
+    """Fetch what PROBLEM's data need, once, and print the sizes of its splits.
+
+    With --profile, measure how long the layers of its network take at several widths, for
+    bench --target 'lookup-table[table=FILE.json]', here or on another machine.
+    """
     from ..data import Data, cache_folder
 
-    found = options.registry(sources).problem(problem)
+    registry = options.registry(sources)
+    found = registry.problem(problem)
     options.say(f"looking for the data of {problem}; downloads go to {cache_folder()}")
     data = found.data if isinstance(found.data, Data) else found.data()
     for name in ("train", "search", "test"):
         split = getattr(data, name)
         click.echo(f"{name:7} {len(split):6} images {list(split.images.shape[1:])}  {split.digest}")
+    if profile is not None:
+        _profile(registry, found, profile, target, threads)
     return 0
+
+
+def _profile(registry: Registry, problem: Problem, path: Path, target: str, threads: int) -> None:
+    """Time a problem's network, layer by layer."""
+    import torch
+
+    from ..device import Device
+    from ..profile import Profile
+    from ..run import environment, measuring
+
+    device = cast("Device", registry.component("device", target))
+    network = problem.load(options.say).network
+    torch.set_num_threads(threads)
+    options.say(f"timing {len(network.layers)} layers on {device!r}, {threads} thread(s)")
+    with measuring(device):
+        found = Profile.measure(network, device, environment() | {"threads": threads})
+    try:
+        found.write(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another --profile") from error
+    dense = found.rest + sum(layer.seconds[-1][-1] for layer in found.layers)
+    click.echo(f"{path}: {len(found.layers)} layers; the dense network takes {1000 * dense:.3f} ms an image")

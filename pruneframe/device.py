@@ -1,0 +1,71 @@
+"""Devices that networks are meant for: where latency and memory are measured, or how they are estimated."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from .component import Component
+from .errors import InputError
+from .mask import Masks
+from .network import Network
+
+
+class Physical(Protocol):
+    """A pruned network as a device sees it."""
+
+    @property
+    def network(self) -> Network:
+        """The dense network that it was made of."""
+
+    @property
+    def masks(self) -> Masks:
+        """Its mask, one."""
+
+    @property
+    def shrunk(self) -> nn.Module:
+        """The physically smaller module; filters only."""
+
+
+@dataclass(frozen=True, repr=False)
+class Device(Component):
+    """Latency and memory of one image's forward pass. `measured`: values vary from one measurement to the next.
+
+    `forwards` timed passes of one image, warm-up included, are charged per candidate.
+    """
+
+    measured: ClassVar[bool] = False
+
+    @property
+    def forwards(self) -> int:
+        """Passes of one image that one candidate's latency takes."""
+        return 0
+
+    @property
+    def fingerprint(self) -> str:
+        """What the answers depend on beside the settings, such as the contents of a file."""
+        return ""
+
+    def series(self, modules: Sequence[nn.Module], shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+        """Seconds of each module for one input of its shape, float64[modules, repeats]; all take turns.
+
+        Raises InputError where nothing can be timed.
+        """
+        raise InputError(f"device {self!r} times nothing; name one that does, such as local-cpu")
+
+    @abstractmethod
+    def latencies(self, networks: Sequence[Physical]) -> NDArray[np.float64]:
+        """Seconds, float64[networks, repeats], one column where they are estimated; measured ones take turns.
+
+        Raises InputError where the network cannot be judged here.
+        """
+
+    @abstractmethod
+    def memory(self, network: Physical) -> float:
+        """Bytes at the peak of a forward pass: weights, and the activations that live at the same time."""

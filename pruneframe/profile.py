@@ -1,0 +1,145 @@
+"""Profiles: how long a network's layers take at several widths, measured once, to be looked up elsewhere."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .device import Device
+from .errors import InputError
+from .files import write_whole
+from .network import Network
+
+FORMAT = 1
+POINTS = 6  # widths at which a layer is measured, at most, for its outputs and for its inputs
+
+
+@dataclass(frozen=True)
+class Timings:
+    """One layer's median seconds, [outputs][inputs], at widths in channels that end with the dense layer's."""
+
+    name: str
+    outputs: list[int]
+    inputs: list[int]
+    seconds: list[list[float]]
+
+    def at(self, outputs: int, inputs: int) -> float:
+        """Interpolated between the widths, linearly in each."""
+        rows = [np.interp(inputs, self.inputs, seconds) for seconds in self.seconds]
+        return float(np.interp(outputs, self.outputs, rows))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All layers of a network, and the rest of it: what the whole dense network takes beyond its layers."""
+
+    device: str
+    environment: dict[str, Any]  # where it was measured
+    rest: float
+    layers: tuple[Timings, ...]
+
+    @classmethod
+    def measure(cls, network: Network, device: Device, environment: dict[str, Any]) -> Profile:
+        """Time every layer alone, and the whole network; raises InputError where the device times nothing."""
+        sizes = _input_sizes(network)
+        layers = tuple(_time(network, layer.name, sizes[layer.name], device) for layer in network.layers)
+        whole = float(np.median(device.series([network.module], [network.input_shape])))
+        return cls(repr(device), environment, whole - sum(layer.seconds[-1][-1] for layer in layers), layers)
+
+    @classmethod
+    def read(cls, path: Path) -> Profile:
+        """From a file; raises InputError when it is none."""
+        try:
+            found = json.loads(path.read_text())
+            if found.pop("format") != FORMAT:
+                raise ValueError(f"its format is not {FORMAT}")
+            return cls(**found | {"layers": tuple(Timings(**layer) for layer in found["layers"])})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} must be a profile of a network, but cannot be read ({error})") from error
+
+    def write(self, path: Path) -> None:
+        """Save it, whole or not at all."""
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+        write_whole(path, lambda file: file.write(text.encode()))
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over everything."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def seconds(self, network: Network, widths: NDArray[np.int64]) -> float:
+        """A forward pass with layers of these widths, int64[layers, 2], output and input channels.
+
+        Raises InputError where the profile is another network's.
+        """
+        total = self.rest
+        for layer, (outputs, inputs) in zip(network.layers, widths, strict=True):
+            found = self._by_name.get(layer.name)
+            dense = list(network.parameter(f"{layer.name}.weight").shape[:2])
+            if found is None or [found.outputs[-1], found.inputs[-1]] != dense:
+                raise InputError(
+                    f"the profile must be this network's, but has no layer {layer.name!r} of {dense} channels"
+                )
+            total += found.at(outputs, inputs)
+        return total
+
+    @cached_property
+    def _by_name(self) -> dict[str, Timings]:
+        return {layer.name: layer for layer in self.layers}
+
+
+def _time(network: Network, name: str, size: tuple[int, ...], device: Device) -> Timings:
+    """One layer at several widths; `size` is that of its input behind the channels."""
+    module = network.module.get_submodule(name)
+    outputs, inputs = (_steps(width) for width in network.parameter(f"{name}.weight").shape[:2])
+    twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
+    shapes = [(twin.weight.shape[1] * getattr(twin, "groups", 1), *size) for twin in twins]
+    seconds = np.median(device.series(twins, shapes), axis=1)
+    return Timings(name, outputs, inputs, seconds.reshape(len(outputs), len(inputs)).tolist())
+
+
+def _steps(width: int) -> list[int]:
+    """Widths from 1 to all, evenly spread."""
+    return sorted({max(1, round(width * step / (POINTS - 1))) for step in range(POINTS)})
+
+
+def _resized(module: nn.Module, outputs: int, inputs: int) -> nn.Conv2d | nn.Linear:
+    """A layer like this one, of other widths; a depthwise one has as many groups as outputs."""
+    twin = copy.deepcopy(module)
+    assert isinstance(twin, nn.Conv2d | nn.Linear)
+    twin.weight = nn.Parameter(torch.zeros(outputs, inputs, *twin.weight.shape[2:]), requires_grad=False)
+    if twin.bias is not None:
+        twin.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
+    if isinstance(twin, nn.Conv2d) and twin.groups > 1:
+        twin.groups = outputs
+    return twin
+
+
+def _input_sizes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Behind the channels, the shape of what enters each layer."""
+    sizes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda module, inputs: sizes.update({name: tuple(inputs[0].shape[2:])})
+
+    hooks = [
+        network.module.get_submodule(layer.name).register_forward_pre_hook(note(layer.name)) for layer in network.layers
+    ]
+    try:
+        with torch.inference_mode():
+            network.module(torch.zeros(1, *network.input_shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sizes

@@ -1,0 +1,340 @@
+"""Devices: peak memory, a formula, timing in turns, and tables that are looked up elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import pruneframe as pf
+from pruneframe.cli import main
+from pruneframe.device import Device
+from pruneframe.errors import InputError
+from pruneframe.journal import Journal
+from pruneframe.profile import Profile, Timings
+from pruneframe.registry import Registry
+from pruneframe.run import carry_out
+from pruneframe.series import interval, measure_series
+from pruneframe.store import StudyFolder
+from pruneframe.study import plan
+from pruneframe.task import Task
+from pruneframe.testing import check_method, make_task, tiny_problem
+from pruneframe.workbench import DENSE
+from pruneframe_plugins.devices import LocalCpu, peak_memory
+
+PHYSICAL = ("error", "latency", "memory")
+
+
+def device(spec: str) -> Device:
+    found = Registry().component("device", spec)
+    assert isinstance(found, Device)
+    return found
+
+
+def tiny_task(target: str = "analytic", **problem: Any) -> Task:
+    return make_task(tiny_problem("filter", objectives=PHYSICAL, target=target, **problem))
+
+
+def random_filters(network: pf.Network, n: int, seed: int = 0) -> pf.Masks:
+    rng = np.random.default_rng(seed)
+    return pf.Masks.pack(rng.random((n, network.layout.total)) < rng.uniform(0.2, 1, (n, 1)), network.layout)
+
+
+def candidates(task: Task, masks: pf.Masks) -> list[pf.Candidate]:
+    bench = task._workbench
+    return list(bench.candidates(masks, [DENSE] * len(masks), bench.search))
+
+
+class Chain(nn.Module):
+    """One image of 1x6x6: 2x4x4 twice, then 3 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.relu = nn.ReLU()
+        self.linear = nn.Linear(32, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(self.relu(self.conv(images)).reshape(-1, 32))
+
+
+class Skipping(Chain):
+    """What enters the convolution's relu is needed once more behind it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        inside = self.conv(images)
+        return self.linear((self.relu(inside) + inside).reshape(-1, 32))
+
+
+@pytest.mark.parametrize(("network", "living"), [(Chain(), 36 + 32), (Skipping(), 32 * 3)])
+def test_peak_memory_by_hand(network: nn.Module, living: int) -> None:
+    weights = 2 * 9 + 2 + 32 * 3 + 3
+    assert peak_memory(network, (1, 6, 6)) == 4 * (weights + living)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_peak_memory_is_near_what_a_process_takes() -> None:
+    script = """
+import resource, sys, torch
+from torch import nn
+from pruneframe_plugins.devices import peak_memory
+layers = [nn.Conv2d(4, 64, 1), nn.ReLU(), nn.Conv2d(64, 32, 1), nn.ReLU(), nn.Conv2d(32, 4, 1)]
+network, shape = nn.Sequential(*layers).eval(), (4, 768, 768)
+torch.set_num_threads(1)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+now = lambda: int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+with torch.inference_mode():
+    network(torch.zeros(1, 4, 8, 8))
+    before = now()
+    network(torch.zeros(1, *shape))
+    print(peak() - before, peak_memory(network, shape))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    real, computed = map(float, done.stdout.split())
+    assert computed == pytest.approx(real, rel=0.1)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000))
+def test_widths_are_those_of_the_shrunk_network(seed: int) -> None:
+    task = tiny_task()
+    masks = random_filters(task.network, 2, seed)
+    for row, candidate in enumerate(candidates(task, masks)):
+        for layer, widths in zip(task.network.layers, task.network.widths(masks)[row], strict=True):
+            assert tuple(widths) == candidate.shrunk.get_parameter(f"{layer.name}.weight").shape[:2]
+
+
+def test_the_formula_by_hand() -> None:
+    task = tiny_task("analytic[speed=1e6,bandwidth=1e5,start=0.5]")
+    masks = random_filters(task.network, 3)
+    for row, candidate in enumerate(candidates(task, masks)):
+        expected = 0.5 * len(task.network.layers)
+        for layer in task.network.layers:
+            weights = candidate.shrunk.get_parameter(f"{layer.name}.weight").numel()
+            expected += max(weights * layer.positions / 1e6, 4 * weights / 1e5)
+        assert candidate.meant_for.latencies([candidate]) == pytest.approx(np.array([[expected]]))
+        assert np.array_equal(task.network.macs(masks)[row], task.network.layer_macs(masks)[row].sum())
+
+
+def test_networks_take_turns_after_they_have_warmed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    timed: list[int] = []
+
+    class Counted(nn.Module):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+        def forward(self, images: Tensor) -> Tensor:
+            runs.append(self.number)
+            return images
+
+    def seconds(self: LocalCpu, run: Callable[[], Any]) -> float:
+        run()
+        timed.append(runs[-1])
+        return float(len(timed))
+
+    monkeypatch.setattr(LocalCpu, "seconds", seconds)
+    found = LocalCpu(repeats=20, warmup=3).series([Counted(number) for number in range(4)], [(1, 2, 2)] * 4)
+    assert found.shape == (4, 20)
+    assert Counter(runs) == dict.fromkeys(range(4), 23)
+    assert runs[:12] == sorted(runs[:12])  # warm-ups are not timed
+    turns = [tuple(timed[start : start + 4]) for start in range(0, 80, 4)]
+    assert all(sorted(turn) == [0, 1, 2, 3] for turn in turns)
+    assert len(set(turns)) > 5  # in changing order
+
+
+def test_a_real_processor_takes_longer_for_more() -> None:
+    small, large = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 256, 3, padding=1)
+    found = LocalCpu(repeats=15, warmup=3).series([small, large], [(3, 64, 64)] * 2)
+    assert np.median(found[0]) < np.median(found[1])
+
+
+def table(network: pf.Network, rest: float = 1.0) -> Profile:
+    """A made-up profile: a layer takes 0.1 for an output channel and 0.01 for an input channel."""
+    layers = []
+    for layer in network.layers:
+        outputs, inputs = network.parameter(f"{layer.name}.weight").shape[:2]
+        steps = sorted({1, outputs}), sorted({1, inputs})
+        seconds = [[0.1 * out + 0.01 * ins for ins in steps[1]] for out in steps[0]]
+        layers.append(Timings(layer.name, *steps, seconds))
+    return Profile("made-up", {}, rest, tuple(layers))
+
+
+def test_a_table_is_looked_up_and_interpolated(tmp_path: Path) -> None:
+    task = tiny_task()
+    table(task.network).write(tmp_path / "table.json")
+    looked_up = device(f"lookup-table[table={tmp_path / 'table.json'}]")
+    masks = random_filters(task.network, 5)
+    expected = [1 + sum(0.1 * out + 0.01 * ins for out, ins in widths) for widths in task.network.widths(masks)]
+    assert looked_up.latencies(candidates(task, masks))[:, 0] == pytest.approx(expected)
+    assert not looked_up.measured
+    shutil.copy(tmp_path / "table.json", tmp_path / "elsewhere.json")
+    assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").fingerprint == looked_up.fingerprint
+    table(task.network, 2).write(tmp_path / "elsewhere.json")
+    assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").fingerprint != looked_up.fingerprint
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{}", '{"format": 1}', '{"format": 2, "layers": []}', "x"])
+def test_a_table_that_is_none_is_refused(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match="must be a profile of a network"):
+        device(f"lookup-table[table={path}]").fingerprint  # noqa: B018 - asking is the test
+
+
+def test_a_table_of_another_network_is_refused(tmp_path: Path) -> None:
+    task = tiny_task()
+    found = table(task.network)
+    Profile(found.device, {}, 0.0, found.layers[1:]).write(tmp_path / "table.json")
+    with pytest.raises(InputError, match="has no layer 'stem'"):
+        device(f"lookup-table[table={tmp_path / 'table.json'}]").latencies(candidates(task, task.layout.full()))
+
+
+def test_a_profile_sums_to_the_dense_network(tmp_path: Path) -> None:
+    network = tiny_problem("filter").load().network
+    found = Profile.measure(network, LocalCpu(repeats=5, warmup=1), {"threads": 1})
+    assert [layer.name for layer in found.layers] == [layer.name for layer in network.layers]
+    dense = network.widths(network.layout.full())[0]
+    total = found.rest + sum(layer.seconds[-1][-1] for layer in found.layers)
+    assert found.seconds(network, dense) == pytest.approx(total)
+    found.write(tmp_path / "profile.json")
+    assert Profile.read(tmp_path / "profile.json") == found
+    with pytest.raises(InputError, match="times nothing"):
+        Profile.measure(network, device("analytic"), {})
+
+
+def test_latency_and_memory_are_shares_of_the_dense_networks() -> None:
+    task = tiny_task()
+    assert task.references[1] == 1
+    values = task.evaluate(pf.Masks.join([task.layout.full(), random_filters(task.network, 8)])) / task.references
+    assert values[0, 1:] == pytest.approx([1, 1])
+    assert np.all(values[1:, 1:] <= 1)
+    assert np.all(values[1:, 1:].min(axis=0) < 0.99)
+
+
+def test_physical_objectives_need_filters_and_charge_what_they_time() -> None:
+    with pytest.raises(InputError, match="units=filter must hold for the objective 'latency'"):
+        make_task(tiny_problem("weight", objectives=PHYSICAL))
+    assert tiny_task().price == 1
+    timed = tiny_task("local-cpu[repeats=15,warmup=5]")
+    assert timed.price == pytest.approx(1 + 20 / timed.search_images)
+
+
+@pytest.mark.parametrize("method", ["nsga2", "moead", "random", "magnitude", "platypus"])
+def test_methods_search_with_three_objectives(method: str) -> None:
+    task = tiny_task()
+    found = Registry().component("method", method)
+    assert isinstance(found, pf.Method)
+    check_method(found, "filter")
+    found.search(task) if method == "magnitude" else None
+    assert task.archive.front_values().shape[1] in (0, 3)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=80))
+def test_the_interval_holds_the_median(times: list[float]) -> None:
+    low, high = interval(np.array(times))
+    assert min(times) <= low <= np.median(times) <= high <= max(times)
+
+
+def test_the_interval_covers_the_median_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    found = np.array([interval(rng.exponential(size=50)) for _ in range(2000)])
+    covered = np.mean((found[:, 0] <= np.log(2)) & (np.log(2) <= found[:, 1]))
+    assert 0.94 <= covered <= 0.985
+
+
+def test_a_series_is_measured_once_and_replayed() -> None:
+    task = tiny_task("local-cpu[repeats=3,warmup=0]")
+    bench, masks = task._workbench, random_filters(task.network, 4)
+    objectives = [Registry().component("objective", name) for name in PHYSICAL]
+    journal = Journal(None, {})
+    first = measure_series(bench, masks, [DENSE] * 4, objectives, journal)  # type: ignore[arg-type]
+    assert first.values.shape == (5, 2)
+    assert first.values[0, 0] > 0
+    assert np.all(first.timings.low <= first.timings.seconds)
+    assert np.all(first.timings.seconds <= first.timings.high)
+    assert first.timings.noise.nunique() == 1
+
+
+def planned(target: str, **settings: Any) -> Any:
+    settings |= {"units": "filter", "objectives": PHYSICAL, "target": target, "search_images": 100}
+    return plan(Registry(), ["nsga2"], ["lenet-digits"], [0], settings, "cpu", 1, lambda line: None)
+
+
+@pytest.mark.parametrize("target", ["analytic", "local-cpu[repeats=3,warmup=1]"])
+def test_a_whole_run_ends_with_an_undominated_front_in_one_series(target: str, tmp_path: Path) -> None:
+    study = StudyFolder(tmp_path)
+    study.prepare({}, {})
+    found = planned(target, budget=30)
+    assert found.measured == target.startswith("local")
+    [run] = found.runs
+    result = carry_out(run, tmp_path, ())
+    assert result["status"] == "done", result
+    front = run.folder(study).front()
+    assert front["search"].shape[1] == 3
+    assert np.array_equal(front["search"][:, 1:], front["test"][:, 1:])
+    dominated = [
+        any(np.all(other <= own) and np.any(other < own) for other in front["search"]) for own in front["search"]
+    ]
+    assert not any(dominated)
+    diagnostics = run.folder(study).diagnostics()
+    assert diagnostics is not None
+    timings = diagnostics[diagnostics.record == "timings"]
+    assert len(timings) == 1 + len(front["bits"])
+
+
+def test_runs_on_another_device_or_table_are_other_runs(tmp_path: Path) -> None:
+    network = Registry().problem("lenet-digits").with_settings(units="filter").load().network
+    table(network).write(tmp_path / "table.json")
+    target = f"lookup-table[table={tmp_path / 'table.json'}]"
+    [run] = planned(target, budget=10).runs
+    assert run.digest not in {planned(other, budget=10).runs[0].digest for other in ("analytic", "local-cpu")}
+    table(network, 2).write(tmp_path / "table.json")
+    assert planned(target, budget=10).runs[0].digest != run.digest
+    assert "another one" in carry_out(run, tmp_path / "study", ())["reason"]
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of the command line in this process."""
+    monkeypatch.setattr(sys, "argv", ["pruneframe", *arguments])
+    threads = torch.get_num_threads()
+    try:
+        return main.run()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_measuring_runs_go_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = ("bench", "--methods", "random", "--units", "filter", "--objectives", "error,latency")
+    assert command(monkeypatch, *bench, "--jobs", "2", "--output", str(tmp_path / "study")) == 2
+    assert "--jobs must be 1" in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_command_writes_a_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "profile.json"
+    target = ("--target", "local-cpu[repeats=2,warmup=0]")
+    assert command(monkeypatch, "data", "lenet-digits", "--profile", str(path), *target) == 0
+    assert "4 layers" in capsys.readouterr().out
+    assert json.loads(path.read_text())["environment"]["threads"] == 1
+    assert command(monkeypatch, "data", "lenet-digits", "--profile", str(tmp_path / "a"), "--target", "analytic") == 2
+    assert "times nothing" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
