@@ -32,8 +32,11 @@ class Magnitude(pf.Method):
         "One-shot pruning without a search. Global and layer-wise cuts of one score: Han, Pool, Tran and Dally, "
         "'Learning both Weights and Connections for Efficient Neural Networks', NeurIPS 2015; LAMP with scorer=lamp."
     )
-    deterministic = True
     scorer: str = pf.setting("magnitude", "importance that decides what goes first")
+
+    @property
+    def deterministic(self) -> bool:
+        return True
 
     def search(self, task: pf.Task) -> None:
         scores = task.scores(self.scorer)

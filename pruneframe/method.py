@@ -19,7 +19,11 @@ class Method(Component):
     """
 
     provenance: ClassVar[str] = ""
-    deterministic: ClassVar[bool] = False
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether all seeds give the same front."""
+        return False
 
     @abstractmethod
     def search(self, task: Task) -> None:

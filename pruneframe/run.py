@@ -194,7 +194,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "seconds": task.seconds,
         "seconds_in_all": time.time() - start,
         "looks_at_test": len(members.masks),
-        "deterministic": method.deterministic,
+        "deterministic": method.deterministic and not (target is not None and target.measured),
         "provenance": method.provenance,
         "dense_search": members.dense_search.values[0].tolist(),
         "dense_test": members.dense_test.values[0].tolist(),

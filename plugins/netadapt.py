@@ -1,0 +1,133 @@
+"""Greedy pruning layer by layer: every step saves a given share of a resource where it harms least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.workbench import DENSE
+
+
+@dataclass(frozen=True, repr=False)
+class NetAdapt(pf.Method):
+    """From the unpruned network on, each step narrows the one layer that loses least accuracy for what it saves."""
+
+    name = "netadapt"
+    provenance = (
+        "Published: Yang, Howard, Chen, Zhang, Go, Sandler, Sze and Adam, 'NetAdapt', ECCV 2018: proposals that each "
+        "narrow one layer until a resource falls by a step, the best of which is kept. Ours: the best is the one that "
+        "loses least accuracy for what it saves, as the comparison of hamp has it; errors are measured on the search "
+        "images, and there is no fine-tuning unless it is asked for."
+    )
+    resource: str | None = pf.setting(None, "objective that each step saves; none: the problem's first but the error")
+    scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
+    step: float = pf.setting(0.025, "share of the unpruned network's resource that the first step saves")
+    decay: float = pf.setting(0.96, "factor of that share from step to step")
+    tuned: int = pf.setting(0, "training images of a short fine-tuning of every proposal; 0: none")
+    learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step < 1 or not 0 < self.decay <= 1:
+            raise ValueError(f"0 < step < 1 and 0 < decay <= 1 must hold, but got {self.step} and {self.decay}")
+        if self.tuned < 0 or not self.learning_rate > 0:
+            raise ValueError(f"tuned >= 0 and learning_rate > 0 must hold, but got {self.tuned}, {self.learning_rate}")
+
+    @property
+    def deterministic(self) -> bool:
+        return not self.tuned
+
+    def search(self, task: pf.Task) -> None:
+        if task.units != "filter":
+            task.decline("it narrows layers, but the problem's units are single weights")
+        resource = Resource(task, self._resource(task))
+        ladder = Ladder(task.layout, task.scores(self.scorer))
+        widths, weights = list(task.layout.sizes), DENSE
+        error = task.objectives.index("error")
+        current = task.evaluate(ladder.masks([widths]))[0, error]
+        left = dense = resource(ladder.masks([widths]))
+        steps: list[dict[str, float | str]] = []
+        goal = self.step * dense
+        try:
+            while proposals := self._proposals(resource, ladder, widths, left - goal):
+                masks = ladder.masks([wide for wide, _ in proposals])
+                ids = [self._tuned(task, masks[[row]], weights) for row in range(len(masks))]
+                errors = task.evaluate(masks, ids)[:, error]
+                saved = left - np.array([remains for _, remains in proposals])
+                best = int(np.argmin((errors - current) / saved))
+                layer = int(np.argmax(np.array(widths) != proposals[best][0]))
+                (widths, left), weights, current = proposals[best], ids[best], errors[best]
+                steps.append(
+                    {"layer": task.layout.names[layer], "resource": left / dense, "error of the step": current}
+                )
+                goal *= self.decay
+        finally:
+            task.record("steps", pd.DataFrame(steps))
+
+    def _resource(self, task: pf.Task) -> str:
+        """The objective that is saved."""
+        others = [name for name in task.objectives if name != "error"]
+        if "error" not in task.objectives or not others:
+            task.decline("it weighs the objective 'error' against another, and the problem lacks one of them")
+        return self.resource or others[0]
+
+    def _proposals(
+        self, resource: Resource, ladder: Ladder, widths: list[int], wanted: float
+    ) -> list[tuple[list[int], float]]:
+        """For each layer that can, the widths at which it alone lowers the resource as wanted, and what remains."""
+        found = []
+        for layer, width in enumerate(widths):
+            narrow, wide = 0, width  # halve the range: the resource falls with the width
+            remains = None
+            while wide - narrow > 1:
+                middle = (narrow + wide) // 2
+                value = resource(ladder.masks([[*widths[:layer], middle, *widths[layer + 1 :]]]))
+                if value <= wanted:
+                    narrow, remains = middle, value
+                else:
+                    wide = middle
+            if remains is not None:
+                found.append(([*widths[:layer], narrow, *widths[layer + 1 :]], remains))
+        return found
+
+    def _tuned(self, task: pf.Task, mask: pf.Masks, weights: str) -> str:
+        """The weights after a short fine-tuning, if there is one."""
+        if not self.tuned:
+            return weights
+        return task.train(mask, weights, pf.Recipe(images=self.tuned, learning_rate=self.learning_rate))
+
+
+class Ladder:
+    """Networks by the widths of their layers, the most important filters first."""
+
+    def __init__(self, layout: pf.Layout, scores: pf.Scores) -> None:
+        self._layout = layout
+        self._orders = [np.argsort(-part, kind="stable") for part in layout.split(scores)]
+
+    def masks(self, widths: Sequence[Sequence[int]]) -> pf.Masks:
+        """One mask for each row of widths."""
+        keep = np.zeros((len(widths), self._layout.total), dtype=bool)
+        for row, wide in zip(keep, widths, strict=True):
+            for part, order, width in zip(self._layout.split(row), self._orders, wide, strict=True):
+                part[order[:width]] = True
+        return pf.Masks.pack(keep, self._layout)
+
+
+class Resource:
+    """What a network takes of a resource, asked on a single image: parameters and latency depend on no more."""
+
+    def __init__(self, task: pf.Task, name: str) -> None:
+        self._task = task
+        self._name = name
+
+    def __call__(self, mask: pf.Masks) -> float:
+        """The value of one mask."""
+        return float(self._task.probe(self._name, mask, count=1)[0])
+
+
+@pf.hookimpl
+def pruneframe_methods() -> Sequence[type[pf.Method]]:
+    return [NetAdapt]
