@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,10 @@ def _caption(board: pf.Board) -> str:
 
 
 def _figure(rows: pd.DataFrame, board: pf.Board, methods: Sequence[str]) -> Any:
-    vertical = board.objectives[0]
-    others = board.objectives[1:]
-    figure, axes = panels(len(others))
+    pairs = list(combinations(board.objectives, 2))
+    figure, axes = panels(len(pairs))
     style = looks(methods)
-    for axis, horizontal in zip(axes, others, strict=True):
+    for axis, (vertical, horizontal) in zip(axes, pairs, strict=True):
         for method, found in rows.groupby("method"):
             look = style[str(method)]
             x, y = (_shown(found[name].to_numpy(), name, board) for name in (horizontal, vertical))

@@ -44,15 +44,15 @@ def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def panels(count: int) -> tuple[Any, list[Any]]:
-    """A figure with `count` axes side by side, at most two columns wide."""
-    figure, axes = plt.subplots(
-        1,
-        count,
-        figsize=(min(2.0, count) * COLUMN if count > 1 else 5.2, 2.9),
-        squeeze=False,
-        layout="constrained",
-    )
-    return figure, list(axes[0])
+    """A figure with `count` axes, up to three side by side, at most two columns wide."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    size = (min(2.0, count) * COLUMN if count > 1 else 5.2, 2.9 + 2.4 * (rows - 1))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    flat = list(axes.flat)
+    for unused in flat[count:]:
+        unused.remove()
+    return figure, flat[:count]
 
 
 def strips(count: int) -> tuple[Any, list[Any]]:

@@ -221,7 +221,11 @@ def test_normalised_takes_the_objectives_in_the_boards_order() -> None:
     ("methods", "settings", "figures"),
     [
         (["random"], {}, {"front-1", "progress-1", "results-1"}),
-        (["magnitude", "nsga2"], {"objectives": ("error", "params", "macs")}, {"front-1", "progress-1", "results-1"}),
+        (
+            ["magnitude", "nsga2"],
+            {"objectives": ("error", "params", "macs")},
+            {"front-1", "parallel-1", "progress-1", "results-1"},
+        ),
         (["magnitude", "nsga2"], {"objectives": ("distortion", "size")}, {"front-1", "progress-1", "results-1"}),
         (["random"], {"objectives": ("error",)}, {"progress-1", "results-1"}),
         (["random"], {"units": "filter", "budget": 2.0}, {"front-1", "progress-1", "results-1"}),

@@ -1,0 +1,55 @@
+"""Final fronts of three and more objectives, one line a member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.report import normalised
+
+from .style import legend_below, looks, panels
+
+FEWEST = 3  # objectives; two are seen better as a plane
+
+
+@dataclass(frozen=True, repr=False)
+class Parallel(pf.Report):
+    """Per problem with three or more objectives, parallel coordinates of what the final members reach on test."""
+
+    name = "parallel"
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+        for number, board in enumerate(study.boards, 1):
+            rows = table[(table.board == board.label) & (table.kind == "member") & (table.split == "test")]
+            if len(rows) and len(board.objectives) >= FEWEST:
+                yield self._figure(rows, board, number, looks(sorted(set(table.method))))
+
+    def _figure(self, rows: pd.DataFrame, board: pf.Board, number: int, style: dict[str, dict[str, str]]) -> pf.Figure:
+        figure, [axis] = panels(1)
+        places = np.arange(len(board.objectives))
+        for method, found in rows.groupby("method"):
+            look = style[str(method)]
+            axis.plot(places, normalised(found, board).T, color=look["color"], lw=0.6, alpha=0.35)
+            axis.plot([], [], label=str(method), color=look["color"])
+        axis.plot(
+            places, np.array(board.dense_test) / board.references, color="black", ls="--", label="unpruned network"
+        )
+        axis.set_xticks(places, board.objectives)
+        axis.set_ylabel("share of the reference (test)")
+        axis.set_ylim(bottom=0)
+        legend_below(figure, axis)
+        return pf.Figure(
+            f"parallel-{number}",
+            f"{board.label}: the members of all final fronts over all objectives, each divided by its reference; lower "
+            "is better, and lines that cross are trade-offs.",
+            figure,
+        )
+
+
+@pf.hookimpl
+def pruneframe_reports() -> Sequence[type[pf.Report]]:
+    return [Parallel]
