@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -22,12 +23,15 @@ from pruneframe.device import Device, Physical
 from pruneframe.profile import Profile
 
 BYTES = 4  # of a float32
+VIEWS = (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
+VIEW_CALLS = (torch.flatten, torch.reshape, torch.squeeze, "flatten", "view", "reshape", "squeeze", "contiguous")
 
 
 def peak_memory(module: nn.Module, input_shape: tuple[int, ...]) -> float:
     """Bytes of all parameters and buffers, and of the values that live at once in one image's forward pass, at most.
 
-    A value lives from where it is computed to its last use. Raises InputError if torch.fx cannot trace the module.
+    A value lives from where it is computed to its last use; what only looks at another in another shape, or writes in
+    its place, takes nothing. Raises InputError if torch.fx cannot trace the module.
     """
     try:
         traced = fx.symbolic_trace(module)
@@ -36,19 +40,27 @@ def peak_memory(module: nn.Module, input_shape: tuple[int, ...]) -> float:
     except Exception as error:  # fx raises whatever the traced code raises
         reason = f"memory needs a network that torch.fx can trace, but tracing fails with: {error}"
         raise pf.InputError(reason) from error
-    nodes = [node for node in traced.graph.nodes if node.op not in ("get_attr", "output")]
-    place = {node: number for number, node in enumerate(traced.graph.nodes)}
-    live, peak = 0.0, 0.0
-    ends: dict[int, float] = {}
-    for node in nodes:
-        size = _bytes(node)
-        live += size
-        peak = max(peak, live)
-        last = max([place[user] for user in node.users], default=place[node])
-        ends[last] = ends.get(last, 0.0) + size
-        live -= ends.pop(place[node], 0.0)
-    held = sum(tensor.nbytes for tensor in module.state_dict().values())
-    return float(held + peak)
+    owner: dict[fx.Node, fx.Node] = {}
+    born: dict[fx.Node, int] = {}
+    dies: dict[fx.Node, int] = {}
+    for place, node in enumerate(traced.graph.nodes):
+        owner[node] = owner[node.all_input_nodes[0]] if _shares(node, module) else node
+        born.setdefault(owner[node], place)
+        for used in (node, *node.all_input_nodes):
+            dies[owner[used]] = place
+    sizes = {node: _bytes(node) for node in born if node.op not in ("get_attr", "output")}
+    lives = np.zeros(len(owner))
+    for node, size in sizes.items():
+        lives[born[node] : dies[node] + 1] += size
+    return float(sum(tensor.nbytes for tensor in module.state_dict().values()) + lives.max())
+
+
+def _shares(node: fx.Node, module: nn.Module) -> bool:
+    """Whether a node's value lies where its first input's does."""
+    if node.op == "call_module":
+        called = module.get_submodule(str(node.target))
+        return isinstance(called, VIEWS) or getattr(called, "inplace", False)
+    return node.target in VIEW_CALLS or bool(node.kwargs.get("inplace", False))
 
 
 def _bytes(node: fx.Node) -> float:
@@ -104,6 +116,15 @@ class Timed(Device):
     def forwards(self) -> int:
         return self.repeats + self.warmup
 
+    @property
+    def identity(self) -> str:
+        return f"{self!r} on {self.hardware}"
+
+    @property
+    @abstractmethod
+    def hardware(self) -> str:
+        """The machine's part, as its maker calls it."""
+
     @abstractmethod
     def place(self, module: nn.Module) -> nn.Module:
         """A module where it is to run."""
@@ -123,9 +144,10 @@ class Timed(Device):
 
     def series(self, modules: Sequence[nn.Module], shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
         rng = np.random.default_rng(0)
+        placed = [self.place(module) for module in modules]
         inputs = [torch.zeros(1, *shape, device=self.where) for shape in shapes]
+        passes = [partial(module, image) for module, image in zip(placed, inputs, strict=True)]
         found = np.empty((len(modules), self.repeats))
-        passes = [partial(self.place(module), image) for module, image in zip(modules, inputs, strict=True)]
         with torch.inference_mode():
             for one in passes:
                 for _ in range(self.warmup):
@@ -142,6 +164,14 @@ class LocalCpu(Timed):
 
     name = "local-cpu"
     where = "cpu"
+
+    @property
+    def hardware(self) -> str:
+        try:
+            lines = Path("/proc/cpuinfo").read_text().splitlines()
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        except (OSError, StopIteration):
+            return platform.processor() or platform.machine()
 
     def place(self, module: nn.Module) -> nn.Module:
         return module.cpu().eval()
@@ -162,9 +192,17 @@ class LocalCuda(Timed):
     name = "local-cuda"
     where = "cuda:0"
 
-    def place(self, module: nn.Module) -> nn.Module:
+    @property
+    def hardware(self) -> str:
+        self._check()
+        return torch.cuda.get_device_name(self.where)
+
+    def _check(self) -> None:
         if not torch.cuda.is_available():
             raise pf.InputError("device local-cuda needs a GPU, but torch sees none; use local-cpu or a lookup-table")
+
+    def place(self, module: nn.Module) -> nn.Module:
+        self._check()
         return copy.deepcopy(module).to(self.where).eval()
 
     def seconds(self, run: Callable[[], Any]) -> float:
@@ -205,8 +243,8 @@ class LookupTable(Device):
         return Profile.read(Path(self.table))
 
     @property
-    def fingerprint(self) -> str:
-        return self._profile.digest
+    def identity(self) -> str:
+        return f"{self.name} {self._profile.digest}"
 
     def latencies(self, networks: Sequence[Physical]) -> NDArray[np.float64]:
         return np.array([[self._seconds(network)] for network in networks])

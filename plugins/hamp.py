@@ -55,6 +55,7 @@ class Hamp(pf.Method):
     portfolio: bool = pf.setting(True, "three selections with quotas; off: rank and crowding alone")
     floor: float = pf.setting(0.1, "least quota of a selection, as a share of the places")
     local: int = pf.setting(2, "proposals of the local search that a generation evaluates; 0 switches it off")
+    surrogate: bool = pf.setting(True, "the proposals with the largest predicted gain; off: any steps, at random")
     tuned: int = pf.setting(0, "training images of a short fine-tuning before a candidate is evaluated; 0: none")
     learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first")
 
@@ -94,7 +95,7 @@ class Hamp(pf.Method):
                 points = answers(coder.decode(children, task.layout, scores))
                 portfolio.credit(parents.selectors[mates].reshape(size, 2), known.add(children, points))
                 born = known.hypervolume
-                steps = known.proposals(self.local, variables)
+                steps = known.proposals(self.local, variables, task.rng, self.surrogate)
                 if len(steps):
                     found = answers(coder.decode(steps, task.layout, scores))
                     known.add(steps, found)
@@ -213,12 +214,19 @@ class Known:
                 gains[row], self.hypervolume = after - self.hypervolume, after
         return gains
 
-    def proposals(self, number: int, variables: pf.Variables) -> pf.Genomes:
-        """Unknown neighbours of the front's least crowded members, with the largest gain that a surrogate predicts."""
+    def proposals(
+        self, number: int, variables: pf.Variables, rng: np.random.Generator, surrogate: bool = True
+    ) -> pf.Genomes:
+        """Unknown neighbours of the front's least crowded members: those that promise most, or any without a surrogate.
+
+        The ends of the front, at which crowding is infinite, come last: most steps from there gain nothing.
+        """
         front = np.flatnonzero(non_dominated(self.points))
         crowding = calc_crowding_distance(self.points[front])
-        starts = front[np.argsort(-crowding, kind="stable")[:STARTS]]
+        starts = front[np.lexsort((-crowding, np.isinf(crowding)))[:STARTS]]
         steps = self._neighbours(self.genomes[starts], variables)
+        if not surrogate:
+            return steps[rng.permutation(len(steps))[:number]]
         predicted = self._predict(steps, variables) if number and len(steps) else None
         if predicted is None:
             return steps[:0]
@@ -242,9 +250,12 @@ class Known:
 
     def _predict(self, genomes: pf.Genomes, variables: pf.Variables) -> Points | None:
         """Cubic radial basis functions through all that is known; None where that is too little."""
+        free = variables.upper > variables.lower
+        scale = variables.upper[free]
         try:
-            model = RBFInterpolator(self.genomes / variables.upper, self.points, kernel="cubic", smoothing=SMOOTHING)
-            return np.maximum(model(genomes / variables.upper), 0)
+            known = self.genomes[:, free] / scale
+            model = RBFInterpolator(known, self.points, kernel="cubic", smoothing=SMOOTHING)
+            return np.maximum(model(genomes[:, free] / scale), 0)
         except (ValueError, np.linalg.LinAlgError):  # fewer points than variables, or all of them in one plane
             return None
 

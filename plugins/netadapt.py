@@ -47,8 +47,8 @@ class NetAdapt(pf.Method):
         ladder = Ladder(task.layout, task.scores(self.scorer))
         widths, weights = list(task.layout.sizes), DENSE
         error = task.objectives.index("error")
-        current = task.evaluate(ladder.masks([widths]))[0, error]
         left = dense = resource(ladder.masks([widths]))
+        current = task.evaluate(ladder.masks([widths]))[0, error]
         steps: list[dict[str, float | str]] = []
         goal = self.step * dense
         try:
@@ -57,7 +57,7 @@ class NetAdapt(pf.Method):
                 ids = [self._tuned(task, masks[[row]], weights) for row in range(len(masks))]
                 errors = task.evaluate(masks, ids)[:, error]
                 saved = left - np.array([remains for _, remains in proposals])
-                best = int(np.argmin((errors - current) / saved))
+                best = int(np.lexsort((-saved, np.maximum(0, errors - current) / saved))[0])
                 layer = int(np.argmax(np.array(widths) != proposals[best][0]))
                 (widths, left), weights, current = proposals[best], ids[best], errors[best]
                 steps.append(
@@ -72,6 +72,8 @@ class NetAdapt(pf.Method):
         others = [name for name in task.objectives if name != "error"]
         if "error" not in task.objectives or not others:
             task.decline("it weighs the objective 'error' against another, and the problem lacks one of them")
+        if self.resource is not None and self.resource == "error":
+            raise pf.InputError("resource must be another objective than the error")
         return self.resource or others[0]
 
     def _proposals(

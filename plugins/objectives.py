@@ -52,6 +52,7 @@ class Params(pf.Objective):
 
     name = "params"
     unit = "parameters"
+    predicts = False
 
     def measure(self, candidate: pf.Candidate) -> float:
         return candidate.params
@@ -66,6 +67,7 @@ class Macs(pf.Objective):
 
     name = "macs"
     unit = "multiply-adds"
+    predicts = False
 
     def measure(self, candidate: pf.Candidate) -> float:
         return candidate.macs
@@ -80,6 +82,7 @@ class Size(pf.Objective):
 
     name = "size"
     unit = "bytes"
+    predicts = False
 
     def measure(self, candidate: pf.Candidate) -> float:
         layout = candidate.masks.layout
@@ -99,7 +102,8 @@ class Latency(pf.Objective):
 
     name = "latency"
     unit = "share of the dense network's"
-    physical = True
+    predicts = False
+    physical = timed = True
 
     def measure(self, candidate: pf.Candidate) -> float:
         return self.measure_all([candidate])[0]
@@ -119,6 +123,7 @@ class Memory(pf.Objective):
 
     name = "memory"
     unit = "bytes"
+    predicts = False
     physical = True
 
     def measure(self, candidate: pf.Candidate) -> float:

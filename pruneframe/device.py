@@ -48,9 +48,9 @@ class Device(Component):
         return 0
 
     @property
-    def fingerprint(self) -> str:
-        """What the answers depend on beside the settings, such as the contents of a file."""
-        return ""
+    def identity(self) -> str:
+        """What the answers depend on: the settings, the machine where it measures, the contents of a file."""
+        return repr(self)
 
     def series(self, modules: Sequence[nn.Module], shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
         """Seconds of each module for one input of its shape, float64[modules, repeats]; all take turns.
@@ -69,3 +69,21 @@ class Device(Component):
     @abstractmethod
     def memory(self, network: Physical) -> float:
         """Bytes at the peak of a forward pass: weights, and the activations that live at the same time."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The device of a problem with physical objectives, and whether any of them times something on it."""
+
+    device: Device
+    timed: bool
+
+    @property
+    def measured(self) -> bool:
+        """Whether values vary from one measurement to the next, so that nothing must be in the way."""
+        return self.timed and self.device.measured
+
+    @property
+    def forwards(self) -> int:
+        """Timed passes of one image for a candidate, and as many of the unpruned network beside it."""
+        return 2 * self.device.forwards if self.timed else 0

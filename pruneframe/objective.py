@@ -70,12 +70,14 @@ class Candidate:
 class Objective(Component):
     """A number to minimise, with a unit, and the value that counts as 1 in the indicators.
 
-    A `physical` one asks the device that networks are meant for, which needs filters; it is measured for several
-    candidates at once, so that they can take turns.
+    One that `predicts` looks at outputs for images. A `physical` one asks the device that networks are meant for, which
+    needs filters, and may be `timed`: then it is measured for several candidates at once, so that they can take turns.
     """
 
     unit: ClassVar[str] = ""
+    predicts: ClassVar[bool] = True
     physical: ClassVar[bool] = False
+    timed: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, candidate: Candidate) -> float:

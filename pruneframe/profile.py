@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .device import Device
 from .errors import InputError
 from .files import write_whole
-from .network import Network
+from .network import Layer, Network
 
 FORMAT = 1
 POINTS = 6  # widths at which a layer is measured, at most, for its outputs and for its inputs
@@ -30,6 +30,7 @@ class Timings:
     """One layer's median seconds, [outputs][inputs], at widths in channels that end with the dense layer's."""
 
     name: str
+    positions: int  # output pixels, as in `Layer`
     outputs: list[int]
     inputs: list[int]
     seconds: list[list[float]]
@@ -42,20 +43,22 @@ class Timings:
 
 @dataclass(frozen=True)
 class Profile:
-    """All layers of a network, and the rest of it: what the whole dense network takes beyond its layers."""
+    """All layers of a network, and how they make up the whole of it."""
 
     device: str
     environment: dict[str, Any]  # where it was measured
-    rest: float
+    rest: float  # seconds that the dense network takes beyond its layers
+    scale: float  # by which its layers are faster together, where they are
     layers: tuple[Timings, ...]
 
     @classmethod
     def measure(cls, network: Network, device: Device, environment: dict[str, Any]) -> Profile:
         """Time every layer alone, and the whole network; raises InputError where the device times nothing."""
         sizes = _input_sizes(network)
-        layers = tuple(_time(network, layer.name, sizes[layer.name], device) for layer in network.layers)
+        layers = tuple(_time(network, layer, sizes[layer.name], device) for layer in network.layers)
         whole = float(np.median(device.series([network.module], [network.input_shape])))
-        return cls(repr(device), environment, whole - sum(layer.seconds[-1][-1] for layer in layers), layers)
+        alone = sum(layer.seconds[-1][-1] for layer in layers)
+        return cls(device.identity, environment, max(0.0, whole - alone), min(1.0, whole / alone), layers)
 
     @classmethod
     def read(cls, path: Path) -> Profile:
@@ -74,6 +77,11 @@ class Profile:
         write_whole(path, lambda file: file.write(text.encode()))
 
     @property
+    def dense(self) -> float:
+        """Seconds of the dense network."""
+        return self.rest + self.scale * sum(layer.seconds[-1][-1] for layer in self.layers)
+
+    @property
     def digest(self) -> str:
         """16 hex digits over everything."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
@@ -83,30 +91,24 @@ class Profile:
 
         Raises InputError where the profile is another network's.
         """
-        total = self.rest
-        for layer, (outputs, inputs) in zip(network.layers, widths, strict=True):
-            found = self._by_name.get(layer.name)
-            dense = list(network.parameter(f"{layer.name}.weight").shape[:2])
-            if found is None or [found.outputs[-1], found.inputs[-1]] != dense:
-                raise InputError(
-                    f"the profile must be this network's, but has no layer {layer.name!r} of {dense} channels"
-                )
-            total += found.at(outputs, inputs)
-        return total
-
-    @cached_property
-    def _by_name(self) -> dict[str, Timings]:
-        return {layer.name: layer for layer in self.layers}
+        shapes = [tuple(network.parameter(f"{layer.name}.weight").shape[:2]) for layer in network.layers]
+        own = [(layer.name, layer.positions, *shape) for layer, shape in zip(network.layers, shapes, strict=True)]
+        timed = [(layer.name, layer.positions, layer.outputs[-1], layer.inputs[-1]) for layer in self.layers]
+        if own != timed:
+            other = next(one for one, two in zip_longest(own, timed) if one != two) or timed[len(own)]
+            raise InputError(f"the profile must be this network's, but they differ in layer {other[0]!r}")
+        return self.rest + self.scale * sum(layer.at(*wide) for layer, wide in zip(self.layers, widths, strict=True))
 
 
-def _time(network: Network, name: str, size: tuple[int, ...], device: Device) -> Timings:
+def _time(network: Network, layer: Layer, size: tuple[int, ...], device: Device) -> Timings:
     """One layer at several widths; `size` is that of its input behind the channels."""
-    module = network.module.get_submodule(name)
-    outputs, inputs = (_steps(width) for width in network.parameter(f"{name}.weight").shape[:2])
+    module = network.module.get_submodule(layer.name)
+    outputs, inputs = (_steps(width) for width in network.parameter(f"{layer.name}.weight").shape[:2])
     twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
     shapes = [(twin.weight.shape[1] * getattr(twin, "groups", 1), *size) for twin in twins]
     seconds = np.median(device.series(twins, shapes), axis=1)
-    return Timings(name, outputs, inputs, seconds.reshape(len(outputs), len(inputs)).tolist())
+    table = seconds.reshape(len(outputs), len(inputs)).tolist()
+    return Timings(layer.name, layer.positions, outputs, inputs, table)
 
 
 def _steps(width: int) -> list[int]:

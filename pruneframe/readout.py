@@ -176,7 +176,7 @@ def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
         "search_images",
         "budget",
         "objectives",
-        "target",
+        "target_identity",
         "device",
         "threads",
         "fingerprint",
@@ -184,8 +184,8 @@ def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
     labels = {}
     for key, identity in boards.items():
         rivals = [other for other in boards.values() if other["problem"] == identity["problem"]]
-        apart = [rule for rule in rules if len({str(other[rule]) for other in rivals}) > 1]
-        extra = ", ".join(f"{rule} {_plain(identity[rule])}" for rule in apart)
+        apart = [rule for rule in rules if len({str(other.get(rule)) for other in rivals}) > 1]
+        extra = ", ".join(f"{rule.partition('_identity')[0]} {_plain(identity.get(rule))}" for rule in apart)
         labels[key] = identity["problem"] + (f" ({extra})" if extra else "")
     return labels
 

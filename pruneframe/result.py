@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,7 +52,7 @@ class Members:
     test: Measured
     dense_search: Measured
     dense_test: Measured
-    timings: pd.DataFrame | None = None  # of the unpruned network and the members, where a device was asked
+    timings: dict[str, pd.DataFrame] = field(default_factory=dict)  # records, where something was timed
 
     @property
     def reduction(self) -> Values:
@@ -60,14 +60,15 @@ class Members:
         return 1 - self.params / self.total_params
 
 
-def measure_members(bench: Workbench, archive: Archive, objectives: Sequence[Objective], journal: Journal) -> Members:
+def measure_members(
+    bench: Workbench, archive: Archive, objectives: Sequence[Objective], references: Values, journal: Journal
+) -> Members:
     """Thin the front to at most 100 members, re-evaluate them on the search split, and look at the test split.
 
     Each is journalled, so that a killed run does not measure it again; nothing here is charged. What is physical is
     measured anew in one series, and members that are dominated then are left out: least values flatter their owners.
     """
     masks, found = archive.front()
-    references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
     values = np.array([evaluation.values for evaluation in found]).reshape(len(found), len(objectives))
     chosen = thin(values / references)
     masks, weights = masks[chosen], tuple(found[i].weights for i in chosen)
@@ -90,7 +91,7 @@ def measure_members(bench: Workbench, archive: Archive, objectives: Sequence[Obj
         test=look("test", masks, weights, rows),
         dense_search=look("search", full, (DENSE,), first),
         dense_test=look("test", full, (DENSE,), first),
-        timings=None if series is None else series.timings.iloc[[0, *rows]].reset_index(drop=True),
+        timings={} if series is None else series.records([0, *rows]),
     )
 
 

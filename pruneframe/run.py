@@ -17,11 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from filelock import FileLock
 
-from .device import Device
+from .device import Device, Target
 from .engine import kernel
 from .errors import InputError, PruneframeError
 from .front import INDICATORS_VERSION
@@ -36,6 +35,7 @@ from .store import RunFolder, StudyFolder
 from .task import Task
 from .workbench import Workbench
 
+LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
 LIBRARIES = ("numpy", "pymoo", "platypus-opt", "scipy", "torch")
 
 
@@ -56,21 +56,24 @@ class Run:
     fingerprint: str  # of the dense weights and all splits
     versions: tuple[tuple[str, str], ...]  # of the plugins involved
     target: str = ""  # the device that physical objectives measure on, where there are any
-    target_fingerprint: str = ""
+    target_identity: str = ""  # all that its answers depend on
     dtype: str = "float32"  # of the search; what is reported is float32
     indicators: int = INDICATORS_VERSION
 
     @property
     def digest(self) -> str:
         """10 hex digits over all fields."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        return self._digest(())
 
     @property
     def board(self) -> str:
         """What runs must share to be compared: all but method and seed."""
-        shared = {k: v for k, v in asdict(self).items() if k not in ("method", "seed", "versions")}
-        return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:10]
+        return self._digest(("method", "seed", "versions"))
+
+    def _digest(self, without: Sequence[str]) -> str:
+        """A device counts by its identity: a table may lie elsewhere."""
+        fields = {name: value for name, value in asdict(self).items() if name not in ("target", *without)}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:10]
 
     def folder(self, study: StudyFolder) -> RunFolder:
         """Where it lies in a study."""
@@ -107,23 +110,25 @@ def _loaded(problem: Problem) -> LoadedProblem:
     return problem.load()
 
 
-def target_of(registry: Registry, problem: Problem) -> Device | None:
-    """The device that a problem's physical objectives measure on; None where it has none of them."""
-    physical = [name for name in problem.objectives if cast(Objective, registry.component("objective", name)).physical]
+def target_of(registry: Registry, problem: Problem) -> Target | None:
+    """What a problem's physical objectives measure on; None where it has none of them."""
+    objectives = [cast(Objective, registry.component("objective", name)) for name in problem.objectives]
+    physical = [objective for objective in objectives if objective.physical]
     if not physical:
         return None
     if problem.units != "filter":
-        raise InputError(f"units=filter must hold for the objective {physical[0]!r}, but got {problem.units}")
-    return cast(Device, registry.component("device", problem.target))
+        raise InputError(f"units=filter must hold for the objective {physical[0].name!r}, but got {problem.units}")
+    device = cast(Device, registry.component("device", problem.target))
+    return Target(device, any(objective.timed for objective in physical))
 
 
 @contextlib.contextmanager
-def measuring(target: Device | None) -> Iterator[None]:
+def measuring(target: Target | None) -> Iterator[None]:
     """No other run on this machine measures meanwhile; it would be in the way."""
     if target is None or not target.measured:
         yield
         return
-    with FileLock(Path(tempfile.gettempdir()) / "pruneframe-measuring.lock", mode=0o666):
+    with FileLock(LOCK, mode=0o666):
         yield
 
 
@@ -134,17 +139,28 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
     """
     ledger = Ledger(loaded.problem.budget)
     ledger.spent = ledger.total
-    bench = Workbench(loaded, "cpu", Shelf(None), target_of(registry, loaded.problem))
+    target = target_of(registry, loaded.problem)
+    bench = Workbench(loaded, "cpu", Shelf(None), target)
+    if target is not None:
+        _check_target(target, bench)
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
     try:
         method.search(task)
     except BudgetSpent as refused:
-        budget, price = loaded.problem.budget, loaded.price
+        budget, price = loaded.problem.budget, task.price
         if refused.units > price and refused.units + price > budget:
             raise InputError(
                 f"budget >= {refused.units + price:g} must hold for {method!r} on {loaded.problem.name!r}, "
                 f"which spends {refused.units:g} before its first evaluation, but got {budget:g}"
             ) from refused
+
+
+def _check_target(target: Target, bench: Workbench) -> None:
+    """Raise InputError if a device cannot judge the network."""
+    dense = bench.dense(bench.search)
+    target.device.memory(dense)
+    if target.timed and not target.measured:
+        target.device.latencies([dense])
 
 
 def carry_out(run: Run, study: Path, sources: Sequence[str]) -> dict[str, Any]:
@@ -172,21 +188,20 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
     start = time.time()
     problem = registry.problem(run.problem).with_settings(**run.settings)
     target, loaded = target_of(registry, problem), _loaded(problem)
-    if target is not None and target.fingerprint != run.target_fingerprint:
-        raise InputError(f"device {target!r} is another one than where the run was planned")
+    if target is not None and target.device.identity != run.target_identity:
+        raise InputError(f"device {target.device!r} is another one than where the run was planned")
     if loaded.fingerprint != run.fingerprint:
         raise InputError(f"problem {run.problem!r} has other weights or images here than where the run was planned")
     method = cast(Method, registry.component("method", run.method))
     objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
     bench = Workbench(loaded, run.device, Shelf(folder.weights), target)
-    references = np.array([o.reference(bench.dense(bench.search)) for o in objectives])
-    identity = asdict(run) | {"hash": run.digest, "board": run.board, "references": references.tolist()}
-    folder.begin(identity)
     with measuring(target), Journal(folder.journal, environment(run.device)) as journal:
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
+        references = task.references
+        folder.begin(asdict(run) | {"hash": run.digest, "board": run.board, "references": references.tolist()})
         with contextlib.suppress(BudgetSpent):
             method.search(task)
-        members = measure_members(bench, task.archive, objectives, journal)
+        members = measure_members(bench, task.archive, objectives, references, journal)
     values = {
         "status": "done",
         "units_spent": task.budget.spent,
@@ -203,7 +218,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "environment": environment(run.device),
     }
     names = task.objectives
-    records = task.records if members.timings is None else task.records | {"timings": members.timings}
+    records = task.records | members.timings
     folder.finish(task.archive, members, names, records, values | indicators(members, names, references))
     bench.shelf.keep_only(members.weights)
 

@@ -5,29 +5,56 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from .device import Device, Physical
 from .journal import MEMBER, Journal
 from .mask import Masks
 from .objective import Objective
-from .workbench import DENSE, Workbench
+from .workbench import Workbench
 
 
 @dataclass(frozen=True)
 class Series:
     """Values of the physical objectives, float64[1 + members, physical], the unpruned network's first.
 
-    `timings` has a row for each: the median seconds of a forward pass, the 95 % interval of that median, and by which
-    share the unpruned network's two medians, measured as two networks, differ (noise).
+    Where something was timed, `timings` has a row for each: the median seconds of a forward pass, and the 95 % interval
+    of that median; `noise` is the share by which the unpruned network's medians differ when it is measured as two.
     """
 
     values: NDArray[np.float64]
     timings: pd.DataFrame
+    noise: float
+
+    def records(self, rows: Sequence[int]) -> dict[str, pd.DataFrame]:
+        """For the report: some rows' timings, and the noise."""
+        if not len(self.timings):
+            return {}
+        noise = pd.DataFrame([{"noise": self.noise}])
+        return {"timings": self.timings.iloc[list(rows)].reset_index(drop=True), "noise of timings": noise}
+
+
+class Overheard:
+    """A device, and the seconds that it was last asked for."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.times: NDArray[np.float64] | None = None
+
+    def latencies(self, networks: Sequence[Physical]) -> NDArray[np.float64]:
+        """As the device's."""
+        self.times = self._device.latencies(networks)
+        return self.times
+
+    def memory(self, network: Physical) -> float:
+        """As the device's."""
+        return self._device.memory(network)
 
 
 def measure_series(
@@ -39,16 +66,25 @@ def measure_series(
     answer = journal.replay(MEMBER, key)
     if answer is None:
         start = time.perf_counter()
-        full = bench.candidates(masks.layout.full(), [DENSE], bench.search, exact=True)
-        dense, *members = [*full, *bench.candidates(masks, weights, bench.search, exact=True)]
+        dense = bench.dense(bench.search)
+        overheard = Overheard(dense.meant_for)
+        device = cast(Device, overheard)
+        dense = replace(dense, device=device)
+        members = [replace(one, device=device, dense=dense) for one in bench.candidates(masks, weights, bench.search)]
         values = np.transpose([objective.measure_all([dense, *members]) for objective in physical])
-        times = dense.meant_for.latencies([dense, *members, dense])
-        medians = np.median(times, axis=1)
-        noise = abs(medians[-1] / medians[0] - 1)
-        timings = [[float(median), *interval(row), noise] for median, row in zip(medians, times[:-1], strict=False)]
-        answer = journal.write(MEMBER, key, [values.tolist(), timings], 0.0, time.perf_counter() - start)
-    values, timings = answer.values
-    return Series(np.array(values), pd.DataFrame(timings, columns=["seconds", "low", "high", "noise"]))
+        found = [values.tolist(), *_summarised(overheard.times, len(values))]
+        answer = journal.write(MEMBER, key, found, 0.0, time.perf_counter() - start)
+    values, timings, noise = answer.values
+    return Series(np.array(values), pd.DataFrame(timings, columns=["seconds", "low", "high"]), noise)
+
+
+def _summarised(times: NDArray[np.float64] | None, networks: int) -> tuple[list[list[float]], float]:
+    """Medians and intervals of the last so many rows of seconds; before them comes what they are compared with."""
+    if times is None:
+        return [], 0.0
+    medians = np.median(times, axis=1)
+    rows = [[float(median), *interval(row)] for median, row in zip(medians, times, strict=True)][-networks:]
+    return rows, float(abs(medians[-networks] / medians[0] - 1))
 
 
 def interval(times: NDArray[np.float64]) -> tuple[float, float]:

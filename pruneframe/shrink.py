@@ -7,9 +7,11 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from .errors import PruneframeError
+from .errors import InputError, PruneframeError
 from .mask import Masks
 from .network import Network
+
+TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
 
 
 def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module:
@@ -27,6 +29,21 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
         for name, repeat in group.readers:
             _cut(module, name, (kept[:, None] * repeat + torch.arange(repeat)).flatten(), 1)
     return module
+
+
+def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tensor) -> nn.Module:
+    """The same, after it has predicted what the masked network does, on images float32[n, channels, height, width].
+
+    Raises InputError where the shrunk network does not run, since its code counts on the dense one's shapes.
+    """
+    masked, shrunk = copy.deepcopy(network.module).cpu(), shrink(network, mask, state)
+    masked.load_state_dict(state)
+    try:
+        with torch.inference_mode():
+            prove(masked(images.clone()), shrunk(images.clone()), tied=TIED)
+    except RuntimeError as error:
+        raise InputError(f"the network must run without its filters, but: {str(error).splitlines()[0]}") from error
+    return shrunk
 
 
 def _cut(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
@@ -47,11 +64,16 @@ def _cut(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
                 setattr(owner, statistic, values.index_select(0, kept))
 
 
-def prove(masked: Tensor, shrunk: Tensor, tolerance: float = 1e-4) -> None:
-    """Raise unless two networks' logits float[n, classes] agree to `tolerance` of their spread, with equal classes."""
+def prove(masked: Tensor, shrunk: Tensor, tolerance: float = 1e-4, tied: float = 0.0) -> None:
+    """Raise unless two networks' logits float[n, classes] agree to `tolerance` of their spread, with equal classes.
+
+    A class whose logit is behind the best by no more than `tied` of the spread is as good as the best.
+    """
     spread = float(masked.max() - masked.min()) or 1.0
     difference = float((masked - shrunk).abs().max()) / spread
-    if not difference <= tolerance or not torch.equal(masked.argmax(1), shrunk.argmax(1)):
+    chosen = masked.gather(1, shrunk.argmax(1, keepdim=True))[:, 0]
+    behind = float((masked.max(dim=1).values - chosen).max()) / spread
+    if not (difference <= tolerance and behind <= tied):
         raise PruneframeError(
             f"a shrunk network must predict what the masked one does, but its logits differ by {difference:.1e} "
             f"of their spread (at most {tolerance:.0e})"

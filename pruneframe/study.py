@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
+from .device import Target
 from .engine import search_precision
 from .errors import Declined, InputError
 from .journal import Shelf
@@ -55,7 +56,7 @@ def plan(
         target_of(registry, problem)
     loaded = [problem.load(report) for problem in named]
     for one in loaded:
-        _check_budget(one)
+        _check_budget(one, target_of(registry, one.problem))
         for method in chosen:
             try:
                 check(registry, one, method)
@@ -67,11 +68,12 @@ def plan(
     return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
 
 
-def _check_budget(loaded: LoadedProblem) -> None:
-    least, budget = 2 * loaded.price, loaded.problem.budget
+def _check_budget(loaded: LoadedProblem, target: Target | None) -> None:
+    price = Workbench(loaded, "cpu", Shelf(None), target).price
+    least, budget = 2 * price, loaded.problem.budget
     if budget < least:
         raise InputError(
-            f"budget >= {least:g} must hold for {loaded.problem.name!r} (two evaluations of {loaded.price:g} units), "
+            f"budget >= {least:g} must hold for {loaded.problem.name!r} (two evaluations of {price:g} units), "
             f"but got {budget:g}"
         )
 
@@ -93,8 +95,8 @@ def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, d
         fingerprint=loaded.fingerprint,
         versions=tuple(registry.versions_behind(problem, method).items()),
         dtype=search_precision(device),
-        target="" if target is None else repr(target),
-        target_fingerprint="" if target is None else target.fingerprint,
+        target="" if target is None else repr(target.device),
+        target_identity="" if target is None else target.device.identity,
     )
 
 

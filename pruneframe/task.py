@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .archive import Archive, Evaluation
 from .component import Component
 from .encoding import Encoding, Scores
-from .errors import Declined
+from .errors import Declined, InputError
 from .journal import Answer, Journal
 from .ledger import Budget, BudgetSpent, Ledger
 from .mask import Layout, Masks, Units
@@ -79,7 +79,12 @@ class Task:
     def references(self) -> NDArray[np.float64]:
         """What counts as 1 in each objective, float64[objectives]: divide by it before comparing objectives."""
         dense = self._workbench.dense(self._workbench.search)
-        return np.array([objective.reference(dense) for objective in self._objectives])
+
+        def compute() -> list[Any]:
+            return [float(objective.reference(dense)) for objective in self._objectives]
+
+        measured = any(objective.physical for objective in self._objectives)  # and not quite the same another time
+        return np.array(self._ask("references", "", 0.0, compute).values if measured else compute())
 
     @property
     def search_images(self) -> int:
@@ -94,7 +99,7 @@ class Task:
     @property
     def price(self) -> float:
         """Units that one evaluation costs."""
-        return self._workbench.loaded.price + self._workbench.timed
+        return self._workbench.price
 
     @property
     def _new_weights(self) -> float:
@@ -178,15 +183,23 @@ class Task:
         """One objective on a fixed subset of images, float64[n], or several, float64[n, objectives].
 
         A guide, never part of the archive. Costs, for one or several, the share of a pass over the search set that the
-        subset is, and the batch-norm images where they shift.
+        subset is, and the batch-norm images where they shift; nothing where only units are counted.
         """
         measured = [self._objective(name) for name in ([objective] if isinstance(objective, str) else objective)]
         subset = self._workbench.subset(images, count)
-        price = len(subset.labels) / len(self._workbench.search.labels) + self._new_weights
-        price += self._workbench.timed if any(objective.physical for objective in measured) else 0.0
+        price = self._probe_price(measured, len(subset.labels))
         kind = f"probe {', '.join(map(repr, measured))} {images} {len(subset.labels)}"
         values = self._measure(kind, masks, weights, measured, subset, price)
         return values[:, 0] if isinstance(objective, str) else values
+
+    def _probe_price(self, objectives: Sequence[Objective], images: int) -> float:
+        """Units for the images, and for statistics and timed passes where an objective needs them."""
+        if any(objective.physical for objective in objectives) and self._workbench.target is None:
+            raise InputError("a physical objective, such as latency, must be among the problem's own")
+        predicts = any(objective.predicts for objective in objectives)
+        price = images / self.search_images if predicts else 0.0
+        price += self._new_weights if predicts or any(objective.physical for objective in objectives) else 0.0
+        return price + (self._workbench.timing if any(objective.timed for objective in objectives) else 0.0)
 
     def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None) -> str:
         """Masked training on the train split, for one mask; returns the id of the new weights. Zeros stay zero.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .data import Split
-from .device import Device
+from .device import Target
 from .encoding import Scores
 from .engine import Engine, State
 from .errors import InputError
@@ -28,11 +28,12 @@ from .network import Network
 from .objective import Candidate, Logits, Objective
 from .problem import LoadedProblem
 from .scorer import Scorer
-from .shrink import shrink
+from .shrink import proved
 from .training import Recipe, train
 from .tuning import Tuning, tune
 
-SERIES = 10  # candidates that physical objectives measure together, at most
+SERIES = 10  # candidates that take turns where something is measured, at most
+PROOF = 8  # images on which a shrunk network must predict what the masked one does
 DENSE = "dense"  # the id of the trained weights that the problem came with
 
 
@@ -50,7 +51,7 @@ class Workbench:
     `target` is what physical objectives measure on; None where there are none.
     """
 
-    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf, target: Device | None = None) -> None:
+    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf, target: Target | None = None) -> None:
         self.loaded = loaded
         self.target = target
         self.network = loaded.network
@@ -62,9 +63,14 @@ class Workbench:
         self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
 
     @property
-    def timed(self) -> float:
-        """Units for the forward passes that a physical objective times."""
+    def timing(self) -> float:
+        """Units for the forward passes that are timed for one candidate."""
         return self.target.forwards / len(self.loaded.search) if self.target else 0.0
+
+    @property
+    def price(self) -> float:
+        """Units that one evaluation costs."""
+        return self.loaded.price + self.timing
 
     @property
     def notice(self) -> str:
@@ -115,11 +121,21 @@ class Workbench:
         self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
     ) -> Iterator[list[float]]:
         """Objective values of each candidate in turn, computed as they are asked for."""
-        candidates = self.candidates(masks, weights, images)
-        size = SERIES if any(objective.physical for objective in objectives) else 1
+        if any(objective.predicts for objective in objectives):
+            candidates = self.candidates(masks, weights, images)
+        else:
+            candidates = self._unseen(masks, weights, images)
+        size = SERIES if self.target is not None and self.target.measured else 1
         while series := list(islice(candidates, size)):
             columns = [objective.measure_all(series) for objective in objectives]
             yield from ([float(value) for value in row] for row in zip(*columns, strict=True))
+
+    def _unseen(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
+        """Pruned networks whose outputs are computed when somebody asks for them."""
+        dense = self.dense(images)
+        for row, name in enumerate(weights):
+            outputs = self._engine.logits(masks[[row]], [self.state(name)], images.tensor)
+            yield self._candidate(masks[[row]], name, images, partial(next, outputs), dense)
 
     def dense(self, images: Images) -> Candidate:
         """The unpruned network on some images; its outputs are computed once, in float32, when first asked for."""
@@ -144,10 +160,15 @@ class Workbench:
             labels=images.labels,
             classes=self.loaded.data.classes,
             predict=predict,
-            make_shrunk=lambda: shrink(self.network, mask, self.masked(mask, weights)),
+            make_shrunk=lambda: proved(self.network, mask, self.masked(mask, weights), self._proof),
             dense=dense,
-            device=self.target,
+            device=None if self.target is None else self.target.device,
         )
+
+    @cached_property
+    def _proof(self) -> Tensor:
+        """The images on which a shrunk network is compared with the masked one."""
+        return self.search.tensor[:PROOF].float().cpu().contiguous()
 
     def entering(self, images: Images, layer: int) -> Tensor:
         """What the dense network sends into a layer, or its outputs behind the last one; computed once and kept."""

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_resume import Death, assert_same_front, dying_at
 from torch import Tensor, nn
 
 import pruneframe as pf
 from pruneframe.cli import main
-from pruneframe.device import Device
+from pruneframe.device import Device, Target
 from pruneframe.errors import InputError
+from pruneframe.front import hypervolume
 from pruneframe.journal import Journal
+from pruneframe.ledger import BudgetSpent
 from pruneframe.profile import Profile, Timings
 from pruneframe.registry import Registry
-from pruneframe.run import carry_out
+from pruneframe.run import carry_out, measuring, target_of
 from pruneframe.series import interval, measure_series
 from pruneframe.store import StudyFolder
 from pruneframe.study import plan
 from pruneframe.task import Task
-from pruneframe.testing import check_method, make_task, tiny_problem
+from pruneframe.testing import make_task, tiny_problem
 from pruneframe.workbench import DENSE
 from pruneframe_plugins.devices import LocalCpu, peak_memory
 
@@ -82,6 +88,13 @@ class Skipping(Chain):
 def test_peak_memory_by_hand(network: nn.Module, living: int) -> None:
     weights = 2 * 9 + 2 + 32 * 3 + 3
     assert peak_memory(network, (1, 6, 6)) == 4 * (weights + living)
+
+
+def test_memory_does_not_count_what_shares_its_place() -> None:
+    apart, inside = (nn.Sequential(nn.Conv2d(1, 9, 1), nn.ReLU(inplace=flag), nn.Flatten()) for flag in (False, True))
+    weights = 4 * 18
+    assert peak_memory(apart, (1, 6, 6)) - weights == 4 * 36 * 18
+    assert peak_memory(inside, (1, 6, 6)) - weights == 4 * 36 * 10
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
@@ -169,8 +182,8 @@ def table(network: pf.Network, rest: float = 1.0) -> Profile:
         outputs, inputs = network.parameter(f"{layer.name}.weight").shape[:2]
         steps = sorted({1, outputs}), sorted({1, inputs})
         seconds = [[0.1 * out + 0.01 * ins for ins in steps[1]] for out in steps[0]]
-        layers.append(Timings(layer.name, *steps, seconds))
-    return Profile("made-up", {}, rest, tuple(layers))
+        layers.append(Timings(layer.name, layer.positions, *steps, seconds))
+    return Profile("made-up", {}, rest, 0.5, tuple(layers))
 
 
 def test_a_table_is_looked_up_and_interpolated(tmp_path: Path) -> None:
@@ -178,13 +191,13 @@ def test_a_table_is_looked_up_and_interpolated(tmp_path: Path) -> None:
     table(task.network).write(tmp_path / "table.json")
     looked_up = device(f"lookup-table[table={tmp_path / 'table.json'}]")
     masks = random_filters(task.network, 5)
-    expected = [1 + sum(0.1 * out + 0.01 * ins for out, ins in widths) for widths in task.network.widths(masks)]
+    expected = [1 + 0.5 * sum(0.1 * out + 0.01 * ins for out, ins in widths) for widths in task.network.widths(masks)]
     assert looked_up.latencies(candidates(task, masks))[:, 0] == pytest.approx(expected)
     assert not looked_up.measured
     shutil.copy(tmp_path / "table.json", tmp_path / "elsewhere.json")
-    assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").fingerprint == looked_up.fingerprint
+    assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").identity == looked_up.identity
     table(task.network, 2).write(tmp_path / "elsewhere.json")
-    assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").fingerprint != looked_up.fingerprint
+    assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").identity != looked_up.identity
 
 
 @pytest.mark.parametrize("content", [None, "[]", "{}", '{"format": 1}', '{"format": 2, "layers": []}', "x"])
@@ -193,14 +206,22 @@ def test_a_table_that_is_none_is_refused(content: str | None, tmp_path: Path) ->
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError, match="must be a profile of a network"):
-        device(f"lookup-table[table={path}]").fingerprint  # noqa: B018 - asking is the test
+        device(f"lookup-table[table={path}]").identity  # noqa: B018 - asking is the test
 
 
-def test_a_table_of_another_network_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["fewer", "more", "narrower", "larger images"])
+def test_a_table_of_another_network_is_refused(change: str, tmp_path: Path) -> None:
     task = tiny_task()
     found = table(task.network)
-    Profile(found.device, {}, 0.0, found.layers[1:]).write(tmp_path / "table.json")
-    with pytest.raises(InputError, match="has no layer 'stem'"):
+    first, *others = found.layers
+    other = {
+        "fewer": others,
+        "more": [first, *others, replace(first, name="conv9")],
+        "narrower": [replace(first, outputs=[1, 4]), *others],
+        "larger images": [replace(first, positions=64), *others],
+    }[change]
+    replace(found, layers=tuple(other)).write(tmp_path / "table.json")
+    with pytest.raises(InputError, match="differ in layer " + ("'conv9'" if change == "more" else "'stem'")):
         device(f"lookup-table[table={tmp_path / 'table.json'}]").latencies(candidates(task, task.layout.full()))
 
 
@@ -209,8 +230,9 @@ def test_a_profile_sums_to_the_dense_network(tmp_path: Path) -> None:
     found = Profile.measure(network, LocalCpu(repeats=5, warmup=1), {"threads": 1})
     assert [layer.name for layer in found.layers] == [layer.name for layer in network.layers]
     dense = network.widths(network.layout.full())[0]
-    total = found.rest + sum(layer.seconds[-1][-1] for layer in found.layers)
-    assert found.seconds(network, dense) == pytest.approx(total)
+    assert found.seconds(network, dense) == pytest.approx(found.dense)
+    assert 0 < found.scale <= 1
+    assert found.rest >= 0
     found.write(tmp_path / "profile.json")
     assert Profile.read(tmp_path / "profile.json") == found
     with pytest.raises(InputError, match="times nothing"):
@@ -231,7 +253,44 @@ def test_physical_objectives_need_filters_and_charge_what_they_time() -> None:
         make_task(tiny_problem("weight", objectives=PHYSICAL))
     assert tiny_task().price == 1
     timed = tiny_task("local-cpu[repeats=15,warmup=5]")
-    assert timed.price == pytest.approx(1 + 20 / timed.search_images)
+    assert timed.price == pytest.approx(1 + 2 * 20 / timed.search_images)  # the unpruned network takes turns
+    counted = tiny_problem("filter", objectives=("error", "memory"), target="local-cpu")
+    assert make_task(counted).price == 1
+    target = target_of(Registry(), counted)
+    assert target is not None
+    assert not target.measured
+
+
+def test_a_probe_pays_for_what_its_objectives_look_at() -> None:
+    task = tiny_task("local-cpu[repeats=3,warmup=1]", batch_norm="shifted")
+    statistics, timing = 60 / task.search_images, 2 * 4 / task.search_images
+    prices = {"params": 0, "macs": 0, "memory": statistics, "latency": statistics + timing, "error": 0.25 + statistics}
+    for name, price in prices.items():
+        spent = task.budget.spent
+        task.probe(name, task.layout.full(), count=10)
+        assert task.budget.spent - spent == pytest.approx(price), name
+    with pytest.raises(InputError, match="must be among the problem's own"):
+        make_task(tiny_problem("filter")).probe("latency", task.layout.full())
+
+
+class Stubborn(nn.Module):
+    """Counts on all of its channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.linear = nn.Linear(64, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(self.conv(images).view(-1, 64))
+
+
+def test_a_network_that_does_not_run_without_its_filters_is_no_candidate() -> None:
+    problem = replace(tiny_problem("filter", objectives=PHYSICAL, target="analytic"), network=Stubborn())
+    task = make_task(problem)
+    mask = pf.Masks.pack(np.array([[True, False, False, True]]), task.layout)
+    with pytest.raises(InputError, match="must run without its filters"):
+        task.probe("memory", mask)
 
 
 @pytest.mark.parametrize("method", ["nsga2", "moead", "random", "magnitude", "platypus"])
@@ -239,9 +298,11 @@ def test_methods_search_with_three_objectives(method: str) -> None:
     task = tiny_task()
     found = Registry().component("method", method)
     assert isinstance(found, pf.Method)
-    check_method(found, "filter")
-    found.search(task) if method == "magnitude" else None
-    assert task.archive.front_values().shape[1] in (0, 3)
+    with contextlib.suppress(BudgetSpent):
+        found.search(task)
+    values = task.archive.front_values() / task.references
+    assert values.shape[1] == 3
+    assert hypervolume(values) > 0
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=80))
@@ -257,17 +318,23 @@ def test_the_interval_covers_the_median_as_often_as_it_says() -> None:
     assert 0.94 <= covered <= 0.985
 
 
-def test_a_series_is_measured_once_and_replayed() -> None:
+def test_a_series_is_measured_once_and_replayed(tmp_path: Path) -> None:
     task = tiny_task("local-cpu[repeats=3,warmup=0]")
     bench, masks = task._workbench, random_filters(task.network, 4)
     objectives = [Registry().component("objective", name) for name in PHYSICAL]
-    journal = Journal(None, {})
-    first = measure_series(bench, masks, [DENSE] * 4, objectives, journal)  # type: ignore[arg-type]
+    found = []
+    for _ in range(2):
+        with Journal(tmp_path / "journal.jsonl", {}) as journal:
+            found.append(measure_series(bench, masks, [DENSE] * 4, objectives, journal))  # type: ignore[arg-type]
+    first, second = found
     assert first.values.shape == (5, 2)
-    assert first.values[0, 0] > 0
+    assert np.array_equal(first.values, second.values)
+    assert first.timings.equals(second.timings)
     assert np.all(first.timings.low <= first.timings.seconds)
     assert np.all(first.timings.seconds <= first.timings.high)
-    assert first.timings.noise.nunique() == 1
+    assert first.noise == pytest.approx(abs(first.values[0, 0] - 1))
+    compared = first.timings.seconds[0] / first.values[0, 0]  # the unpruned network's other median
+    assert first.values[:, 0] == pytest.approx(first.timings.seconds / compared)
 
 
 def planned(target: str, **settings: Any) -> Any:
@@ -295,6 +362,31 @@ def test_a_whole_run_ends_with_an_undominated_front_in_one_series(target: str, t
     assert diagnostics is not None
     timings = diagnostics[diagnostics.record == "timings"]
     assert len(timings) == 1 + len(front["bits"])
+    assert len(diagnostics[diagnostics.record == "noise of timings"]) == 1
+
+
+def test_a_measured_run_that_dies_goes_on_with_what_was_measured(tmp_path: Path) -> None:
+    [run] = planned("local-cpu[repeats=2,warmup=0]", budget=30).runs
+    folder = run.folder(StudyFolder(tmp_path))
+    with dying_at(17), pytest.raises(Death):
+        carry_out(run, tmp_path, ())
+    before = folder.answers()
+    assert carry_out(run, tmp_path, ())["status"] == "done"
+    assert folder.answers()[: len(before)] == before
+
+
+def test_the_same_table_elsewhere_gives_the_same_search(tmp_path: Path) -> None:
+    network = Registry().problem("lenet-digits").with_settings(units="filter").load().network
+    folders = []
+    for name in ("here", "there"):
+        path = tmp_path / name / "table.json"
+        path.parent.mkdir()
+        table(network).write(path)
+        [run] = planned(f"lookup-table[table={path}]", budget=20).runs
+        assert carry_out(run, tmp_path / name / "study", ())["status"] == "done"
+        folders.append(run.folder(StudyFolder(tmp_path / name / "study")))
+    assert folders[0].path.name == folders[1].path.name
+    assert_same_front(*folders)
 
 
 def test_runs_on_another_device_or_table_are_other_runs(tmp_path: Path) -> None:
@@ -306,6 +398,28 @@ def test_runs_on_another_device_or_table_are_other_runs(tmp_path: Path) -> None:
     table(network, 2).write(tmp_path / "table.json")
     assert planned(target, budget=10).runs[0].digest != run.digest
     assert "another one" in carry_out(run, tmp_path / "study", ())["reason"]
+
+
+def test_a_device_that_cannot_judge_the_network_is_found_out_at_once(tmp_path: Path) -> None:
+    table(tiny_task().network).write(tmp_path / "table.json")
+    with pytest.raises(InputError, match="differ in layer"):
+        planned(f"lookup-table[table={tmp_path / 'table.json'}]", budget=10)
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="local-cuda needs a GPU"):
+            planned("local-cuda", budget=10)
+    with pytest.raises(InputError, match=r"two evaluations of 2\.2 units"):
+        planned("local-cpu", budget=4)
+
+
+def test_what_is_measured_locks_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.run.LOCK", tmp_path / "lock")
+    for spec, locks in (("local-cpu", True), ("analytic", False)):
+        with measuring(Target(device(spec), timed=True)):
+            if locks:
+                with pytest.raises(Timeout):
+                    FileLock(tmp_path / "lock").acquire(timeout=0)
+            else:
+                FileLock(tmp_path / "lock").acquire(timeout=0).lock.release()
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,15 @@ def searched(spec: str, budget: float = 60, seed: int = 0, **problem: Any) -> Ta
 
 @pytest.mark.parametrize(
     "spec",
-    ["hamp", "hamp[portfolio=false]", "hamp[local=0]", "hamp[tuned=10]", "netadapt", "netadapt[tuned=10,step=0.1]"],
+    [
+        "hamp",
+        "hamp[portfolio=false]",
+        "hamp[local=0]",
+        "hamp[surrogate=false]",
+        "hamp[tuned=10]",
+        "netadapt",
+        "netadapt[tuned=10,step=0.1]",
+    ],
 )
 def test_the_contract_holds(spec: str) -> None:
     check_method(method_of(spec), "filter")
@@ -135,7 +144,7 @@ def test_proposals_are_unknown_single_steps_that_a_smooth_landscape_rewards() ->
 
     genomes = np.unique(rng.integers(1, 9, size=(40, 4)), axis=0)
     known = Known(genomes, landscape(genomes))
-    steps = known.proposals(3, variables)
+    steps = known.proposals(3, variables, rng)
     assert 0 < len(steps) <= 3
     front = genomes[non_dominated(known.points)]
     for step in steps:
@@ -144,8 +153,21 @@ def test_proposals_are_unknown_single_steps_that_a_smooth_landscape_rewards() ->
         assert not (genomes == step).all(axis=1).any()
         assert np.all((step >= 1) & (step <= 8))
     assert known.add(steps, landscape(steps)).sum() > 0
-    assert not len(known.proposals(0, variables))
-    assert not len(Known(genomes[:3], landscape(genomes[:3])).proposals(2, variables))  # too little for a surrogate
+    assert not len(known.proposals(0, variables, rng))
+    few = Known(genomes[:3], landscape(genomes[:3]))
+    assert not len(few.proposals(2, variables, rng))  # too little for a surrogate
+    assert len(few.proposals(2, variables, rng, surrogate=False)) == 2
+    narrow = np.column_stack([genomes, np.ones(len(genomes), dtype=genomes.dtype)])  # a layer that has one width
+    limits = replace(variables_of(5), upper=np.array([8.0, 8, 8, 8, 1]))
+    assert len(Known(narrow, landscape(genomes)).proposals(3, limits, rng))
+
+
+def test_the_local_search_begins_inside_the_front() -> None:
+    genomes = np.array([[1, 8], [2, 7], [5, 5], [7, 2], [8, 1]])
+    points = np.array([[0.1, 0.9], [0.2, 0.8], [0.5, 0.5], [0.8, 0.2], [0.9, 0.1]])
+    steps = Known(genomes, points).proposals(99, variables_of(2), np.random.default_rng(0), surrogate=False)
+    near = np.abs(genomes[1:4, None] - steps).sum(axis=2).min(axis=0)
+    assert near.max() <= 2
 
 
 def test_generations_are_recorded_with_quotas_and_gains() -> None:

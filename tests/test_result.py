@@ -153,7 +153,7 @@ def bench_and_archive(candidates: int) -> tuple[Workbench, Archive]:
 def test_final_front_is_measured_afresh_on_search_and_on_test() -> None:
     bench, archive = bench_and_archive(7)
     objectives = [Registry().component("objective", name) for name in OBJECTIVES]
-    found = measure_members(bench, archive, objectives, Journal(None, {}))
+    found = measure_members(bench, archive, objectives, np.array([2 / 3, 500]), Journal(None, {}))
     module = copy.deepcopy(bench.network.module).eval()
     data = bench.loaded.data
     for row in range(7):
@@ -176,6 +176,6 @@ def test_final_front_is_thinned_before_it_is_tested() -> None:
     bench, archive = bench_and_archive(FRONT_LIMIT + 20)
     assert np.all(non_dominated(archive.front_values()))
     objectives = [Registry().component("objective", name) for name in OBJECTIVES]
-    found = measure_members(bench, archive, objectives, Journal(None, {}))
+    found = measure_members(bench, archive, objectives, np.array([2 / 3, 500]), Journal(None, {}))
     assert len(found.masks) == len(found.test.values) == len(found.weights) == FRONT_LIMIT
     assert set(found.masks.digests()) <= {evaluation.mask for evaluation in archive.evaluations}

@@ -111,7 +111,17 @@ def test_a_run_that_dies_at_ten_random_questions_ends_as_if_undisturbed(
     [{"units": "filter", "batch_norm": "shifted", "budget": 300}, {"objectives": ("distortion", "size", "macs")}],
 )
 def test_other_boards_resume_too(settings: dict[str, Any], tmp_path: Path) -> None:
-    run = planned("nsga2", **{"budget": 40, "search_images": 100} | settings)
+    check_resumes("nsga2", settings, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["hamp", "netadapt"])
+def test_searches_for_a_device_resume_too(method: str, tmp_path: Path) -> None:
+    objectives = ("error", "latency", "memory")
+    check_resumes(method, {"units": "filter", "objectives": objectives, "target": "analytic"}, tmp_path)
+
+
+def check_resumes(method: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    run = planned(method, **{"budget": 40, "search_images": 100} | settings)
     reference = undisturbed(run, tmp_path / "undisturbed")
     with dying_at(23), pytest.raises(Death):
         carry_out(run, tmp_path / "killed", ())

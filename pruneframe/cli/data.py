@@ -46,7 +46,7 @@ def _profile(registry: Registry, problem: Problem, path: Path, target: str, thre
     """Time a problem's network, layer by layer."""
     import torch
 
-    from ..device import Device
+    from ..device import Device, Target
     from ..profile import Profile
     from ..run import environment, measuring
 
@@ -54,11 +54,10 @@ def _profile(registry: Registry, problem: Problem, path: Path, target: str, thre
     network = problem.load(options.say).network
     torch.set_num_threads(threads)
     options.say(f"timing {len(network.layers)} layers on {device!r}, {threads} thread(s)")
-    with measuring(device):
+    with measuring(Target(device, timed=True)):
         found = Profile.measure(network, device, environment() | {"threads": threads})
     try:
         found.write(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another --profile") from error
-    dense = found.rest + sum(layer.seconds[-1][-1] for layer in found.layers)
-    click.echo(f"{path}: {len(found.layers)} layers; the dense network takes {1000 * dense:.3f} ms an image")
+    click.echo(f"{path}: {len(found.layers)} layers; the dense network takes {1000 * found.dense:.3f} ms an image")
