@@ -157,7 +157,19 @@ def test_list_names_everything_with_its_origin(cli: Cli) -> None:
     named = {(row["kind"], row["name"]) for row in rows}
     assert len(named) == len(rows)
     for kind, names in {
-        "method": {"random", "magnitude", "nsga2", "moead", "platypus", "hierarchical", "emo-dir"},
+        "method": {
+            "random",
+            "magnitude",
+            "nsga2",
+            "moead",
+            "platypus",
+            "hierarchical",
+            "emo-dir",
+            "weighted-ga",
+            "hamp",
+            "netadapt",
+        },
+        "device": {"local-cpu", "local-cuda", "lookup-table", "analytic"},
         "problem": {"lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"},
         "encoding": {"mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"},
         "scorer": {
@@ -176,7 +188,7 @@ def test_list_names_everything_with_its_origin(cli: Cli) -> None:
             *("uniform", "layer-crossover", "bit-flip", "importance-guided", "sbx-pm"),
             *("weighted-flip", "block-shift"),
         },
-        "objective": {"error", "distortion", "params", "macs", "size"},
+        "objective": {"error", "distortion", "params", "macs", "size", "latency", "memory"},
     }.items():
         assert {name for found, name in named if found == kind} == names
     assert all(row["summary"] and row["distribution"] == "pruneframe" for row in rows)
@@ -189,12 +201,15 @@ def test_list_of_one_kind(kind: str, cli: Cli) -> None:
     rows = cli("list", kind, "--json").parsed
     assert [row["name"] for row in rows] == [
         "emo-dir",
+        "hamp",
         "hierarchical",
         "magnitude",
         "moead",
+        "netadapt",
         "nsga2",
         "platypus",
         "random",
+        "weighted-ga",
     ]
     assert cli("list", kind).out.startswith("methods\n")
 

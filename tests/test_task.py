@@ -271,7 +271,9 @@ def test_a_probe_is_charged_its_share_and_stays_out_of_the_archive() -> None:
     assert task.budget.spent == pytest.approx(3 * 15 / SEARCH)
     task.probe("distortion", masks, images="search", count=10)
     assert task.budget.spent == pytest.approx(3 * 25 / SEARCH)
-    task.probe("params", masks)  # no more images than there are
+    task.probe("params", masks)  # only counted
+    assert task.budget.spent == pytest.approx(3 * 25 / SEARCH)
+    task.probe("error", masks)  # no more images than there are
     assert task.budget.spent == pytest.approx(3 * (25 + TRAIN) / SEARCH)
     assert task.archive.evaluations == []
     assert len(task.archive.front()[0]) == 0
