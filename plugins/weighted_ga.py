@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -59,12 +59,13 @@ class WeightedGA(pf.Method):
     retraining: float = pf.setting(
         0.5, "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off"
     )
+    finishing: float = pf.setting(0.2, "share of the budget that trains each weighting's last elite; 0 switches it off")
     epochs: int = pf.setting(1, "of a retraining")
     images: int = pf.setting(10_000, "training images of an epoch, at most")
     learning_rate: float = pf.setting(0.01, "of a retraining, at first")
 
     def __post_init__(self) -> None:
-        for name in ("survivors", "crossover", "mutation", "step", "smallest", "retraining"):
+        for name in ("survivors", "crossover", "mutation", "step", "smallest", "retraining", "finishing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
         if self.population < SMALLEST:
@@ -120,10 +121,12 @@ class WeightedGA(pf.Method):
         try:
             herd = Herd(task, self)
             for number, weighting in enumerate(self.weightings):
-                share = task.budget.left / task.budget.total / (self.fronts - number)
-                with task.share(max(1e-9, share)):
-                    for state in self._generations(task, herd, np.array(weighting)):
-                        history.append({"weighting": number, "units": task.budget.spent} | state)
+                share = max(1e-9, task.budget.left / task.budget.total / (self.fronts - number))
+                with task.share(share):
+                    with task.share(max(1e-9, share * (1 - self.finishing))):
+                        for state in self._generations(task, herd, np.array(weighting)):
+                            history.append({"weighting": number, "units": task.budget.spent} | state)
+                    herd.finish()
         finally:
             task.record("fitness", pd.DataFrame(history))
             task.record("computation of the front", computation(task))
@@ -206,12 +209,22 @@ class Herd:
         self.terms = np.vstack([self.terms[:parents], terms])
         self.generation += 1
 
-    def retrain(self) -> None:
+    def retrain(self, recipe: pf.Recipe | None = None) -> None:
         """Train the elite of a sorted herd, its zeros kept, and rebuild the population from it."""
         spent, elite = self._task.budget.spent, self.masks[[0]]
-        weights = self._task.train(elite, self._weights, self._recipe)
+        weights = self._task.train(elite, self._weights, recipe or self._recipe)
         self._rebuild(elite, weights)
         self.retrained += self._task.budget.spent - spent
+
+    def finish(self) -> None:
+        """Train the elite of a sorted herd with all that is left of the current share, and rebuild the population."""
+        task = self._task
+        units = task.budget.left - (self._method.population + 1) * task.price + 1  # but for what evaluates it
+        passes = units * task.search_images / 3
+        epochs = int(passes / task.train_images)
+        images = task.train_images if epochs else int(passes)
+        if images > 0:
+            self.retrain(replace(self._recipe, epochs=max(1, epochs), images=images))
 
 
 class Mutation:

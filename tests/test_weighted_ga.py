@@ -176,7 +176,7 @@ def test_zeros_stay_zero_in_retraining(units: Units, monkeypatch: pytest.MonkeyP
 
 def test_retraining_takes_no_more_than_its_share() -> None:
     for share in (0.0, 0.3):
-        task = searched(f"retraining={share}", budget=200)
+        task = searched(f"retraining={share}", "finishing=0", budget=200)
         cycles = len({e.weights for e in task.archive.evaluations} - {DENSE})
         price = 3 * 20 / task.search_images + 6 * task.price  # images of an epoch, and a new population of 6
         assert fitness(task)["spent on retraining"].max() == pytest.approx(cycles * price)
@@ -184,9 +184,28 @@ def test_retraining_takes_no_more_than_its_share() -> None:
         assert (cycles > 0) == (share > 0)
 
 
+@pytest.mark.parametrize("fronts", [1, 3])
+@pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
+def test_each_weighting_ends_with_a_longer_training(fronts: int, batch_norm: str, monkeypatch: Any) -> None:
+    recipes: list[pf.Recipe] = []
+    train = Task.train
+
+    def spy(task: Task, mask: pf.Masks, weights: str, recipe: pf.Recipe) -> str:
+        recipes.append(recipe)
+        return train(task, mask, weights, recipe)
+
+    monkeypatch.setattr(Task, "train", spy)
+    task = searched(f"fronts={fronts}", "finishing=0.4", budget=300, batch_norm=batch_norm)
+    longer = [recipe for recipe in recipes if recipe.images != 20]
+    assert len(longer) == fronts
+    assert all(recipe.images == 60 for recipe in longer)  # all that there are
+    assert task.budget.spent > 0.95 * task.budget.total
+    assert task.archive.evaluations[-1].weights != DENSE
+
+
 @pytest.mark.parametrize("fronts", [2, 5])
 def test_weightings_share_the_budget_evenly(fronts: int) -> None:
-    found = fitness(searched(f"fronts={fronts}", budget=200))
+    found = fitness(searched(f"fronts={fronts}", "finishing=0", budget=200))
     last = found.groupby("weighting").units.max().to_numpy()
     assert len(last) == fronts
     shares = np.diff(last, prepend=6)  # the first population comes before them
