@@ -18,6 +18,7 @@ import click
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pruneframe.mask import Masks
@@ -86,8 +87,9 @@ def table(rows: pd.DataFrame) -> Table:
         for name, form in SAVINGS.items():
             found = own[own.saving == name]
             value, worst = form.format(found.value.median()), form.format(found.value.min())
-            cells.append(f"{value} [{worst}], test {found.test_drop.median():+.2f} [{found.test_drop.max():+.2f}]")
-        shown.add_row(problem, f"{method} at {budget:g}", str(own.seed.nunique()), f"{loss:g}", *cells)
+            lost = f"{found.test_drop.median():+.2f} [{found.test_drop.max():+.2f}]"
+            cells.append(escape(f"{value} [{worst}], test {lost}"))
+        shown.add_row(problem, escape(f"{method} at {budget:g}"), str(own.seed.nunique()), f"{loss:g}", *cells)
     return shown
 
 
