@@ -72,6 +72,8 @@ def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
             networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load().network
         head = {"problem": key[0], "method": called[run.path], "budget": identity["budget"], "seed": identity["seed"]}
         rows += [head | found for found in chosen(run, networks[key], wanted)]
+    if not rows:
+        raise click.UsageError(f"no finished run here has a member within {losses} points of the unpruned network")
     if as_json:
         print(*(json.dumps(row) for row in rows), sep="\n")
     else:
