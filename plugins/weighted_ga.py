@@ -52,14 +52,14 @@ class WeightedGA(pf.Method):
     survivors: float = pf.setting(0.5, "share of the population that a generation keeps")
     crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent")
     mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does")
-    step: float = pf.setting(0.02, "largest share of a linear layer's remaining units that a mutation removes")
+    step: float = pf.setting(0.1, "largest share of a linear layer's remaining units that a mutation removes")
     smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any")
     loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained")
     every: int = pf.setting(20, "generations after which it is retrained in any case")
     retraining: float = pf.setting(
-        0.5, "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off"
+        0.7, "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off"
     )
-    finishing: float = pf.setting(0.2, "share of the budget that trains each weighting's last elite; 0 switches it off")
+    finishing: float = pf.setting(0.3, "share of the budget that trains each weighting's last elite; 0 switches it off")
     epochs: int = pf.setting(1, "of a retraining")
     images: int = pf.setting(10_000, "training images of an epoch, at most")
     learning_rate: float = pf.setting(0.01, "of a retraining, at first")

@@ -110,7 +110,7 @@ def test_convolutions_lose_whole_lines_and_linear_layers_single_weights() -> Non
             assert sorted(int(line.sum()) for line in lines) == [0, 1]
             assert lost.sum() == lost.size // len(lines[0] if lines[0].any() else lines[1])
         else:
-            assert 0 < lost.sum() <= np.ceil(0.02 * lost.size)
+            assert 0 < lost.sum() <= np.ceil(0.1 * lost.size)
             assert score[~kept].max() <= score[kept].min()
 
 
