@@ -209,22 +209,26 @@ class Herd:
         self.terms = np.vstack([self.terms[:parents], terms])
         self.generation += 1
 
-    def retrain(self, recipe: pf.Recipe | None = None) -> None:
-        """Train the elite of a sorted herd, its zeros kept, and rebuild the population from it."""
-        spent, elite = self._task.budget.spent, self.masks[[0]]
-        weights = self._task.train(elite, self._weights, recipe or self._recipe)
-        self._rebuild(elite, weights)
+    def retrain(self) -> None:
+        """Train the elite of a sorted herd, and count what that costs."""
+        spent = self._task.budget.spent
+        self._train(self._recipe)
         self.retrained += self._task.budget.spent - spent
 
+    def _train(self, recipe: pf.Recipe) -> None:
+        """Train the elite of a sorted herd, its zeros kept, and rebuild the population from it."""
+        elite = self.masks[[0]]
+        self._rebuild(elite, self._task.train(elite, self._weights, recipe))
+
     def finish(self) -> None:
-        """Train the elite of a sorted herd with all that is left of the current share, and rebuild the population."""
+        """Train the elite of a sorted herd with all that is left of the current share; no retraining counts it."""
         task = self._task
         units = task.budget.left - (self._method.population + 1) * task.price + 1  # but for what evaluates it
         passes = units * task.search_images / 3
         epochs = int(passes / task.train_images)
         images = task.train_images if epochs else int(passes)
         if images > 0:
-            self.retrain(replace(self._recipe, epochs=max(1, epochs), images=images))
+            self._train(replace(self._recipe, epochs=max(1, epochs), images=images))
 
 
 class Mutation:

@@ -198,6 +198,8 @@ def test_each_weighting_ends_with_a_longer_training(fronts: int, batch_norm: str
     task = searched(f"fronts={fronts}", "finishing=0.4", budget=300, batch_norm=batch_norm)
     longer = [recipe for recipe in recipes if recipe.images != 20]
     assert len(longer) == fronts
+    price = 3 * 20 / task.search_images + (task.price - 1) + 6 * task.price  # of a retraining and a new population of 6
+    assert fitness(task)["spent on retraining"].max() <= (len(recipes) - fronts) * price + 1e-9
     assert all(recipe.images == 60 for recipe in longer)  # all that there are
     assert task.budget.spent > 0.95 * task.budget.total
     assert task.archive.evaluations[-1].weights != DENSE
