@@ -62,7 +62,7 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """10 hex digits over all fields."""
+        """10 hex digits over all fields but the place of a device's table."""
         return self._digest(())
 
     @property
