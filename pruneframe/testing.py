@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from .component import parse_spec
 from .data import Data, Split
+from .device import Device, Target
 from .encoding import Encoding, Genomes
 from .front import non_dominated
 from .journal import Journal, Shelf
 from .ledger import BudgetSpent, Ledger
-from .mask import Units
+from .mask import Masks, Units
 from .method import Method
 from .objective import Objective
 from .problem import BatchNorm, Problem
@@ -160,6 +161,23 @@ def check_objective(objective: Objective, units: Units = "weight") -> None:
     values = [next(bench.measure(masks, [DENSE], [objective], bench.search))[0] for _ in range(2)]
     assert values[0] == values[1], "the same candidate, the same value"
     assert np.isfinite(values[0]), "values must be finite"
+
+
+def check_device(device: Device) -> None:
+    """Latencies are positive, a row for each network; memory is positive, and no larger for what is pruned."""
+    _check_identity(device)
+    bench = Workbench(tiny_problem("filter").load(), "cpu", Shelf(None), Target(device, timed=True))
+    layout = bench.network.layout
+    masks = Masks.pack(np.arange(layout.total) % np.array([[1], [2]]) == 0, layout)  # all filters, and every second
+    networks = list(bench.candidates(masks, [DENSE] * 2, bench.search))
+    seconds = device.latencies(networks)
+    assert seconds.ndim == 2, "latencies must be seconds[networks, repeats]"
+    assert len(seconds) == len(networks), "latencies must have a row for each network"
+    assert np.all(seconds > 0), "a forward pass takes some time"
+    if not device.measured:
+        assert np.array_equal(seconds, device.latencies(networks)), "what is not measured must be repeatable"
+    dense, pruned = map(device.memory, networks)
+    assert 0 < pruned <= dense, "a pruned network needs no more memory than the dense one"
 
 
 def check_method(method: Method, units: Units = "weight", registry: Registry | None = None) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,9 @@ from pruneframe.series import interval, measure_series
 from pruneframe.store import StudyFolder
 from pruneframe.study import plan
 from pruneframe.task import Task
-from pruneframe.testing import make_task, tiny_problem
+from pruneframe.testing import check_device, make_task, tiny_problem
 from pruneframe.workbench import DENSE
-from pruneframe_plugins.devices import LocalCpu, peak_memory
+from pruneframe_plugins.devices import Analytic, LocalCpu, peak_memory
 
 PHYSICAL = ("error", "latency", "memory")
 
@@ -140,6 +140,24 @@ def test_the_formula_by_hand() -> None:
             expected += max(weights * layer.positions / 1e6, 4 * weights / 1e5)
         assert candidate.meant_for.latencies([candidate]) == pytest.approx(np.array([[expected]]))
         assert np.array_equal(task.network.macs(masks)[row], task.network.layer_macs(masks)[row].sum())
+
+
+@pytest.mark.parametrize("spec", ["analytic", "local-cpu[repeats=3,warmup=1]"])
+def test_the_contract_holds(spec: str) -> None:
+    check_device(device(spec))
+
+
+@dataclass(frozen=True, repr=False)
+class Erratic(Analytic):
+    """Not measured, and yet another latency each time."""
+
+    def latencies(self, networks: Any) -> np.ndarray:
+        return np.random.default_rng().random((len(networks), 1)) + 1
+
+
+def test_the_contract_finds_a_formula_that_is_not_repeatable() -> None:
+    with pytest.raises(AssertionError, match="must be repeatable"):
+        check_device(Erratic())
 
 
 def test_networks_take_turns_after_they_have_warmed_up(monkeypatch: pytest.MonkeyPatch) -> None:
