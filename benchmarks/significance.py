@@ -37,9 +37,9 @@ def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
     style = looks(sorted({name for found in values.values() for name in found}))
     for axis, (problem, found) in zip(axes, values.items(), strict=True):
         for place, (name, numbers) in enumerate(found.items()):
-            colour = style[name]["color"]
+            colour = style[name].color
             spread = place + np.linspace(-0.12, 0.12, len(numbers))
-            axis.plot(spread, numbers, ls="", marker=style[name]["marker"], color=colour, ms=3.5)
+            axis.plot(spread, numbers, ls="", marker=style[name].marker, color=colour, ms=3.5)
             axis.hlines(np.median(numbers), place - 0.3, place + 0.3, color=colour)
         axis.set_xticks(range(len(found)), list(found), rotation=20, ha="right")
         axis.set_ylabel(f"{indicator}, {problem}")

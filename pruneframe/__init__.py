@@ -13,6 +13,7 @@ __version__ = metadata.version("pruneframe")
 _HOMES = {
     "Board": "report",
     "Candidate": "objective",
+    "Claim": "method",
     "Data": "data",
     "Encoding": "encoding",
     "Figure": "report",
@@ -26,6 +27,7 @@ _HOMES = {
     "Problem": "problem",
     "Published": "weights",
     "Recipe": "training",
+    "Remark": "report",
     "Tuning": "tuning",
     "Report": "report",
     "Scorer": "scorer",
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl as hookimpl
     from .mask import Layout as Layout
     from .mask import Masks as Masks
+    from .method import Claim as Claim
     from .method import Method as Method
     from .network import Network as Network
     from .objective import Candidate as Candidate
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from .problem import Problem as Problem
     from .report import Board as Board
     from .report import Figure as Figure
+    from .report import Remark as Remark
     from .report import Report as Report
     from .report import StudyFacts as StudyFacts
     from .report import Table as Table

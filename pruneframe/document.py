@@ -1,100 +1,215 @@
-"""Figures and tables typeset as one PDF, by Typst."""
+"""The comparison: what reports draw, in sections, typeset as one PDF by Typst, and each piece as a file of its own."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
 from .files import write_whole
-from .report import Figure, Report, StudyFacts, Table
+from .latex import latex
+from .protocol import Paragraph, protocol
+from .report import Figure, Item, Remark, Report, StudyFacts, Table
+
+PAPERS = {"a4": "a4", "letter": "us-letter"}
+COLUMN = 3.5  # inches: a figure that is no wider shares its line with another
 
 
-def build(
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    heading: str
+    items: tuple[Item | Paragraph, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that is to be printed. `digest` is of the runs behind it, `date` in seconds since 1970."""
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    digest: str
+    date: int
+    bibtex: str = ""
+
+    @property
+    def items(self) -> list[Figure | Table]:
+        """All figures and tables."""
+        return [item for section in self.sections for item in section.items if isinstance(item, Figure | Table)]
+
+    @cached_property
+    def drawings(self) -> dict[str, bytes]:
+        """Each figure's id with the figure as a PDF."""
+        return {item.id: saved(item, "pdf") for item in self.items if isinstance(item, Figure)}
+
+
+def compose(
     reports: Iterable[Report],
     table: Any,
     study: StudyFacts,
-    settings: dict[str, Any],
-    output: Path,
+    settings: Sequence[dict[str, Any]],
     complain: Callable[[str], None],
-) -> None:
-    """Draw all reports and write the comparison to `output`; a crash leaves no half file.
+    anonymous: bool = False,
+    bibtex: str = "",
+) -> Comparison:
+    """Draw all reports; `settings` are the studies' own. One that fails is left out, and `complain` is told."""
+    ordered = sorted(reports, key=_order)
+    items, appendix = (
+        [item for report in ordered if report.appendix == last for item in _drawn(report, table, study, complain)]
+        for last in (False, True)
+    )
+    environments = [one for each in settings for one in each["environments"]]
+    paragraphs = tuple(protocol(study, environments, anonymous))
+    headings = {board.label: board.label for board in study.boards} | {"": "Over all problems"}
+    sections = [Section(heading, tuple(i for i in items if i.board == board)) for board, heading in headings.items()]
+    sections += [Section("How this was measured", paragraphs), Section("What methods recorded", tuple(appendix))]
+    digest = _digest(study)
+    return Comparison(
+        title="Comparison of pruning methods",
+        subtitle=_subtitle(study, environments) + ("" if anonymous else f", study {digest}"),
+        sections=tuple(section for section in sections if section.items),
+        digest="" if anonymous else digest,
+        date=_date(settings),
+        bibtex=bibtex,
+    )
 
-    A report that fails is told to `complain`, and the others are drawn.
-    """
-    import typst
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sections = [_section(report, table, study, folder, complain) for report in reports]
-        content = {
-            "title": "Comparison of pruning methods",
-            "subtitle": _subtitle(study, settings),
-            "sections": [section for section in sections if section["items"]] + [_about(study, settings)],
-        }
-        (folder / "content.json").write_text(json.dumps(content))
-        template = files("pruneframe_reports") / "comparison.typ"
-        shutil.copyfile(str(template), folder / "comparison.typ")
-        pdf = typst.compile(folder / "comparison.typ", root=folder)
-    write_whole(output, lambda file: file.write(pdf))
+def _order(report: Report) -> tuple[int, str]:
+    return report.place, report.name
 
 
-def _section(
-    report: Report, table: Any, study: StudyFacts, folder: Path, complain: Callable[[str], None]
-) -> dict[str, Any]:
+def _drawn(report: Report, table: Any, study: StudyFacts, complain: Callable[[str], None]) -> list[Item]:
     try:
-        items = [_item(item, folder) for item in report.draw(table, study)]
+        return list(report.draw(table, study))
     except Exception as error:  # a report may fail in any way
         complain(f"report {report!r} fails: {type(error).__name__}: {error}")
-        items = []
-    return {"heading": report.name.capitalize(), "items": items}
+        return []
 
 
-def _item(item: Figure | Table, folder: Path) -> dict[str, Any]:
-    if isinstance(item, Table):
-        rows = [[str(value) for value in row] for row in item.frame.itertuples(index=False)]
-        return {"kind": "table", "caption": item.caption, "columns": list(item.frame.columns), "rows": rows}
-    import matplotlib.pyplot as plt
-
-    file = f"{item.id}.pdf"
-    item.figure.savefig(folder / file, metadata={"CreationDate": None})
-    width = item.figure.get_figwidth()
-    plt.close(item.figure)
-    return {"kind": "figure", "caption": item.caption, "file": file, "width": width}
+def _digest(study: StudyFacts) -> str:
+    """16 hex digits over the runs and what they reached."""
+    names = ("hash", "problem", "method", "seed", "status", "hypervolume", "hypervolume_search")
+    runs = sorted(json.dumps([run.get(name) for name in names]) for run in study.runs)
+    return hashlib.sha256("\n".join(runs).encode()).hexdigest()[:16]
 
 
-def _subtitle(study: StudyFacts, settings: dict[str, Any]) -> str:
+def _date(settings: Sequence[dict[str, Any]]) -> int:
+    """SOURCE_DATE_EPOCH, or when the newest of the studies was begun: never the clock, so that files repeat."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is not None:
+        if not given.isdecimal():
+            raise InputError(f"SOURCE_DATE_EPOCH must be seconds since 1970, but got {given!r}")
+        return int(given)
+    begun = [datetime.fromisoformat(one["begun"]) for one in settings if "begun" in one]
+    return int(max(begun).timestamp()) if begun else 0
+
+
+def _subtitle(study: StudyFacts, environments: Sequence[dict[str, Any]]) -> str:
     done = sum(run["status"] == "done" for run in study.runs)
     problems, methods = ({run[key] for run in study.runs} for key in ("problem", "method"))
     return (
         f"{len(methods)} methods, {len(problems)} problems, {done} of {len(study.runs)} runs done, "
-        f"pruneframe {settings['environments'][-1]['pruneframe']}"
+        f"pruneframe {environments[-1]['pruneframe']}"
     )
 
 
-def _about(study: StudyFacts, settings: dict[str, Any]) -> dict[str, Any]:
-    """How the figures came about, from the study itself."""
-    items = [{"kind": "text", "text": _protocol(study)}]
-    items += [{"kind": "text", "text": f"{name}: {text}"} for name, text in sorted(study.provenance.items()) if text]
-    unfinished = [run for run in study.runs if run["status"] != "done"]
-    for run in unfinished:
-        reason = f" ({run['reason']})" if "reason" in run else ""
-        text = f"Not in any figure: {run['method']} on {run['problem']}, seed {run['seed']}: {run['status']}{reason}."
-        items.append({"kind": "text", "text": text})
-    newest = settings["environments"][-1]
-    items.append({"kind": "text", "text": "Computed with " + ", ".join(f"{k} {v}" for k, v in newest.items()) + "."})
-    return {"heading": "How this was measured", "items": items}
+def typeset(comparison: Comparison, output: Path, paper: str = "a4", template: Path | None = None) -> None:
+    """Write the PDF; a crash leaves no half file. A template reads content.json, which lies beside it."""
+    import typst
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for id, drawing in comparison.drawings.items():
+            (folder / f"{id}.pdf").write_bytes(drawing)
+        content = {
+            "title": comparison.title,
+            "subtitle": comparison.subtitle,
+            "paper": PAPERS[paper],
+            "digest": comparison.digest,
+            "sections": [
+                {"heading": section.heading, "items": _paired([_content(item) for item in section.items])}
+                for section in comparison.sections
+            ],
+        }
+        (folder / "content.json").write_text(json.dumps(content))
+        shutil.copyfile(str(template or files("pruneframe_reports") / "comparison.typ"), folder / "comparison.typ")
+        try:
+            pdf = typst.compile(folder / "comparison.typ", root=folder, timestamp=comparison.date)
+        except typst.TypstError as error:
+            if template is None:
+                raise
+            raise InputError(f"template {template} cannot be typeset: {error}") from error
+    write_whole(output, lambda file: file.write(pdf))
 
 
-def _protocol(study: StudyFacts) -> str:
-    looks = sum(run["front_size"] or 0 for run in study.runs)
-    return (
-        "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
-        "every evaluation, score and training step was charged. The search never saw a test image; each member of a "
-        f"final front was measured on the test split once, {looks} looks in all. Objectives are divided by the "
-        "unpruned network's value, error by guessing's; the hypervolume's reference point is 1 in every objective."
-    )
+def write_parts(comparison: Comparison, folder: Path) -> None:
+    """Each figure as its own PDF, each table as LaTeX and CSV, and the papers as BibTeX."""
+    for id, drawing in comparison.drawings.items():
+        _write(folder / f"{id}.pdf", drawing)
+    for item in comparison.items:
+        if isinstance(item, Table):
+            data = item.frame if item.data is None else item.data
+            _write(folder / f"{item.id}.tex", latex(item).encode())
+            _write(folder / f"{item.id}.csv", data.to_csv(index=False).encode())
+    if comparison.bibtex:
+        _write(folder / "references.bib", comparison.bibtex.encode())
+
+
+def saved(item: Figure, format: str) -> bytes:
+    """A figure as the bytes of a file, the same for the same figure."""
+    buffer = BytesIO()
+    item.figure.savefig(buffer, format=format, metadata={"CreationDate" if format == "pdf" else "Date": None})
+    return buffer.getvalue()
+
+
+def close(comparison: Comparison) -> None:
+    """Let go of all figures."""
+    import matplotlib.pyplot as plt
+
+    for item in comparison.items:
+        if isinstance(item, Figure):
+            plt.close(item.figure)
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_whole(path, lambda file: file.write(content))
+
+
+def _content(item: Item | Paragraph) -> dict[str, Any]:
+    """An item as the template reads it; figures lie beside it."""
+    if isinstance(item, Paragraph):
+        return {"kind": "text", "heading": item.heading, "text": item.text}
+    if isinstance(item, Remark):
+        return {"kind": "remark", "text": item.text}
+    head = {"id": item.id, "caption": item.caption}
+    if isinstance(item, Table):
+        rows = [[str(value) for value in row] for row in item.frame.itertuples(index=False)]
+        columns = [str(name) for name in item.frame]
+        best = [[row, columns.index(name)] for row, name in sorted(item.best)]
+        return head | {"kind": "table", "columns": columns, "rows": rows, "best": best}
+    return head | {"kind": "figure", "file": f"{item.id}.pdf", "width": item.figure.get_figwidth()}
+
+
+def _paired(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Narrow figures that follow each other, two to a line."""
+    lines: list[dict[str, Any]] = []
+    for item in items:
+        narrow = item["kind"] == "figure" and item["width"] <= COLUMN
+        if narrow and lines and lines[-1]["kind"] == "line" and len(lines[-1]["items"]) == 1:
+            lines[-1]["items"].append(item)
+        else:
+            lines.append({"kind": "line", "items": [item]} if narrow else item)
+    return lines

@@ -40,6 +40,7 @@ class Problem:
     budget: float = 300.0
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
+    bibtex: str = ""  # entries of the papers behind network and data
 
     def __post_init__(self) -> None:
         choices = {"units": ("weight", "filter"), "batch_norm": ("frozen", "shifted")}
@@ -83,6 +84,11 @@ class LoadedProblem:
                 f"{data.classes - 1}"
             )
         self.search = data.search.stratified(wanted)[0]
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The images of this problem by what they are for."""
+        return {"train": self.data.train, "search": self.search, "test": self.data.test}
 
     @cached_property
     def batch_norm_images(self) -> Split | None:

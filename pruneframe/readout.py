@@ -1,17 +1,16 @@
-"""A study read back: the progress of its runs, their summaries, what reports are told, and the one long table."""
+"""Studies read back: the summaries of their runs, what reports are told, and the one long table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .front import FRONT_LIMIT, hypervolume, non_dominated
-from .journal import MEMBER
+from .progress import Progress
 from .report import Board, StudyFacts
 from .result import DROPS
 from .store import RunFolder, StudyFolder
@@ -20,64 +19,23 @@ INDICATORS = ("hypervolume", "hypervolume_search", "hypervolume_region", "front_
 POINTS = tuple(f"{name}_at_{drop:g}" for drop in DROPS for name in ("reduction", "test_drop"))
 COLUMNS = ["board", "problem", "method", "seed", "kind", "split", "number", "units_spent", "seconds"]
 INTERVALS = tuple(f"test_drop_interval_at_{drop:g}" for drop in DROPS)
+RULES = ("units", "batch_norm", "search_images", "budget", "objectives", "target_identity", "device", "threads")
 
 
-@dataclass
-class Progress:
-    """What a run has done so far, read from its journal while another process writes it."""
-
-    folder: RunFolder
-    budget: float
-    spent: float = 0.0
-    seconds: float = 0.0
-    evaluations: int = 0
-    measured: int = 0  # answers about the dense network and the final members, on search and on test
-    measuring: float = 0.0  # seconds that those took
-    points: list[list[float]] = field(default_factory=list)
-
-    def refresh(self) -> None:
-        """Read the journal again."""
-        if not (self.folder.path / "identity.json").exists():
-            return
-        lines = self.folder.answers()
-        answers = [line for line in lines if line["kind"] != MEMBER]
-        self.measured = len(lines) - len(answers)
-        self.measuring = sum(line["seconds"] for line in lines if line["kind"] == MEMBER)
-        self.spent = sum(answer["charge"] for answer in answers)
-        self.seconds = sum(answer["seconds"] for answer in answers)
-        self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
-        self.evaluations = len(self.points)
-
-    @property
-    def hypervolume(self) -> float:
-        """Of all evaluations so far, on the search split."""
-        if not self.points:
-            return 0.0
-        return hypervolume(np.array(self.points) / np.array(self.folder.identity["references"]))
-
-    @property
-    def members(self) -> int:
-        """How many answers about final members there will be."""
-        return 2 * (1 + min(FRONT_LIMIT, int(non_dominated(np.array(self.points)).sum())))
-
-    @property
-    def state(self) -> str:
-        """What the run is doing."""
-        if self.measured:
-            return f"measuring its front ({self.measured} of {self.members})"
-        return "searching" if self.spent else "waiting"
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the pace so far: of the search, and then of what measures its front."""
-        if self.measured:
-            return self.measuring / self.measured * max(0, self.members - self.measured)
-        return self.seconds / self.spent * (self.budget - self.spent) if self.spent else None
+def runs(*studies: StudyFolder) -> list[RunFolder]:
+    """All runs of some studies; of one that several hold, a finished one."""
+    found: dict[tuple[Any, ...], RunFolder] = {}
+    for folder in (folder for study in studies for folder in study.runs()):
+        identity = folder.identity
+        key = tuple(identity[name] for name in ("problem", "method", "seed", "hash"))
+        if key not in found or (folder.finished and not found[key].finished):
+            found[key] = folder
+    return list(found.values())
 
 
-def summaries(study: StudyFolder) -> list[dict[str, Any]]:
+def summaries(*studies: StudyFolder) -> list[dict[str, Any]]:
     """One object per run, as `summary --json` prints them."""
-    return [_summary(folder) for folder in study.runs()]
+    return [_summary(folder) for folder in runs(*studies)]
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:
@@ -115,39 +73,91 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
     return head | {"status": status} | rules | values | failure
 
 
-def facts(study: StudyFolder) -> StudyFacts:
-    """What reports are told of a study."""
+def facts(*studies: StudyFolder) -> StudyFacts:
+    """What reports are told of some studies; a run that was asked for and has not begun is `missing`."""
+    folders = runs(*studies)
+    labels, called = _labels([folder.identity for folder in folders]), methods(folders)
     boards: dict[str, Board] = {}
     provenance: dict[str, str] = {}
-    folders = list(study.runs())
-    several = _labels([folder.identity for folder in folders])
+    told: list[dict[str, Any]] = []
     for folder in folders:
-        if not folder.finished:
-            continue
-        identity, result = folder.identity, folder.result
-        provenance[identity["method"]] = result["provenance"]
-        if identity["board"] not in boards:
-            boards[identity["board"]] = Board(
-                label=several[identity["board"]],
-                problem=identity["problem"],
-                objectives=tuple(identity["objectives"]),
-                references=tuple(identity["references"]),
-                dense_search=tuple(result["dense_search"]),
-                dense_test=tuple(result["dense_test"]),
-                budget=identity["budget"],
-            )
-    called = methods(folders)
-    runs = tuple(
-        summary | {"board": several[summary["board"]], "method": called[folder.path]}
-        for folder, summary in zip(folders, summaries(study), strict=True)
-    )
+        identity, method = folder.identity, called[folder.path]
+        label = labels[identity["board"]]
+        told.append(_summary(folder) | {"board": label, "method": method, "folder": str(folder.path)})
+        if folder.finished:
+            result = folder.result
+            provenance[method] = result["provenance"]
+            boards.setdefault(label, _board(label, identity, result))
+            names = ("environment", "looks_at_test", "seconds_in_all")
+            told[-1] |= {name: result[name] for name in names} | {"finetuned": folder.finetuned_epochs}
+    ended = [folder for folder in folders if folder.finished]
+    heads = [_head(folder, labels, called) for folder in ended]
     records = [
-        table.assign(board=several[folder.identity["board"]], method=called[folder.path], seed=folder.identity["seed"])
-        for folder in folders
-        if folder.finished and (table := folder.diagnostics()) is not None
+        table.assign(**head)
+        for folder, head in zip(ended, heads, strict=True)
+        if (table := folder.diagnostics()) is not None
     ]
-    joined = pd.concat(records, ignore_index=True) if records else pd.DataFrame()
-    return StudyFacts(tuple(boards.values()), runs, provenance, joined)
+    layers = [
+        _kept(folder).assign(**head) for folder, head in zip(ended, heads, strict=True) if "layers" in folder.result
+    ]
+    return StudyFacts(
+        boards=tuple(boards.values()),
+        runs=(*told, *_missing(studies, told)),
+        provenance=provenance,
+        records=_joined(records),
+        layers=_joined(layers),
+    )
+
+
+def _board(label: str, identity: dict[str, Any], result: dict[str, Any]) -> Board:
+    return Board(
+        label=label,
+        problem=identity["problem"],
+        objectives=tuple(identity["objectives"]),
+        references=tuple(identity["references"]),
+        dense_search=tuple(result["dense_search"]),
+        dense_test=tuple(result["dense_test"]),
+        budget=identity["budget"],
+        rules={name: identity.get(name) for name in RULES} | {"images": result.get("images", {})},
+        source=result.get("source", ""),
+    )
+
+
+def _missing(studies: Sequence[StudyFolder], told: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    begun = {(run["problem"], run["method"].partition(" (")[0], run["seed"]) for run in told}
+    commands = [command for study in studies for command in study.settings["commands"]]
+    wanted = [
+        key
+        for command in commands
+        for key in product(*(command.get(name, ()) for name in ("problems", "methods", "seeds")))
+    ]
+    for problem, method, seed in dict.fromkeys(wanted):
+        if (problem, method, seed) not in begun:
+            yield {"problem": problem, "method": method, "seed": seed, "status": "missing", "board": ""}
+
+
+def _head(folder: RunFolder, labels: dict[str, str], called: dict[Path, str]) -> dict[str, Any]:
+    identity = folder.identity
+    return {"board": labels[identity["board"]], "method": called[folder.path], "seed": identity["seed"]}
+
+
+def _kept(folder: RunFolder) -> pd.DataFrame:
+    """What each final member keeps of each layer."""
+    kept, layers = folder.front()["kept"], folder.result["layers"]
+    members = len(kept)
+    return pd.DataFrame(
+        {
+            "number": np.repeat(np.arange(members), len(layers)),
+            "layer": list(layers) * members,
+            "kept": kept.ravel(),
+            "units": list(layers.values()) * members,
+        }
+    )
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str] = ()) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
 
 
 def methods(folders: Sequence[RunFolder]) -> dict[Path, str]:
@@ -170,21 +180,10 @@ def _versions(identity: dict[str, Any]) -> str:
 def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
     """A short name for every board: the problem, and what tells it from the problem's other boards."""
     boards = {identity["board"]: identity for identity in identities}
-    rules = (
-        "units",
-        "batch_norm",
-        "search_images",
-        "budget",
-        "objectives",
-        "target_identity",
-        "device",
-        "threads",
-        "fingerprint",
-    )
     labels = {}
     for key, identity in boards.items():
         rivals = [other for other in boards.values() if other["problem"] == identity["problem"]]
-        apart = [rule for rule in rules if len({str(other.get(rule)) for other in rivals}) > 1]
+        apart = [rule for rule in (*RULES, "fingerprint") if len({str(other.get(rule)) for other in rivals}) > 1]
         extra = ", ".join(f"{rule.partition('_identity')[0]} {_plain(identity.get(rule))}" for rule in apart)
         labels[key] = identity["problem"] + (f" ({extra})" if extra else "")
     return labels
@@ -196,31 +195,31 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def long_table(study: StudyFolder) -> pd.DataFrame:
-    """One row per evaluation, and two (search, test) per final member; see `pruneframe.report.Report`."""
-    folders = list(study.runs())
-    labels = _labels([folder.identity for folder in folders])
-    called = methods(folders)
-    parts = [part for folder in folders for part in _rows(folder, labels, called[folder.path])]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+def long_table(*studies: StudyFolder) -> pd.DataFrame:
+    """One row per evaluation, and several per final member; see `pruneframe.report.Report`."""
+    folders = runs(*studies)
+    labels, called = _labels([folder.identity for folder in folders]), methods(folders)
+    return _joined([part for folder in folders for part in _rows(folder, _head(folder, labels, called))], COLUMNS)
 
 
-def _rows(folder: RunFolder, labels: dict[str, str], method: str) -> Iterator[pd.DataFrame]:
+def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[pd.DataFrame]:
     identity = folder.identity
     names, references = identity["objectives"], identity["references"]
-    head = {"board": labels[identity["board"]], "problem": identity["problem"], "method": method}
+    head = head | {"problem": identity["problem"]}
 
     def framed(kind: str, split: str, frame: pd.DataFrame) -> pd.DataFrame:
-        shares = {f"{n}_normalised": frame[n] / r for n, r in zip(names, references, strict=True)}
-        return frame.assign(**head, seed=identity["seed"], kind=kind, split=split, **shares)
+        shares = {f"{n}_normalised": frame[n] / r for n, r in zip(names, references, strict=True) if n in frame}
+        return frame.assign(**head, kind=kind, split=split, **shares)
 
     evaluations = folder.evaluations().rename(columns={"spent": "units_spent"})
-    if len(evaluations):
-        yield framed("evaluation", "search", evaluations[["number", "units_spent", "seconds", *names]])
-    if folder.finished and len(front := folder.front()):
+    yield framed("evaluation", "search", evaluations[["number", "units_spent", "seconds", *names]])
+    if folder.finished:
+        front, tuned, total = folder.front(), folder.finetuned(), folder.result["total_params"]
+        numbers = {"number": np.arange(len(front["params"])), "params": front["params"]}
         for split in ("search", "test"):
-            frame = pd.DataFrame(front[split], columns=names)
-            frame.insert(0, "number", range(len(frame)))
-            frame["params"] = front["params"]
-            if len(frame):
-                yield framed("member", split, frame)
+            own = numbers | {"error": front[f"{split}_error"], "removed": 1 - front["params"] / total}
+            measured = {name: front[split][:, column] for column, name in enumerate(names)}
+            yield framed("member", split, pd.DataFrame(measured | own))
+            if tuned is not None:
+                shown = {"number": own["number"], "removed": own["removed"], "error": tuned[f"{split}_error"]}
+                yield pd.DataFrame(shown).assign(**head, kind="finetuned", split=split)

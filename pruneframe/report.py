@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from .component import Component
+from .method import Claim
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -18,20 +19,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure; `id` is short, unique in its report and made of letters, digits and dashes."""
+    """A drawn figure; `id` is short, unique in its report and made of letters, digits and dashes.
+
+    `board` is the label of the board that it is about; empty where it is about all of them.
+    """
 
     id: str
     caption: str
     figure: matplotlib.figure.Figure
+    board: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is to be printed: one row a line, column names as headings."""
+    """A table as it is to be printed: one row a line, column names as headings.
+
+    `best` are the cells (row, column) to be set in bold; `data` has the numbers behind it, for those who compute on,
+    where they are not the same.
+    """
 
     id: str
     caption: str
     frame: pd.DataFrame
+    board: str = ""
+    best: frozenset[tuple[int, str]] = frozenset()
+    data: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence that a reader must not miss, such as a warning."""
+
+    text: str
+    board: str = ""
+
+
+Item = Figure | Table | Remark
 
 
 @dataclass(frozen=True)
@@ -45,36 +68,70 @@ class Board:
     dense_search: tuple[float, ...]  # objective values of the unpruned network
     dense_test: tuple[float, ...]
     budget: float
+    rules: dict[str, Any] = field(default_factory=dict)  # units, batch_norm, search_images, device, threads, target
+    source: str = ""  # where network and images come from
 
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """All that a report is told beside the long table: the boards, one summary per run, and methods' provenance.
+    """All that a report is told beside the long table.
 
-    `records` are what methods recorded (`Task.record`), below each other, with board, method, seed and the table's name
-    as `record`; columns that a table lacks are empty.
+    `runs` has one summary per run, `provenance` and `claims` are by method. `records` are what methods recorded
+    (`Task.record`), below each other, with board, method, seed and the table's name as `record`; columns that a table
+    lacks are empty. `layers` says what final members keep: board, method, seed, number (of the member), layer, kept and
+    units. `control` is the method that others are tested against, `highlight` one that figures draw strongest.
     """
 
     boards: tuple[Board, ...]
     runs: tuple[dict[str, Any], ...]
     provenance: dict[str, str]
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
+    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    control: str | None = None
+    highlight: str | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """All methods with a finished run, sorted."""
+        return sorted({run["method"] for run in self.runs if run["status"] == "done"})
+
+    def done(self, board: Board) -> list[dict[str, Any]]:
+        """The finished runs on a board."""
+        return [run for run in self.runs if run["board"] == board.label and run["status"] == "done"]
 
 
 @dataclass(frozen=True, repr=False)
 class Report(Component):
     """A figure or table, or a few that belong together.
 
-    The long table has one row per evaluation (split `search`, kind `evaluation`) and two per final member (kind
-    `member`, split `search` and `test`): board, problem, method, seed, number, units_spent, seconds, and for every
-    objective its value and, as `NAME_normalised`, its share of the reference.
+    The long table has one row per evaluation (split `search`, kind `evaluation`), two per final member (kind `member`,
+    split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board, problem,
+    method, seed, number, units_spent, seconds, and for every objective its value and, as `NAME_normalised`, its share
+    of the reference. Rows of members have `error` and `removed`, the share of all parameters, whatever the objectives.
     """
 
+    place: ClassVar[int] = 50  # among the other reports of a section, smallest first
+    appendix: ClassVar[bool] = False  # whether it stands behind all sections, not in its board's
+
     @abstractmethod
-    def draw(self, table: pd.DataFrame, study: StudyFacts) -> Iterable[Figure | Table]:
+    def draw(self, table: pd.DataFrame, study: StudyFacts) -> Iterable[Item]:
         """What this report shows of a study; nothing where the study has not what it needs."""
 
 
 def normalised(rows: pd.DataFrame, board: Board) -> np.ndarray:
     """The normalised objective values of some rows of the long table, float64[rows, objectives]."""
     return rows[[f"{name}_normalised" for name in board.objectives]].to_numpy(dtype=np.float64)
+
+
+def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member") -> pd.DataFrame:
+    """The rows of a board's final members on one split."""
+    return table[(table.board == board.label) & (table.kind == kind) & (table.split == split)]
+
+
+def best_first(runs: Iterable[dict[str, Any]]) -> list[str]:
+    """The methods of some finished runs, the largest median hypervolume first."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        values.setdefault(run["method"], []).append(run["hypervolume"])
+    return sorted(values, key=lambda method: (-float(np.median(values[method])), method))

@@ -214,6 +214,9 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "dense_search": members.dense_search.values[0].tolist(),
         "dense_test": members.dense_test.values[0].tolist(),
         "total_params": members.total_params,
+        "layers": dict(zip(bench.network.layout.names, bench.network.layout.sizes, strict=True)),
+        "images": {name: len(split) for name, split in loaded.splits.items()},
+        "source": problem.source,
         "engine": bench.notice,
         "environment": environment(run.device),
     }

@@ -1,4 +1,4 @@
-"""Whether one method's runs are better than another's: rank tests over seeds, effect sizes, Holm's correction."""
+"""Whether methods differ: rank tests over seeds and over problems, effect sizes, Holm's correction, bootstrap."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import mannwhitneyu, wilcoxon
+import pandas as pd
+from scipy.stats import bootstrap, chi2, friedmanchisquare, mannwhitneyu, rankdata, wilcoxon
 
 SIGNIFICANT = 0.05
+RESAMPLES = 2000  # of a bootstrap
+MOST_SEEDS = 30  # that an advice on their number looks at
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,64 @@ def compare(
     return [
         Comparison(name, p[name], a12(values, theirs), lowest[name] <= SIGNIFICANT) for name, theirs in others.items()
     ]
+
+
+def seeds_needed(comparisons: int, fixed: bool = False) -> int | None:
+    """The least number of seeds with which so many comparisons may show a difference; None beyond 30.
+
+    `fixed`: against a method that gives the same for every seed.
+    """
+    for seeds in range(2, MOST_SEEDS + 1):
+        best = np.arange(seeds) + 1.0
+        least = _one_sample(best) if fixed else float(mannwhitneyu(best, -best).pvalue)
+        if comparisons * least <= SIGNIFICANT:
+            return seeds
+    return None
+
+
+def difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    """The first's median minus the second's, and its 95 % interval by percentile bootstrap; None for a single value.
+
+    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. The resampling is always the same.
+    """
+    samples = [np.asarray(values, dtype=np.float64) for values in (first, second)]
+    found = float(np.median(samples[0]) - np.median(samples[1]))
+    if min(map(len, samples)) < 2:
+        return found, None
+
+    def statistic(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.median(a, axis=axis) - np.median(b, axis=axis)
+
+    rng = np.random.default_rng(0)
+    low, high = bootstrap(samples, statistic, method="percentile", n_resamples=RESAMPLES, rng=rng).confidence_interval
+    return found, (float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods over several problems: average ranks, 1 the best, Friedman's p, and Nemenyi's p for each pair.
+
+    Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006.
+    """
+
+    ranks: pd.Series  # by method
+    p: float
+    pairs: pd.DataFrame  # method x method
+    attainable: bool  # whether so few problems allow a p of at most SIGNIFICANT at all
+
+
+def rank(values: pd.DataFrame) -> Ranking:
+    """From one row per problem, one column per method (three at least), larger values better."""
+    import scikit_posthocs
+
+    problems, methods = values.shape
+    ranks = pd.DataFrame(rankdata(-values.to_numpy(), axis=1), index=values.index, columns=values.columns)
+    tied = bool((ranks.nunique(axis=1) == 1).all())
+    p = 1.0 if tied else float(friedmanchisquare(*values.to_numpy().T).pvalue)
+    pairs = scikit_posthocs.posthoc_nemenyi_friedman(values.to_numpy())
+    pairs.index = pairs.columns = values.columns
+    attainable = float(chi2.sf(problems * (methods - 1), methods - 1)) <= SIGNIFICANT
+    return Ranking(ranks.mean(), p, pairs, attainable)
 
 
 def a12(first: Sequence[float], second: Sequence[float]) -> float:

@@ -17,6 +17,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,13 @@ class RunFolder:
             "test": members.test.values,
             "search_error": members.search.error,
             "test_error": members.test.error,
+            "kept": members.masks.layer_counts(),
         }
         write_whole(self.path / "front.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
         _write_json(self.path / "run.json", result)
 
     def front(self) -> dict[str, np.ndarray]:
-        """The final front: bits uint8[members, bytes], weights, params, values and errors on search and test."""
+        """The final front: bits uint8[members, bytes], weights, params, values, errors, and units kept per layer."""
         with np.load(self.path / "front.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
@@ -137,6 +139,20 @@ class RunFolder:
         lines = read_lines(self.journal)[0] if self.journal.exists() else []
         sessions = [number for number, line in enumerate(lines) if "session" in line]
         return lines[sessions[-1] + 1 :] if sessions else []
+
+    def finetuned(self) -> dict[str, np.ndarray] | None:
+        """The final front after the common fine-tuning: search_error and test_error of each member; None without."""
+        path = self.path / "finetuned.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    @property
+    def finetuned_epochs(self) -> int:
+        """How many epochs of the common fine-tuning its final front has had."""
+        found = self.finetuned()
+        return 0 if found is None else int(found["epochs"])
 
     def diagnostics(self) -> pd.DataFrame | None:
         """What the method recorded: all its tables below each other, told apart by the column `record`."""
@@ -168,7 +184,8 @@ class StudyFolder:
         else:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise InputError(f"{self.path} must be a study, an empty folder or a new name, but is something else")
-            study = {"format": FORMAT, "commands": [], "environments": []}
+            begun = datetime.now(UTC).isoformat(timespec="seconds")
+            study = {"format": FORMAT, "begun": begun, "commands": [], "environments": []}
         for name, value in (("commands", settings), ("environments", environment)):
             if value not in study[name]:
                 study[name].append(value)

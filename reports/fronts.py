@@ -12,9 +12,13 @@ import pandas as pd
 
 import pruneframe as pf
 from pruneframe.front import attainment
-from pruneframe.report import normalised
+from pruneframe.report import members, normalised
 
-from .style import legend_below, looks, panels
+from .style import DENSE, Look, label, legend_below, looks, panels, shown
+
+BAND = (0.25, 0.75)  # shares of the runs that attain its edges
+REGION = 0.10  # of error above the unpruned network's that the second panel shows
+FEW = 0.1  # share of the parameters below which it counts them in powers of ten
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,67 +26,114 @@ class Fronts(pf.Report):
     """Per problem, what the final members reach on the test split, and the surface that half of the runs attain."""
 
     name = "fronts"
+    place = 10
 
-    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = table[(table.board == board.label) & (table.kind == "member") & (table.split == "test")]
+            rows = members(table, board, "test")
             if len(rows) and len(board.objectives) > 1:
-                yield pf.Figure(f"front-{number}", _caption(board), _figure(rows, board, sorted(set(table.method))))
+                claimed = _claimed(study, board)
+                figure = _figure(rows, board, looks(study.methods, study.highlight), claimed)
+                yield pf.Figure(f"front-{number}", _caption(board, claimed), figure, board.label)
 
 
-def _caption(board: pf.Board) -> str:
+def _claimed(study: pf.StudyFacts, board: pf.Board) -> list[pf.Claim]:
+    """What papers say of this network and these data, where it can be drawn."""
+    found = [claim for claims in study.claims.values() for claim in claims]
+    drawable = board.objectives == ("error", "params")
+    return [c for c in dict.fromkeys(found) if drawable and board.problem in c.problems and c.removed is not None]
+
+
+def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
     drawn = (
-        "Lines: the surface that at least half of the runs attain. Points: the members of all final fronts."
+        "Lines: the surface that at least half of the runs attain; bands: a quarter and three quarters of them. "
+        "Points: the members of all final fronts."
         if len(board.objectives) == 2
         else "Points: the members of all final fronts, projected on pairs of objectives."
     )
+    zoomed = (
+        f" Right: up to {100 * REGION:g} points above the unpruned network's error."
+        if len(board.objectives) == 2 and board.objectives[0] == "error"
+        else ""
+    )
+    published = "".join(
+        f" Dotted: {claim.paper} report {claim.text}; not measured here, different protocol." for claim in claimed
+    )
     return (
         f"{board.label}: final fronts, measured on the test split, budget {board.budget:g} units. {drawn} "
-        "Star: the unpruned network. Error in per cent, all else as a share of the unpruned network."
+        f"Star: the unpruned network. Error in per cent, all else as a share of the unpruned network."
+        f"{zoomed}{published}"
     )
 
 
-def _figure(rows: pd.DataFrame, board: pf.Board, methods: Sequence[str]) -> Any:
-    pairs = list(combinations(board.objectives, 2))
-    figure, axes = panels(len(pairs))
-    style = looks(methods)
-    for axis, (vertical, horizontal) in zip(axes, pairs, strict=True):
+def _figure(rows: pd.DataFrame, board: pf.Board, style: dict[str, Look], claimed: Sequence[pf.Claim]) -> Any:
+    pairs = list(combinations(range(len(board.objectives)), 2))
+    zoomed = len(pairs) == 1 and board.objectives[0] == "error"
+    figure, axes = panels(len(pairs) + zoomed)
+    for axis, (vertical, horizontal) in zip(axes, pairs * (1 + zoomed), strict=True):
         for method, found in rows.groupby("method"):
             look = style[str(method)]
-            x, y = (_shown(found[name].to_numpy(), name, board) for name in (horizontal, vertical))
-            axis.scatter(x, y, s=7, alpha=0.45, linewidths=0, **look)
+            x, y = (_values(found[board.objectives[i]].to_numpy(), board, i) for i in (horizontal, vertical))
+            marks = {"color": look.color, "marker": look.marker}
             if len(board.objectives) == 2:
-                x, y = _surface(found, board)
-                axis.step(x, y, where="post", color=look["color"], label=method)
+                axis.scatter(x, y, s=6, alpha=0.3 * look.alpha, linewidths=0, **marks)
+                _surfaces(axis, found, board, look, str(method))
             else:
-                axis.scatter([], [], label=method, **look)
-        dense = dict(zip(board.objectives, board.dense_test, strict=True))
-        star = [_shown(np.array([dense[name]]), name, board) for name in (horizontal, vertical)]
-        axis.plot(*star, "*", color="black", markersize=8, zorder=5)
-        axis.set_xlabel(_label(horizontal))
-        axis.set_ylabel(_label(vertical))
+                axis.scatter(x, y, s=6, alpha=0.5 * look.alpha, linewidths=0, **marks)
+                axis.scatter([], [], label=method, **marks)
+        axis.plot(*(_values(board.dense_test[i], board, i) for i in (horizontal, vertical)), **DENSE)
+        for claim in claimed:
+            axis.axvline(1 - (claim.removed or 0.0), color="black", ls=":", lw=0.8)
+        axis.set_xlabel(label(board.objectives[horizontal]))
+        axis.set_ylabel(label(board.objectives[vertical]))
         axis.margins(0.04)
+    if zoomed:
+        _zoom(axes[1], rows, board)
     legend_below(figure, axes[0])
     return figure
 
 
-def _surface(rows: pd.DataFrame, board: pf.Board) -> tuple[np.ndarray, np.ndarray]:
-    """The median attainment surface as (horizontal, vertical) corners, left to right."""
+def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:
+    """Show the errors that a user would ship, and as much beside them as there are members."""
+    top = board.dense_test[0] + REGION
+    inside = rows[rows.error <= top]
+    values = _values(inside[board.objectives[1]].to_numpy(), board, 1)
+    left = min([1.0, *values[values > 0]])
+    axis.set_ylim(100 * min([board.dense_test[0], *inside.error]) - 0.5, 100 * top)
+    if left < FEW:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlim(left / 1.1, 1.1)
+
+
+def _surfaces(axis: Any, rows: pd.DataFrame, board: pf.Board, look: Look, method: str) -> None:
+    """The median attainment surface, and the band between the quartiles."""
     fronts = [normalised(run, board) for _, run in rows.groupby("seed")]
-    surface = attainment(fronts, 0.5) * np.array(board.references)
+    axis.step(
+        *_corners(fronts, 0.5, board), where="post", color=look.color, lw=look.width, alpha=look.alpha, label=method
+    )
+    if len(fronts) > 1:
+        (low_x, low_y), (high_x, high_y) = (_corners(fronts, share, board) for share in BAND)
+        x = np.union1d(low_x, high_x)
+        edges = [_height(x, *corners) for corners in ((low_x, low_y), (high_x, high_y))]
+        axis.fill_between(x, *edges, step="post", color=look.color, alpha=0.15 * look.alpha, linewidth=0)
+
+
+def _corners(fronts: list[np.ndarray], share: float, board: pf.Board) -> tuple[np.ndarray, np.ndarray]:
+    """The surface that a share of the fronts attain as (horizontal, vertical) corners, left to right."""
+    surface = attainment(fronts, share) * np.array(board.references)
     surface = surface[np.argsort(surface[:, 1])]
-    return _shown(surface[:, 1], board.objectives[1], board), _shown(surface[:, 0], board.objectives[0], board)
+    return _values(surface[:, 1], board, 1), _values(surface[:, 0], board, 0)
 
 
-def _shown(values: np.ndarray, name: str, board: pf.Board) -> np.ndarray:
-    """Values as the axes show them."""
-    if name == "error":
-        return 100 * values
-    return values / board.references[board.objectives.index(name)]
+def _height(x: np.ndarray, corners: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """The surface's height at x; NaN left of its first corner."""
+    place = np.searchsorted(corners, x, side="right") - 1
+    return np.where(place >= 0, heights[np.maximum(place, 0)], np.nan) if len(corners) else np.full(len(x), np.nan)
 
 
-def _label(name: str) -> str:
-    return "test error (%)" if name == "error" else f"{name} (share of dense)"
+def _values(values: Any, board: pf.Board, objective: int) -> Any:
+    return shown(values, board.objectives[objective], board.references[objective])
 
 
 @pf.hookimpl

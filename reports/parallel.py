@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import normalised
+from pruneframe.report import members, normalised
 
-from .style import legend_below, looks, panels
+from .style import Look, legend_below, looks, panels
 
 FEWEST = 3  # objectives; two are seen better as a plane
 
@@ -21,20 +21,21 @@ class Parallel(pf.Report):
     """Per problem with three or more objectives, parallel coordinates of what the final members reach on test."""
 
     name = "parallel"
+    place = 11
 
-    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = table[(table.board == board.label) & (table.kind == "member") & (table.split == "test")]
+            rows = members(table, board, "test")
             if len(rows) and len(board.objectives) >= FEWEST:
-                yield self._figure(rows, board, number, looks(sorted(set(table.method))))
+                yield self._figure(rows, board, number, looks(study.methods, study.highlight))
 
-    def _figure(self, rows: pd.DataFrame, board: pf.Board, number: int, style: dict[str, dict[str, str]]) -> pf.Figure:
+    def _figure(self, rows: pd.DataFrame, board: pf.Board, number: int, style: dict[str, Look]) -> pf.Figure:
         figure, [axis] = panels(1)
         places = np.arange(len(board.objectives))
         for method, found in rows.groupby("method"):
             look = style[str(method)]
-            axis.plot(places, normalised(found, board).T, color=look["color"], lw=0.6, alpha=0.35)
-            axis.plot([], [], label=str(method), color=look["color"])
+            axis.plot(places, normalised(found, board).T, color=look.color, lw=0.6, alpha=0.35 * look.alpha)
+            axis.plot([], [], label=str(method), color=look.color)
         axis.plot(
             places, np.array(board.dense_test) / board.references, color="black", ls="--", label="unpruned network"
         )
@@ -47,6 +48,7 @@ class Parallel(pf.Report):
             f"{board.label}: the members of all final fronts over all objectives, each divided by its reference; lower "
             "is better, and lines that cross are trade-offs.",
             figure,
+            board.label,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,50 +13,59 @@ import pruneframe as pf
 from pruneframe.front import hypervolume_curve
 from pruneframe.report import normalised
 
-from .style import legend_below, looks, panels
+from .style import Look, legend_below, looks, panels
 
 STEPS = 200  # points along a curve
 
 
 @dataclass(frozen=True, repr=False)
 class Progress(pf.Report):
-    """Per problem, the search hypervolume of everything evaluated so far, against units of compute."""
+    """Per problem, the search hypervolume of everything evaluated so far, against the compute spent."""
 
     name = "progress"
+    place = 14
+    over: Literal["units", "seconds"] = pf.setting("units", "what the horizontal axis counts")
 
-    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
             rows = table[(table.board == board.label) & (table.kind == "evaluation")]
             if len(rows):
-                caption = (
-                    f"{board.label}: hypervolume on the search split against compute; one unit is one dense pass over "
-                    "the search set. Lines: median over seeds; bands: quartiles."
+                counted = (
+                    "compute; one unit is one dense pass over the search set"
+                    if self.over == "units"
+                    else "seconds of answering, which depend on the machine"
                 )
-                yield pf.Figure(f"progress-{number}", caption, _figure(rows, board, sorted(set(table.method))))
+                caption = (
+                    f"{board.label}: hypervolume on the search split against {counted}. Lines: median over seeds; "
+                    "bands: quartiles."
+                )
+                style = looks(study.methods, study.highlight)
+                yield pf.Figure(f"progress-{number}", caption, self._figure(rows, board, style), board.label)
+
+    def _figure(self, rows: pd.DataFrame, board: pf.Board, style: dict[str, Look]) -> Any:
+        figure, (axis,) = panels(1)
+        spent = "units_spent" if self.over == "units" else "seconds"
+        grid = np.linspace(0, board.budget if self.over == "units" else rows.seconds.max(), STEPS)
+        for method, found in rows.groupby("method"):
+            if str(method) not in style:  # none of its runs has ended
+                continue
+            curves = np.array([_curve(run, board, spent, grid) for _, run in found.groupby("seed")])
+            low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+            look = style[str(method)]
+            axis.plot(grid, median, color=look.color, lw=look.width, alpha=look.alpha, label=method)
+            axis.fill_between(grid, low, high, color=look.color, alpha=0.2 * look.alpha, linewidth=0)
+        axis.set_xlabel("units of compute" if self.over == "units" else "seconds")
+        axis.set_ylabel("hypervolume (search)")
+        axis.margins(x=0)
+        legend_below(figure, axis)
+        return figure
 
 
-def _figure(rows: pd.DataFrame, board: pf.Board, methods: Sequence[str]) -> Any:
-    figure, (axis,) = panels(1)
-    style = looks(methods)
-    grid = np.linspace(0, board.budget, STEPS)
-    for method, found in rows.groupby("method"):
-        curves = np.array([_curve(run, board, grid) for _, run in found.groupby("seed")])
-        low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
-        colour = style[str(method)]["color"]
-        axis.plot(grid, median, color=colour, label=method)
-        axis.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
-    axis.set_xlabel("units of compute")
-    axis.set_ylabel("hypervolume (search)")
-    axis.margins(x=0)
-    legend_below(figure, axis)
-    return figure
-
-
-def _curve(run: pd.DataFrame, board: pf.Board, grid: np.ndarray) -> np.ndarray:
-    """One run's hypervolume at the grid's units: what it had reached by then, 0 before its first answer."""
+def _curve(run: pd.DataFrame, board: pf.Board, spent: str, grid: np.ndarray) -> np.ndarray:
+    """One run's hypervolume at the grid's places: what it had reached by then, 0 before its first answer."""
     run = run.sort_values("number")
     reached = np.concatenate([[0.0], hypervolume_curve(normalised(run, board))])
-    return reached[np.searchsorted(run.units_spent.to_numpy(), grid + 1e-9, side="right")]
+    return reached[np.searchsorted(run[spent].to_numpy(), grid + 1e-9, side="right")]
 
 
 @pf.hookimpl

@@ -11,7 +11,7 @@ import pandas as pd
 
 import pruneframe as pf
 
-from .style import legend_below, looks, panels, strips
+from .style import Look, legend_below, looks, panels, strips
 
 ROWS = 4  # a run's record with more is drawn
 WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
@@ -23,8 +23,11 @@ class Records(pf.Report):
     """Per problem, each of the tables that methods record: short ones as they are, fronts as points, others by line."""
 
     name = "records"
+    place = 90
+    appendix = True
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+        style = looks(study.methods, study.highlight)
         for number, board in enumerate(study.boards, 1):
             own = study.records[study.records.board == board.label] if len(study.records) else study.records
             for place, (record, rows) in enumerate(own.groupby("record", sort=False) if len(own) else (), 1):
@@ -32,11 +35,12 @@ class Records(pf.Report):
                 longest = found.groupby(["method", "seed"]).size().max()
                 id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
                 if longest <= ROWS:
-                    yield pf.Table(id, caption, _printed(found))
+                    yield pf.Table(id, caption, _printed(found), board.label, data=found.drop(columns="board"))
                 elif set(board.objectives[:2]) <= set(found):
-                    yield pf.Figure(id, caption, _points(found, board.objectives))
+                    yield pf.Figure(id, caption, _points(found, board.objectives, style), board.label)
                 elif names := _changing(found):
-                    yield pf.Figure(id, f"{caption} One line per run, row by row.", _lines(found, names))
+                    figure = _lines(found, names, style)
+                    yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.label)
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -45,13 +49,12 @@ def _printed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[["method", "seed", *rest]].map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
-def _points(rows: pd.DataFrame, objectives: Sequence[str]) -> Any:
+def _points(rows: pd.DataFrame, objectives: Sequence[str], style: dict[str, Look]) -> Any:
     """The first two objectives, on the search split."""
     figure, (axis,) = panels(1)
-    style = looks(sorted(set(rows.method)))
     for method, found in rows.groupby("method"):
         x, y = (found[name].to_numpy(dtype=np.float64) for name in (objectives[1], objectives[0]))
-        axis.scatter(x, y, s=8, color=style[str(method)]["color"], label=str(method))
+        axis.scatter(x, y, s=8, color=style[str(method)].color, label=str(method))
     axis.set_xlabel(objectives[1])
     axis.set_ylabel(f"{objectives[0]} (search)")
     legend_below(figure, axis)
@@ -64,14 +67,13 @@ def _changing(rows: pd.DataFrame) -> list[str]:
     return [name for name in names if rows[name].nunique() > 1]
 
 
-def _lines(rows: pd.DataFrame, names: Sequence[str]) -> Any:
+def _lines(rows: pd.DataFrame, names: Sequence[str], style: dict[str, Look]) -> Any:
     """One strip for each column, over the rows of a record."""
     figure, axes = strips(len(names))
-    style = looks(sorted(set(rows.method)))
     for axis, name in zip(axes, names, strict=True):
         for method, found in rows.groupby("method"):
             for number, (_, run) in enumerate(found.groupby("seed")):
-                color, label = style[str(method)]["color"], None if number else str(method)
+                color, label = style[str(method)].color, None if number else str(method)
                 axis.plot(np.arange(len(run)), run[name].to_numpy(dtype=np.float64), color=color, lw=0.7, label=label)
         values = rows[name].dropna()
         if values.min() > 0 and values.max() > WIDE * values.min():

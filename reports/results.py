@@ -1,4 +1,4 @@
-"""The table of indicators."""
+"""The table of hypervolumes, with what may be claimed of them."""
 
 from __future__ import annotations
 
@@ -10,46 +10,147 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.report import best_first
+from pruneframe.statistics import SIGNIFICANT, compare, difference, seeds_needed
+
+INDICATORS = {"hypervolume": "HV", "hypervolume_region": "HV region", "hypervolume_search": "HV search"}
+LIBRARIES = ("pruneframe", "torch")  # runs of other versions of these are not compared
 
 
 @dataclass(frozen=True, repr=False)
 class Results(pf.Report):
-    """Per problem and method, medians and quartiles over seeds of the hypervolume and of the operating points."""
+    """Per problem, each method's hypervolume over seeds, and whether it differs from the control's."""
 
     name = "results"
+    place = 20
 
-    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table | pf.Remark]:
         for number, board in enumerate(study.boards, 1):
-            runs = [run for run in study.runs if run["board"] == board.label and run["status"] == "done"]
-            yield pf.Table(f"results-{number}", _caption(board), results(runs))
+            runs = study.done(board)
+            order = best_first(runs)
+            control = study.control if study.control in order else order[0]
+            data = _tested(runs, order, control)
+            others = [row for row in _elsewhere(study, board) if row["method"] not in order]
+            best = frozenset({(0, "HV")} if len(order) > 1 else ())
+            rows = [_printed({str(name): value for name, value in row.items()}) for row in data.to_dict("records")]
+            frame = pd.DataFrame([*rows, *others]).fillna("")
+            yield pf.Table(f"results-{number}", _caption(board, control, study), frame, board.label, best, data)
+            if flip := _flip(data):
+                yield pf.Remark(f"{board.label}: {flip}", board.label)
 
 
-def _caption(board: pf.Board) -> str:
+def _caption(board: pf.Board, control: str, study: pf.StudyFacts) -> str:
+    chosen = "" if control == study.control else ", which has the largest median and was not chosen beforehand"
     return (
-        f"{board.label}: median over seeds, quartiles in brackets. HV: hypervolume of the final front with test error; "
-        "HV search: with search error. Removed at x: share of all parameters removed by the smallest member whose "
-        "search error is at most x points above the unpruned network's, and in brackets the points it loses on test."
+        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets; the best in "
+        "bold. HV: error on the test split. HV region: the same, error divided by (that of the unpruned network + 10 "
+        f"points). HV search: error on the search split. Difference: of the medians, {control} minus the method, "
+        f"with the 95 % interval by bootstrap. A12: chance that a run of {control} is better. p: two-sided "
+        f"Mann-Whitney (signed ranks against a method without chance), corrected by Holm. "
+        f"The control is {control}{chosen}."
     )
 
 
-def results(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row per method, best median hypervolume first."""
+def _tested(runs: Sequence[dict[str, Any]], order: Sequence[str], control: str) -> pd.DataFrame:
+    """One row of numbers per method, best first."""
+    own = {method: [run for run in runs if run["method"] == method] for method in order}
+    values = {method: [run["hypervolume"] for run in found] for method, found in own.items()}
+    fixed = [method for method, found in own.items() if all(run["deterministic"] for run in found)]
+    others = {method: found for method, found in values.items() if method != control}
+    compared = {found.other: found for found in compare(values[control], others, fixed)} if others else {}
     rows = []
-    for method in sorted({run["method"] for run in runs}):
+    for method in order:
+        row: dict[str, Any] = {"method": method, "runs": len(own[method])}
+        for name in INDICATORS:
+            low, median, high = np.quantile([run[name] for run in own[method]], [0.25, 0.5, 0.75])
+            row |= {f"{name}_lower": low, name: median, f"{name}_upper": high}
+        row["verdict"] = "control" if len(order) > 1 else ""
+        if method in compared:
+            found, (gap, interval) = compared[method], difference(values[control], values[method])
+            low, high = interval or (None, None)
+            row |= {
+                "difference": gap,
+                "difference_lower": low,
+                "difference_upper": high,
+                "a12": found.a12,
+                "p": found.p,
+            }
+            row["verdict"] = _verdict(found, own[control], own[method], len(others), method in fixed)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _verdict(
+    found: Any, own: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], comparisons: int, fixed: bool
+) -> str:
+    """What may be said of a method beside the control."""
+    for library in LIBRARIES:
+        versions = sorted({run.get("environment", {}).get(library, "") for run in (*own, *theirs)})
+        if len(versions) > 1:
+            return f"no claim: {library} {' and '.join(versions)}"
+    if not found.attainable:
+        needed = seeds_needed(comparisons, fixed)
+        return "no claim: too many comparisons" if needed is None else f"no claim: needs {needed} seeds"
+    if found.p > SIGNIFICANT:
+        return "no difference shown"
+    return "worse" if found.a12 > 0.5 else "better"
+
+
+def _elsewhere(study: pf.StudyFacts, board: pf.Board) -> list[dict[str, str]]:
+    """Methods that have run on the same problem by other rules only, and by which."""
+    found = {}
+    for other in study.boards:
+        if other.problem == board.problem and other.label != board.label:
+            apart = [
+                name.partition("_identity")[0] for name in board.rules if other.rules.get(name) != board.rules[name]
+            ]
+            for method in {run["method"] for run in study.done(other)}:
+                found[method] = f"not compared: other {' and '.join(apart) or 'weights or images'}"
+    return [{"method": method, "verdict": reason} for method, reason in sorted(found.items())]
+
+
+def _printed(row: dict[str, Any]) -> dict[str, str]:
+    shown = {"method": row["method"], "runs": str(row["runs"])}
+    for name, heading in INDICATORS.items():
+        shown[heading] = f"{row[name]:.4f}"
+        if row["runs"] > 1 and name == "hypervolume":
+            shown[heading] += f" [{row[f'{name}_lower']:.4f}, {row[f'{name}_upper']:.4f}]"
+    shown |= dict.fromkeys(("difference", "A12", "p"), "")
+    if "a12" in row and row["a12"] == row["a12"]:
+        shown["difference"] = f"{row['difference']:+.4f}"
+        if row["difference_lower"] is not None and row["difference_lower"] == row["difference_lower"]:
+            shown["difference"] += f" [{row['difference_lower']:+.4f}, {row['difference_upper']:+.4f}]"
+        shown |= {"A12": f"{row['a12']:.2f}", "p": f"{row['p']:.4f}"}
+    return shown | {"verdict": row["verdict"]}
+
+
+def _flip(data: pd.DataFrame) -> str:
+    """A warning where the order of methods hangs on the indicator."""
+    orders = {name: list(data.sort_values(name, ascending=False, kind="stable").method) for name in INDICATORS}
+    for name, order in orders.items():
+        if order != orders["hypervolume"]:
+            return (
+                f"Warning: the order of methods depends on the indicator. By {INDICATORS['hypervolume']}: "
+                f"{', '.join(orders['hypervolume'])}; by {INDICATORS[name]}: {', '.join(order)}."
+            )
+    return ""
+
+
+def results(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """What the summary prints: one row per method, best median hypervolume first."""
+    rows = []
+    for method in best_first(runs):
         own = [run for run in runs if run["method"] == method]
-        values = [run["hypervolume"] for run in own]
         rows.append(
             {
-                "order": -float(np.median(values)),
                 "method": method,
                 "runs": len(own),
-                "HV": spread(values),
+                "HV": spread([run["hypervolume"] for run in own]),
                 "HV search": f"{np.median([run['hypervolume_search'] for run in own]):.4f}",
                 **{f"removed at {x:g}": operating_point(own, x) for x in (0.5, 1.0, 2.0)},
             }
         )
-    frame = pd.DataFrame(rows)
-    return frame.sort_values(["order", "method"]).drop(columns="order").reset_index(drop=True)
+    return pd.DataFrame(rows)
 
 
 def spread(values: Sequence[float]) -> str:

@@ -1,8 +1,10 @@
-"""How all figures look: one colour and marker per method, legible at one column."""
+"""How all figures look: one colour and marker per method, legible at one column of a paper."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -11,17 +13,21 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-COLUMN = 3.5  # inches, one column of a two-column paper
+COLUMN, PAGE = 3.4, 7.0  # inches, one and both columns of a paper
 # Okabe and Ito's palette, told apart by colour-blind readers and in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DENSE = {"color": "black", "marker": "*", "markersize": 7, "linestyle": "none", "zorder": 5}
+LINE = 0.16  # inches that a line of the legend takes
+WIDE_NAME = 24  # letters of a method's name that leave no room for a second one beside it
+WIDEST_NAME = 48  # that fit into a column
 SETTINGS: dict[str, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -30,24 +36,44 @@ SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "pdf.fonttype": 42,  # TrueType: many publishers refuse Type 3
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pruneframe",  # the same figure, the same file
+    "axes.formatter.use_mathtext": False,
+    "text.parse_math": False,  # a method's name is text, whatever signs are in it
 }
 
 plt.rcParams.update(SETTINGS)  # type: ignore[arg-type] # the stubs list every key by name
 
 
-def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker of every method, the same in all figures of a study."""
+@dataclass(frozen=True)
+class Look:
+    """How one method is drawn; the others step back where one is highlighted."""
+
+    color: str
+    marker: str
+    width: float = 1.2  # points
+    alpha: float = 1.0
+
+
+def looks(methods: Sequence[str], highlight: str | None = None) -> dict[str, Look]:
+    """The look of every method, the same in all figures of a study."""
+    ordered = sorted(methods)
+    emphasis = {True: (2.0, 1.0), False: (1.0, 0.6)} if highlight in ordered else {False: (1.2, 1.0)}
     return {
-        method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
-        for i, method in enumerate(sorted(methods))
+        method: Look(
+            COLOURS[i % len(COLOURS)],
+            MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
+            *emphasis[method == highlight],
+        )
+        for i, method in enumerate(ordered)
     }
 
 
-def panels(count: int) -> tuple[Any, list[Any]]:
-    """A figure with `count` axes, up to three side by side, at most two columns wide."""
+def panels(count: int, height: float = 2.3) -> tuple[Any, list[Any]]:
+    """A figure with `count` axes: one fills a column, more share both columns, up to three side by side."""
     columns = min(3, count)
     rows = -(-count // columns)
-    size = (min(2.0, count) * COLUMN if count > 1 else 5.2, 2.9 + 2.4 * (rows - 1))
+    size = (COLUMN if count == 1 else PAGE, height * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     flat = list(axes.flat)
     for unused in flat[count:]:
@@ -57,13 +83,39 @@ def panels(count: int) -> tuple[Any, list[Any]]:
 
 def strips(count: int) -> tuple[Any, list[Any]]:
     """A figure with `count` low axes, one above the other, over one horizontal axis."""
-    figure, axes = plt.subplots(
-        count, 1, figsize=(5.2, 0.9 + 0.8 * count), sharex=True, squeeze=False, layout="constrained"
-    )
+    size = (COLUMN, 0.6 + 0.75 * count)
+    figure, axes = plt.subplots(count, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
     return figure, list(axes[:, 0])
 
 
 def legend_below(figure: Any, axes: Any) -> None:
-    """One legend for the whole figure, under it."""
+    """One legend for the whole figure, under it; the figure grows by what it needs."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2), frameon=False)
+    if not labels:
+        return
+    room = 2 if figure.get_figwidth() > COLUMN else 1
+    columns = min(len(labels), room if max(map(len, labels)) > WIDE_NAME else 2 * room)
+    labels = [folded(text, WIDEST_NAME) for text in labels]
+    lines = max(text.count("\n") + 1 for text in labels)
+    figure.set_figheight(figure.get_figheight() + LINE * lines * -(-len(labels) // columns))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=1.6)
+
+
+def folded(name: str, width: int = WIDE_NAME) -> str:
+    """A method's name in lines that are no wider, where its settings allow."""
+    lines = [""]
+    for part in re.findall(r"[^,\[ ]*[,\[ ]|[^,\[ ]+", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def shown(values: Any, name: str, reference: float) -> Any:
+    """Values of an objective as axes show them: errors in per cent, all else as a share of the unpruned network."""
+    return 100 * values if name == "error" else values / reference
+
+
+def label(name: str, split: str = "test") -> str:
+    """What an axis says of an objective."""
+    return f"{split} error (%)" if name == "error" else f"{name} (share of dense)"

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from studies import study_of
+
+from pruneframe.store import StudyFolder
 
 REAL_DATA = os.environ.get("PRUNEFRAME_DATA")  # the tests themselves run without it
 
@@ -25,6 +28,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     patch.setenv("PRUNEFRAME_PLUGINS", "")
     yield folder
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> StudyFolder:
+    """A study of two methods and three seeds, for tests that only read it."""
+    return study_of(tmp_path_factory.mktemp("small"), ["magnitude", "random"], seeds=[0, 1, 2])
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 IN_ORDER = """
 errors files mask corridor graph cut network front scheme ledger component device encoding scorer variation objective
 data training weights problem shrink engine tuning journal archive profile workbench series part task phase
-sweep tuner evolution method report hookspecs registry result statistics store run study readout document testing cli
+sweep tuner evolution method report hookspecs registry result statistics store progress run study readout
+latex protocol document page testing cli
 """
 ORDER = IN_ORDER.split()
-MAY_NAME_REPORTS = {"document.py", "cli/summary.py"}  # the template, and the table that the summary prints
+MAY_NAME_REPORTS = {"document.py", "page.py", "cli/summary.py"}  # the templates, colours, the summary's table
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from pruneframe.journal import Answer, Journal
-from pruneframe.readout import Progress, facts, long_table, summaries
+from pruneframe.progress import Progress
+from pruneframe.readout import facts, long_table, summaries
 from pruneframe.registry import Registry
 from pruneframe.run import Run, carry_out
 from pruneframe.store import RunFolder, StudyFolder
@@ -152,6 +153,7 @@ def test_a_partial_run_has_the_figures_of_its_journal(tmp_path: Path, monkeypatc
 
 
 def test_a_run_without_an_answer_is_partial_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    StudyFolder(tmp_path).prepare({}, {})
     (run,) = planned(["random"])
     folder = stopped(run, tmp_path, 5, monkeypatch)
     folder.journal.unlink()
@@ -272,3 +274,34 @@ def test_studies_of_two_machines_can_be_merged(tmp_path: Path) -> None:
     assert [one["seed"] for one in summaries(merged)] == [0, 1]
     assert isinstance(long_table(merged), pd.DataFrame)
     assert len(facts(merged).boards) == 1
+
+
+def test_a_run_that_was_asked_for_and_has_not_begun_is_missing(tmp_path: Path) -> None:
+    study = carried_out(planned(["random"]), tmp_path)
+    study.prepare({"problems": ["lenet-digits"], "methods": ["random", "nsga2"], "seeds": [0]}, {})
+    statuses = {run["method"]: run["status"] for run in facts(study).runs}
+    assert statuses == {"random": "done", "nsga2": "missing"}
+    assert [run["method"] for run in summaries(study)] == ["random"]
+
+
+def test_studies_are_read_together_and_a_run_of_both_counts_once(study: StudyFolder, tmp_path: Path) -> None:
+    other = carried_out(planned(["random"]) + planned(["magnitude"]), tmp_path)
+    known = facts(study, other)
+    assert sorted({(run["method"], run["seed"]) for run in known.runs}) == sorted(
+        [("magnitude", 0), ("magnitude", 1), ("nsga2", 0), ("nsga2", 1), ("random", 0)]
+    )
+    assert len(known.runs) == 5
+    assert len(known.boards) == 1
+    table = long_table(study, other)
+    assert len(table) == len(long_table(study)) + (long_table(other).method == "random").sum()
+
+
+def test_layers_say_what_each_member_keeps(study: StudyFolder) -> None:
+    layers, table = facts(study).layers, long_table(study)
+    members = table[(table.kind == "member") & (table.split == "test")]
+    kept = layers.groupby(["method", "seed", "number"]).kept.sum()
+    assert len(kept) == len(members)
+    prunable = layers.groupby(["method", "seed", "number"]).units.sum().iloc[0]
+    for row in members.itertuples():
+        removed = prunable - kept[row.method, row.seed, row.number]
+        assert row.params + removed == pytest.approx(row.params / (1 - row.removed))

@@ -1,37 +1,39 @@
-"""The comparison: figures and tables drawn from studies, and the PDF that holds them."""
+"""Reports: what each bundled figure and table shows of a study whose figures are known."""
 
 from __future__ import annotations
 
-import errno
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
+from scipy.stats import mannwhitneyu
+from studies import Fronts as Points
+from studies import bundled, hand_made, joined, study_of
 
 import pruneframe as pf
-from pruneframe.document import build
 from pruneframe.front import hypervolume
 from pruneframe.readout import facts, long_table, summaries
-from pruneframe.registry import Registry
 from pruneframe.report import normalised
-from pruneframe.run import carry_out
 from pruneframe.store import StudyFolder
-from pruneframe.study import plan
+from pruneframe_reports.difference import rectangles
+from pruneframe_reports.distances import Distances
+from pruneframe_reports.finetuned import Finetuned
 from pruneframe_reports.fronts import Fronts
+from pruneframe_reports.generalisation import Generalisation
+from pruneframe_reports.layers import Layers
 from pruneframe_reports.progress import Progress
-from pruneframe_reports.results import operating_point, results, spread
-from pruneframe_reports.style import looks
-
-SETTINGS: dict[str, Any] = {"commands": [], "environments": [{"pruneframe": "0", "platform": "a_b #c *d*"}]}
-HOSTILE = 'a_b*c* #panic() $x$ <y> @z \\ [w] `raw` // "quoted" é ü\nsecond line'
+from pruneframe_reports.published import PublishedResults
+from pruneframe_reports.ranks import Profile, Ranks, performance
+from pruneframe_reports.reductions import OperatingPoints, Reductions
+from pruneframe_reports.results import Results, operating_point, results, spread
+from pruneframe_reports.style import folded, looks
 
 
 @pytest.fixture(autouse=True)
@@ -40,89 +42,11 @@ def figures_closed() -> Iterator[None]:
     plt.close("all")
 
 
-def study_of(
-    folder: Path,
-    methods: Sequence[str],
-    seeds: Sequence[int] = (0,),
-    **settings: Any,
-) -> StudyFolder:
-    study = StudyFolder(folder)
-    study.prepare({}, SETTINGS["environments"][0])
-    settings = {"budget": 20.0, "search_images": 100} | settings
-    planned = plan(Registry(), methods, ["lenet-digits"], seeds, settings, "cpu", 1, lambda line: None)
-    for run in planned.runs:
-        assert carry_out(run, folder, ())["status"] == "done"
-    return study
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    return study_of(tmp_path_factory.mktemp("small"), ["magnitude", "random"], seeds=[0, 1, 2])
-
-
-def bundled() -> list[pf.Report]:
-    registry = Registry()
-    return [cast(pf.Report, registry.component("report", name)) for name in registry.names("report")]
-
-
 def drawn(study: StudyFolder) -> dict[str, pf.Figure | pf.Table]:
     known, table = facts(study), long_table(study)
-    items = [item for report in bundled() for item in report.draw(table, known)]
+    items = [i for report in bundled() for i in report.draw(table, known) if isinstance(i, pf.Figure | pf.Table)]
     assert len({item.id for item in items}) == len(items)
     return {item.id: item for item in items}
-
-
-def written(study: StudyFolder, output: Path) -> bytes:
-    build(bundled(), long_table(study), facts(study), study.settings, output, print)
-    return output.read_bytes()
-
-
-def text_of(pdf: Path) -> str:
-    """What a reader can search for, with one space for every gap."""
-    if shutil.which("pdftotext") is None:
-        pytest.skip("needs pdftotext")
-    found = subprocess.run(["pdftotext", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
-    return re.sub(r"\s+", " ", found)
-
-
-def hand_made() -> tuple[pd.DataFrame, pf.StudyFacts]:
-    """Two methods, two seeds, a few points each; every figure in it is known."""
-    board = pf.Board("toy", "toy", ("error", "params"), (0.5, 100.0), (0.05, 100.0), (0.1, 100.0), 10.0)
-    points = {
-        ("first", 0): [(0.10, 80.0), (0.20, 40.0)],
-        ("first", 1): [(0.10, 60.0), (0.30, 20.0)],
-        ("second", 0): [(0.15, 90.0)],
-        ("second", 1): [(0.60, 10.0)],
-    }
-    rows = []
-    for (method, seed), found in points.items():
-        for number, (error, params) in enumerate(found):
-            values = {
-                "error": error,
-                "params": params,
-                "error_normalised": error / 0.5,
-                "params_normalised": params / 100,
-            }
-            head = {"board": "toy", "problem": "toy", "method": method, "seed": seed, "number": number}
-            spent = {"units_spent": 3.0 * (number + 1), "seconds": 1.0}
-            rows.append(head | spent | values | {"kind": "evaluation", "split": "search"})
-            rows += [head | values | {"kind": "member", "split": split} for split in ("search", "test")]
-    runs = tuple(
-        {
-            "problem": "toy",
-            "method": method,
-            "seed": seed,
-            "status": "done",
-            "board": "toy",
-            "front_size": len(found),
-            "hypervolume": hypervolume(np.array(found) / [0.5, 100.0]),
-            "hypervolume_search": 0.5,
-            **{f"reduction_at_{x}": (0.4 if method == "first" else None) for x in ("0.5", "1", "2")},
-            **{f"test_drop_at_{x}": (-0.25 if method == "first" else None) for x in ("0.5", "1", "2")},
-        }
-        for (method, seed), found in points.items()
-    )
-    return pd.DataFrame(rows), pf.StudyFacts((board,), runs, {"first": "published", "second": ""})
 
 
 def lines_of(figure: pf.Figure | pf.Table) -> dict[str, np.ndarray]:
@@ -133,7 +57,8 @@ def lines_of(figure: pf.Figure | pf.Table) -> dict[str, np.ndarray]:
 
 def test_every_bundled_report_draws_a_small_study(small: StudyFolder) -> None:
     items = drawn(small)
-    assert set(items) == {"front-1", "progress-1", "results-1"}
+    names = ("front", "difference", "progress", "results", "reductions", "operating-points", "distances")
+    assert set(items) == {f"{name}-1" for name in (*names, "generalisation", "layers")}
     for item in items.values():
         assert re.fullmatch(r"[A-Za-z0-9-]+", item.id)
         assert item.caption.startswith("lenet-digits: ")
@@ -143,8 +68,8 @@ def test_fronts_show_test_values_and_the_unpruned_network() -> None:
     table, study = hand_made()
     (item,) = Fronts().draw(table.assign(error=table["error"].where(table["split"] == "test", 99.0)), study)
     assert isinstance(item, pf.Figure)
-    (axes,) = item.figure.axes
-    scattered = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections])
+    axes = item.figure.axes[0]
+    scattered = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections if isinstance(c, PathCollection)])
     expected = {(0.8, 10), (0.4, 20), (0.6, 10), (0.2, 30), (0.9, 15), (0.1, 60)}  # share of parameters, error in %
     assert {tuple(np.round(point, 9)) for point in scattered} == expected
     stars = [line for line in axes.get_lines() if line.get_marker() == "*"]
@@ -191,14 +116,15 @@ def test_the_table_has_one_row_per_method_best_first(small: StudyFolder) -> None
         for method in ("magnitude", "random")
     }
     assert list(item.frame["method"]) == sorted(medians, key=lambda method: -medians[method])
-    assert list(item.frame["runs"]) == [3, 3]
+    assert list(item.frame["runs"]) == ["3", "3"]
     shown = [float(text.split()[0]) for text in item.frame["HV"]]
     assert shown == pytest.approx(sorted(medians.values(), reverse=True), abs=1e-4)
 
 
 def test_the_table_says_none_where_no_run_qualifies() -> None:
     _, study = hand_made()
-    frame = results(study.runs).set_index("method")
+    none = dict.fromkeys(f"{name}_at_{x}" for name in ("reduction", "test_drop") for x in ("0.5", "1", "2"))
+    frame = results([run | (none if run["method"] == "second" else {}) for run in study.runs]).set_index("method")
     assert list(frame.loc["first", ["removed at 0.5", "removed at 1", "removed at 2"]]) == ["40.0 % (-0.25)"] * 3
     assert list(frame.loc["second", ["removed at 0.5", "removed at 1", "removed at 2"]]) == ["none"] * 3
 
@@ -218,125 +144,216 @@ def test_normalised_takes_the_objectives_in_the_boards_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("methods", "settings", "figures"),
+    ("methods", "settings", "there", "absent"),
     [
-        (["random"], {}, {"front-1", "progress-1", "results-1"}),
+        (["random"], {}, {"front-1", "results-1"}, {"difference-1", "distances-1", "parallel-1"}),
         (
             ["magnitude", "nsga2"],
             {"objectives": ("error", "params", "macs")},
-            {"front-1", "parallel-1", "progress-1", "results-1"},
+            {"front-1", "parallel-1", "distances-1"},
+            {"difference-1"},
         ),
-        (["magnitude", "nsga2"], {"objectives": ("distortion", "size")}, {"front-1", "progress-1", "results-1"}),
-        (["random"], {"objectives": ("error",)}, {"progress-1", "results-1"}),
-        (["random"], {"units": "filter", "budget": 2.0}, {"front-1", "progress-1", "results-1"}),
+        (["magnitude", "nsga2"], {"objectives": ("distortion", "size")}, {"front-1", "difference-1"}, {"parallel-1"}),
+        (["random"], {"objectives": ("error",)}, {"progress-1", "results-1"}, {"front-1"}),
+        (["random"], {"units": "filter", "budget": 2.0}, {"front-1", "progress-1", "results-1"}, set()),
     ],
     ids=["one method, one seed", "three objectives", "no error", "one objective", "two evaluations"],
 )
-def test_comparisons_of_odd_studies_are_built(
-    methods: list[str], settings: dict[str, Any], figures: set[str], tmp_path: Path
+def test_reports_draw_odd_studies(
+    methods: list[str], settings: dict[str, Any], there: set[str], absent: set[str], tmp_path: Path
 ) -> None:
-    study = study_of(tmp_path / "study", methods, **settings)
-    assert set(drawn(study)) == figures
-    assert written(study, tmp_path / "out.pdf").startswith(b"%PDF")
-
-
-def test_the_pdf_holds_every_method_and_figure_and_what_failed(small: StudyFolder, tmp_path: Path) -> None:
-    copy = StudyFolder(Path(shutil.copytree(small.path, tmp_path / "study")))
-    broken = next(run for run in copy.runs() if run.identity["method"] == "random")
-    (broken.path / "run.json").unlink()
-    broken.fail(HOSTILE)
-    assert written(copy, tmp_path / "out.pdf").startswith(b"%PDF")
-    text = text_of(tmp_path / "out.pdf")
-    assert "Comparison of pruning methods" in text
-    for method in ("magnitude", "random"):
-        assert method in text
-    assert "5 of 6 runs done" in text
-    assert "Not in any figure: random on lenet-digits, seed 0: failed" in text
-    assert "#panic() $x$" in text
-    looks = sum(run["front_size"] or 0 for run in summaries(copy))
-    assert f"{looks} looks in all" in text
-    for caption in (item.caption for item in drawn(copy).values()):
-        assert caption.split(".")[0] in text
-
-
-def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
-    table, study = hand_made()
-    name = HOSTILE.replace("\n", " ").replace("$", "")  # matplotlib reads dollars as mathematics
-    renamed = tuple(run | {"method": name} if run["method"] == "first" else run for run in study.runs)
-    known = replace(study, runs=renamed, provenance={name: HOSTILE})
-    build(bundled(), table.replace({"method": {"first": name}}), known, SETTINGS, tmp_path / "out.pdf", print)
-    assert "#panic() $x$ <y> @z \\ [w]" in text_of(tmp_path / "out.pdf")
-
-
-def test_fonts_are_embedded_and_none_is_of_type_3(small: StudyFolder, tmp_path: Path) -> None:
-    if shutil.which("pdffonts") is None:
-        pytest.skip("needs pdffonts")
-    written(small, tmp_path / "out.pdf")
-    done = subprocess.run(["pdffonts", str(tmp_path / "out.pdf")], capture_output=True, text=True, check=True)
-    fonts = done.stdout.splitlines()[2:]
-    assert fonts
-    assert "Type 3" not in done.stdout
-    # the last columns are: embedded, subset, unicode, and two of the object's number
-    assert all(line.split()[-5] == "yes" for line in fonts)
-
-
-def test_a_study_gives_the_same_pdf_again(small: StudyFolder, tmp_path: Path) -> None:
-    one, two = (text_of_written(small, tmp_path / name) for name in ("one.pdf", "two.pdf"))
-    assert one == two
-
-
-def text_of_written(study: StudyFolder, output: Path) -> str:
-    written(study, output)
-    return text_of(output)
-
-
-@pytest.mark.parametrize("culprit", ["typst.compile", "os.fsync"])
-def test_what_stops_the_writing_leaves_the_older_file(
-    culprit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: Any, **settings: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    table, study = hand_made()
-    output = tmp_path / "out.pdf"
-    output.write_bytes(b"%PDF of yesterday")
-    monkeypatch.setattr(culprit, full)
-    with pytest.raises(OSError, match="No space left"):
-        build(bundled(), table, study, SETTINGS, output, print)
-    assert output.read_bytes() == b"%PDF of yesterday"
-    assert list(tmp_path.iterdir()) == [output]
-
-
-IDLE = '''
-from dataclasses import dataclass
-import pruneframe as pf
-
-@dataclass(frozen=True, repr=False)
-class Idle(pf.Method):
-    """Evaluates nothing."""
-    name = "idle"
-    def search(self, task):
-        pass
-
-@pf.hookimpl
-def pruneframe_methods():
-    return [Idle]
-'''
-
-
-@pytest.mark.parametrize("others", [[], ["random"]], ids=["alone", "beside another"])
-def test_a_run_without_an_evaluation_breaks_no_report(others: list[str], tmp_path: Path) -> None:
-    (tmp_path / "idle.py").write_text(IDLE)
-    study = StudyFolder(tmp_path / "study")
-    study.prepare({}, SETTINGS["environments"][0])
-    sources = (str(tmp_path / "idle.py"),)
-    settings = {"budget": 20.0, "search_images": 100}
-    found = plan(Registry(sources), ["idle", *others], ["lenet-digits"], [0], settings, "cpu", 1, lambda line: None)
-    for run in found.runs:
-        carry_out(run, study.path, sources)
-    assert written(study, tmp_path / "out.pdf").startswith(b"%PDF")
+    items = drawn(study_of(tmp_path / "study", methods, **settings))
+    assert there <= set(items)
+    assert not absent & set(items)
 
 
 def test_more_methods_than_colours_are_still_told_apart() -> None:
     found = looks([f"method-{i}" for i in range(20)])
-    assert len({(look["color"], look["marker"]) for look in found.values()}) == 20
+    assert len({(look.color, look.marker) for look in found.values()}) == 20
+
+
+def test_a_highlighted_method_keeps_its_colour_and_is_drawn_strongest() -> None:
+    plain, found = looks(["a", "b"]), looks(["a", "b"], "b")
+    assert [found[name].color for name in "ab"] == [plain[name].color for name in "ab"]
+    assert found["b"].width > found["a"].width
+    assert found["b"].alpha > found["a"].alpha
+
+
+def test_long_names_are_folded_where_their_settings_allow() -> None:
+    name = "weighted-ga[preset=computation,step=0.1,retraining=0.7]"
+    assert folded(name) == "weighted-ga[\npreset=computation,\nstep=0.1,retraining=0.7]"
+    assert folded(name).replace("\n", "") == name
+    assert folded("nsga2") == "nsga2"
+
+
+def seeds(method: str, count: int, error: float, step: float = 0.001) -> Points:
+    """Runs whose fronts are one point each, every seed a little worse than the one before."""
+    return {(method, seed): [(error + step * seed, 50.0)] for seed in range(count)}
+
+
+def table_of(report: pf.Report, fronts: Points, **changes: Any) -> pf.Table:
+    table, study = hand_made(fronts)
+    [item] = [item for item in report.draw(table, replace(study, **changes)) if isinstance(item, pf.Table)]
+    return item
+
+
+def test_eight_seeds_apart_allow_a_claim_and_three_do_not() -> None:
+    for count, verdict in ((8, "worse"), (3, "no claim: needs 4 seeds")):
+        item = table_of(Results(), seeds("good", count, 0.1) | seeds("bad", count, 0.2))
+        assert list(item.frame["method"]) == ["good", "bad"]
+        assert list(item.frame["verdict"]) == ["control", verdict]
+        assert list(item.frame["A12"]) == ["", "1.00"]
+        assert item.best == {(0, "HV")}
+    exact = mannwhitneyu(range(8), range(10, 18)).pvalue
+    assert table_of(Results(), seeds("good", 8, 0.1) | seeds("bad", 8, 0.2)).data["p"].iloc[1] == pytest.approx(exact)
+
+
+def test_a_better_method_than_the_control_is_called_so_and_equal_ones_are_not() -> None:
+    fronts = seeds("good", 8, 0.1) | seeds("bad", 8, 0.2) | seeds("same", 8, 0.2)
+    frame = table_of(Results(), fronts, control="bad").frame.set_index("method")
+    assert frame.loc["good", "verdict"] == "better"
+    assert frame.loc["same", "verdict"] == "no difference shown"
+    assert frame.loc["bad", "verdict"] == "control"
+
+
+def test_runs_of_other_versions_and_other_rules_are_not_compared() -> None:
+    table, study = hand_made(seeds("good", 8, 0.1) | seeds("bad", 8, 0.2))
+    runs = tuple(run | {"environment": {"torch": "2" if run["method"] == "good" else "3"}} for run in study.runs)
+    [item] = list(Results().draw(table, replace(study, runs=runs)))
+    assert list(item.frame["verdict"]) == ["control", "no claim: torch 2 and 3"]
+    table, study = joined(hand_made(seeds("good", 4, 0.1)), hand_made(seeds("other", 4, 0.1), board="toy (budget 20)"))
+    boards = tuple(replace(b, problem="toy", rules={"budget": 10.0 * n}) for n, b in enumerate(study.boards, 1))
+    first, _ = Results().draw(table, replace(study, boards=boards))
+    assert list(first.frame["method"]) == ["good", "other"]
+    assert list(first.frame["verdict"]) == ["", "not compared: other budget"]
+
+
+def test_an_order_that_depends_on_the_indicator_is_a_warning() -> None:
+    careful, bold = {("careful", s): [(0.11, 60.0)] for s in range(2)}, {("bold", s): [(0.22, 20.0)] for s in range(2)}
+    table, study = hand_made(careful | bold)
+    _, remark = Results().draw(table, study)
+    assert isinstance(remark, pf.Remark)
+    assert "By HV: careful, bold" in remark.text or "By HV: bold, careful" in remark.text
+    assert "by HV region: " in remark.text
+    assert len(list(Results().draw(*hand_made(seeds("good", 2, 0.1) | seeds("bad", 2, 0.2))))) == 1
+
+
+def test_reductions_are_chosen_on_search_and_told_with_their_loss_on_test() -> None:
+    fronts: Points = {("a", 0): [(0.05, 80.0), (0.059, 40.0), (0.3, 5.0)], ("b", 0): [(0.05, 70.0)]}
+    table, study = hand_made(fronts, extra=0.07)
+    [item] = Reductions().draw(table, study)
+    frame = item.frame.set_index("method")
+    assert list(frame.loc["a"]) == ["20.0 % (+2.00)", "20.0 % (+2.00)", "60.0 % (+2.90)", "60.0 % (+2.90)"]
+    assert list(frame.loc["b"]) == ["30.0 % (+2.00)"] * 4
+    assert item.best == {
+        (list(frame.index).index(method), f"at {x}") for method, x in (("b", 0), ("b", 0.5), ("a", 1), ("a", 2))
+    }
+
+
+def test_operating_points_take_the_best_by_search_among_the_small() -> None:
+    fronts: Points = {("a", 0): [(0.05, 60.0), (0.10, 50.0), (0.08, 20.0)]}
+    item = table_of(OperatingPoints(), fronts)
+    # losses against the unpruned network's 10 % on test
+    assert item.frame.iloc[0].to_dict() == {"method": "a", "2x": "-2.00", "4x": "-2.00", "8x": "none", "16x": "none"}
+
+
+def test_distances_are_zero_for_the_front_that_is_the_union() -> None:
+    item = table_of(Distances(), {("a", 0): [(0.1, 50.0), (0.2, 20.0)], ("b", 0): [(0.2, 50.0)]})
+    frame = item.frame.set_index("method")
+    assert list(frame.loc["a"]) == ["0.0000", "0.0000"]
+    assert frame.loc["b", "additive epsilon"] == "0.3000"  # 20 parameters of 100 against 50; the error as good
+    # IGD+ is the mean of sqrt((0.4 - 0.2)^2) and of 0.3
+    assert float(frame.loc["b", "IGD+"]) == pytest.approx((0.2 + 0.3) / 2)
+
+
+def test_the_difference_of_attainment_counts_runs_on_either_side() -> None:
+    boxes, shares = rectangles([np.array([[1.0, 1.0]])] * 2, [np.array([[2.0, 2.0]])] * 3)
+    inside = [share for (x0, y0, x1, y1), share in zip(boxes, shares, strict=True) if x0 <= 1.5 < x1 and y0 <= 1.5 < y1]
+    beyond = [share for (x0, y0, x1, y1), share in zip(boxes, shares, strict=True) if x0 <= 3 < x1 and y0 <= 3 < y1]
+    assert inside == [1.0], "all runs of the first attain it, none of the second"
+    assert beyond in ([], [0.0])
+    half = rectangles([np.array([[1.0, 1.0]]), np.array([[9.0, 9.0]])], [np.array([[2.0, 2.0]])])
+    assert min(half[1]) == -0.5
+
+
+def test_the_gap_is_what_is_lost_on_test_beyond_search() -> None:
+    table, study = hand_made({("a", 0): [(0.10, 50.0)], ("b", 0): [(0.10, 60.0)]}, extra=0.07)
+    [item] = Generalisation().draw(table, study)
+    marks = [line.get_xdata() for line in item.figure.axes[0].get_lines() if line.get_linestyle() == "None"]
+    assert [x for (x,) in marks] == pytest.approx([2.0, 2.0])  # 7 points more, of which 5 are the unpruned network's
+
+
+def test_layers_show_the_member_that_would_be_chosen() -> None:
+    table, study = hand_made({("a", 0): [(0.05, 80.0), (0.06, 40.0), (0.3, 5.0)]})
+    kept = {"board": "toy", "method": "a", "seed": 0, "number": [0, 0, 1, 1], "layer": ["x", "y"] * 2}
+    layers = pd.DataFrame(kept | {"kept": [9, 8, 4, 3], "units": 10})
+    [item] = Layers().draw(table, replace(study, layers=layers))
+    assert list(lines_of(item)["a"][:, 1]) == [0.4, 0.3]
+    assert list(Layers().draw(table, study)) == []
+
+
+def three_boards(*best: str) -> tuple[pd.DataFrame, pf.StudyFacts]:
+    """A board for each name, on which that method is best and the others follow in the alphabet."""
+    studies = []
+    for number, first in enumerate(best):
+        order = [first, *(name for name in "abc" if name != first)]
+        fronts = {(name, seed): [(0.1 + 0.1 * place, 50.0)] for place, name in enumerate(order) for seed in (0, 1)}
+        studies.append(hand_made(fronts, board=f"board-{number}"))
+    return joined(*studies)
+
+
+def test_ranks_are_averages_over_problems_and_claims_need_enough_of_them() -> None:
+    figure, remark = Ranks().draw(*three_boards("a", "b"))
+    assert isinstance(figure, pf.Figure)
+    shown = " ".join(text.get_text() for text in figure.figure.axes[0].texts)
+    assert "a (1.50)" in shown
+    assert "(3.00) c" in shown
+    assert isinstance(remark, pf.Remark)
+    assert "No claim" in remark.text
+    [figure] = Ranks().draw(*three_boards(*"aaaaa"))
+    assert "some methods differ" in figure.caption
+    assert list(Ranks().draw(*hand_made())) == []
+
+
+def test_a_profile_counts_runs_within_a_factor_of_the_best() -> None:
+    _, study = three_boards("a", "b")
+    ratios = performance(study)
+    missing = [1 - hypervolume(np.array([[0.2 + 0.2 * place, 0.5]])) for place in range(3)]
+    assert sorted(ratios["a"]) == pytest.approx([1.0, 1.0, *[missing[1] / missing[0]] * 2])
+    assert sorted(ratios["c"]) == pytest.approx([missing[2] / missing[0]] * 4)
+    assert len(list(Profile().draw(*three_boards("a", "b")))) == 1
+
+
+CLAIM = pf.Claim("Somebody, 2020", "half of it removed", "another split", problems=("toy",), removed=0.5)
+
+
+def test_what_papers_claim_is_cited_and_drawn_behind_but_never_tested() -> None:
+    table, study = hand_made()
+    study = replace(study, claims={"first[x=1]": (CLAIM,), "second": (replace(CLAIM, problems=("other",)),)})
+    [item] = PublishedResults().draw(table, study)
+    assert list(item.frame["method"]) == ["first", "second"]
+    assert "Not measured here" in item.caption
+    [front] = Fronts().draw(table, study)
+    assert "Somebody, 2020 report half of it removed; not measured here" in front.caption
+    dotted = [line for line in front.figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in dotted] == [0.5]
+
+
+def test_fine_tuned_fronts_are_set_beside_those_that_were_searched() -> None:
+    table, study = hand_made({("a", 0): [(0.30, 40.0), (0.20, 60.0)]})
+    assert list(Finetuned().draw(table, study)) == []
+    after = table[table.kind == "member"].assign(kind="finetuned", error=lambda rows: rows.error / 2)
+    runs = tuple(run | {"finetuned": 3} for run in study.runs)
+    figure, item = Finetuned().draw(pd.concat([table, after]), replace(study, runs=runs))
+    assert "3 epochs" in figure.caption
+    assert item.frame.iloc[0]["50 % removed"] == "30.00 to 15.00"
+    assert item.frame.iloc[0]["75 % removed"] == "none to none"
+    before, tuned = (line.get_ydata() for line in figure.figure.axes[0].get_lines()[:2])
+    assert list(tuned) == [y / 2 for y in before]
+
+
+def test_curves_over_seconds_end_at_the_last_answer() -> None:
+    table, study = hand_made()
+    [item] = Progress(over="seconds").draw(table, study)
+    assert lines_of(item)["first"][-1, 0] == 2.0
+    assert item.figure.axes[0].get_xlabel() == "seconds"

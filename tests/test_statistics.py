@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import chi2
 
-from pruneframe.statistics import a12, compare, holm
+from pruneframe.statistics import a12, compare, difference, holm, rank, seeds_needed
 
 LOW, HIGH = list(np.arange(8.0)), list(np.arange(8.0) + 10)
 
@@ -53,3 +55,55 @@ def test_too_few_seeds_for_so_many_comparisons_give_no_claim(seeds: int, compari
     found = compare(HIGH[:seeds], others)
     assert [one.attainable for one in found] == [attainable] * comparisons
     assert all(one.significant == attainable for one in found)
+
+
+@pytest.mark.parametrize(
+    ("comparisons", "fixed", "seeds"), [(1, False, 4), (4, False, 5), (6, False, 5), (7, False, 6), (1, True, 6)]
+)
+def test_the_advice_on_seeds_is_the_least_that_allows_a_claim(comparisons: int, fixed: bool, seeds: int) -> None:
+    assert seeds_needed(comparisons, fixed) == seeds
+    names = [str(number) for number in range(comparisons)]
+    for count, attainable in ((seeds, True), (seeds - 1, False)):
+        others = {name: [0.0] * count if fixed else list(-np.arange(count) - 1.0) for name in names}
+        found = compare(list(np.arange(count) + 1.0), others, names if fixed else [])
+        assert all(one.attainable == attainable for one in found)
+
+
+def test_the_interval_of_a_difference_is_that_of_an_independent_bootstrap() -> None:
+    first, second = np.array([1.0, 2, 3, 4, 9]), np.array([0.0, 1, 1, 2])
+    found, interval = difference(first, second)
+    assert found == 2.0
+    rng = np.random.default_rng(7)
+    medians = [np.median(rng.choice(values, (20_000, len(values))), axis=1) for values in (first, second)]
+    np.testing.assert_allclose(interval, np.quantile(medians[0] - medians[1], [0.025, 0.975]), atol=0.5)
+    assert difference(first, second) == (found, interval), "the same figures again"
+    assert difference([1.0], second) == (0.0, None)
+
+
+# Demsar, JMLR 7, 2006, table 6: AUC of C4.5 and three variants on 14 data sets.
+DEMSAR = """
+0.763 0.768 0.771 0.798   0.599 0.591 0.590 0.569   0.954 0.971 0.968 0.967   0.628 0.661 0.654 0.657
+0.882 0.888 0.886 0.898   0.936 0.931 0.916 0.931   0.661 0.668 0.609 0.685   0.583 0.583 0.563 0.625
+0.775 0.838 0.866 0.875   1.000 1.000 1.000 1.000   0.940 0.962 0.965 0.962   0.619 0.666 0.614 0.669
+0.972 0.981 0.9751 0.975  0.957 0.978 0.946 0.970
+"""
+
+
+def test_ranks_are_those_of_the_published_example() -> None:
+    values = np.array(DEMSAR.split(), dtype=float).reshape(14, 4)
+    found = rank(pd.DataFrame(values, columns=["C4.5", "m", "cf", "m+cf"]))
+    assert list(found.ranks.round(3)) == [3.143, 2.0, 2.893, 1.964]  # the paper's last row
+    uncorrected = 12 * 14 / (4 * 5) * ((found.ranks**2).sum() - 4 * 5**2 / 4)
+    assert uncorrected == pytest.approx(9.28, abs=0.01)  # the paper's chi-square, which does not correct for ties
+    assert 0.5 * chi2.sf(9.28, 3) < found.p < chi2.sf(9.28, 3), "a correction for ties makes it smaller"
+    critical = 2.569 * np.sqrt(4 * 5 / (6 * 14))  # its critical difference of 1.25
+    apart = np.abs(np.subtract.outer(found.ranks.to_numpy(), found.ranks.to_numpy())) > critical
+    np.testing.assert_array_equal(found.pairs.to_numpy() < 0.05, apart)
+
+
+def test_methods_that_are_equal_everywhere_rank_equally() -> None:
+    found = rank(pd.DataFrame(np.ones((5, 3)), columns=list("abc")))
+    assert list(found.ranks) == [2.0] * 3
+    assert found.p == 1
+    assert not rank(pd.DataFrame([[3.0, 2, 1]] * 2)).attainable
+    assert rank(pd.DataFrame([[3.0, 2, 1]] * 5)).attainable

@@ -188,7 +188,7 @@ def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
 
     found = summaries(study)
     if any(run["status"] == "done" for run in found):
-        write(study, registry, study.pdf)
+        write([study], registry, study.pdf)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

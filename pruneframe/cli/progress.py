@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..readout import Progress
+from ..progress import Progress
 from ..run import Run
 from ..store import StudyFolder
 

@@ -1,57 +1,184 @@
-"""`pruneframe report`: the comparison as a PDF."""
+"""`pruneframe report`: the comparison as a PDF, with its figures and tables as files of their own."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, NothingSelected
+from ..errors import InputError, NothingSelected, unknown
 from . import options
 
 if TYPE_CHECKING:
+    from ..document import Comparison
     from ..registry import Registry
+    from ..report import Report, StudyFacts
     from ..store import StudyFolder
 
 
-@click.command("report", short_help="Typeset a study's comparison as a PDF.")
-@click.argument("study", type=click.Path(path_type=Path))
+@click.command("report", short_help="Typeset the comparison of one or several studies as a PDF.")
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "output",
     type=click.Path(path_type=Path),
-    help="Where to write [default: comparison.pdf in the study].",
+    help="Where to write [default: comparison.pdf in the first study]; its parts go into a folder beside it.",
 )
+@click.option("--control", help="The method that others are tested against [default: the best on each problem].")
+@click.option("--highlight", help="The method that figures draw strongest.")
+@click.option(
+    "--reports", "chosen", multiple=True, help="Which figures and tables, e.g. results,progress[over=seconds]."
+)
+@click.option("--format", "paper", type=click.Choice(["a4", "letter"]), default="a4", show_default=True, help="Paper.")
+@click.option("--anonymous", is_flag=True, help="Leave out hardware and the study's hash.")
+@click.option(
+    "--template", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A Typst file of your own."
+)
+@click.option("--html", is_flag=True, help="Also write one page for a browser, with interactive fronts.")
+@click.option("--trace", metavar="ID", help="List the runs behind a figure or table, and write nothing.")
+@options.as_json
 @options.plugins
-def command(study: Path, output: Path | None, sources: tuple[str, ...]) -> int:
-    """Write STUDY's figures and tables as one PDF."""
+def command(
+    studies: tuple[Path, ...],
+    output: Path | None,
+    control: str | None,
+    highlight: str | None,
+    chosen: tuple[str, ...],
+    paper: str,
+    anonymous: bool,
+    template: Path | None,
+    html: bool,
+    trace: str | None,
+    as_json: bool,
+    sources: tuple[str, ...],
+) -> int:
+    """Write the figures and tables of all STUDYs as one PDF; each also as a file for a paper."""
     from ..store import StudyFolder
 
-    folder = StudyFolder.existing(study)
-    target = output or folder.pdf
-    write(folder, options.registry(sources), target)
-    click.echo(str(target))
+    folders = [StudyFolder.existing(study) for study in studies]
+    registry = options.registry(sources)
+    if output is not None and output.suffix != ".pdf":
+        raise InputError(f"-o must name a .pdf file, but got {str(output)!r}")
+    known = _known(folders, registry, control, highlight)
+    reports = _reports(registry, chosen)
+    if trace is not None:
+        return _trace(folders, known, reports, trace, as_json)
+    target = output or folders[0].pdf
+    written = write(folders, registry, target, known, reports, paper, anonymous, template, html)
+    click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
     return 0
+
+
+def _known(
+    studies: Sequence[StudyFolder], registry: Registry, control: str | None = None, highlight: str | None = None
+) -> StudyFacts:
+    """What reports are told, with what the papers of its methods claim."""
+    from ..readout import facts
+
+    known = facts(*studies)
+    if not known.boards:
+        raise NothingSelected(f"{studies[0].path} has no finished run yet; run bench first")
+    for option, name in (("control", control), ("highlight", highlight)):
+        if name is not None and name not in known.methods:
+            raise InputError(f"--{option}: {unknown('method', name, known.methods)}")
+    claims = {name: registry.entry("method", name).value.claims for name in registry.names("method")}
+    return replace(known, claims={n: c for n, c in claims.items() if c}, control=control, highlight=highlight)
+
+
+def _reports(registry: Registry, chosen: Sequence[str]) -> list[Report]:
+    from typing import cast
+
+    from ..registry import names
+    from ..report import Report
+
+    specs = names(chosen) or registry.names("report")
+    return [cast(Report, registry.component("report", spec)) for spec in specs]
+
+
+def _bibtex(registry: Registry, study: StudyFacts) -> str:
+    """The entries of all methods and problems of a study, each once."""
+    named = [("method", method.partition("[")[0]) for method in study.methods]
+    named += [("problem", board.problem) for board in study.boards]
+    texts = [registry.entry(kind, name).value.bibtex for kind, name in named if name in registry.names(kind)]
+    entries = [f"@{entry.strip()}" for text in texts for entry in text.split("@") if entry.strip()]
+    return "".join(f"{entry}\n\n" for entry in sorted(set(entries)))
 
 
 def _warn(line: str) -> None:
     click.echo(f"Warning: {line}", err=True)
 
 
-def write(study: StudyFolder, registry: Registry, output: Path) -> None:
-    """Typeset the comparison."""
-    from typing import cast
+def write(
+    studies: Sequence[StudyFolder],
+    registry: Registry,
+    output: Path,
+    known: StudyFacts | None = None,
+    reports: Sequence[Report] | None = None,
+    paper: str = "a4",
+    anonymous: bool = False,
+    template: Path | None = None,
+    html: bool = False,
+) -> list[Path]:
+    """Typeset the comparison, and write its parts beside it; returns what was written."""
+    from ..document import close, typeset, write_parts
+    from ..page import write_page
 
-    from ..document import build
-    from ..readout import facts, long_table
-    from ..report import Report
-
-    known = facts(study)
-    if not known.boards:
-        raise NothingSelected(f"{study.path} has no finished run yet; run bench first")
-    reports = [cast(Report, registry.component("report", name)) for name in registry.names("report")]
+    known = known or _known(studies, registry)
+    comparison = _composed(studies, known, reports or _reports(registry, ()), anonymous, _bibtex(registry, known))
+    parts = output.with_name(f"{output.stem}-parts")
     try:
-        build(reports, long_table(study), known, study.settings, output, _warn)
+        typeset(comparison, output, paper, template)
+        write_parts(comparison, parts)
+        written = [output, parts]
+        if html:
+            written.append(output.with_suffix(".html"))
+            write_page(comparison, known, _long_table(studies), written[-1])
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
+    finally:
+        close(comparison)
+    return written
+
+
+def _composed(
+    studies: Sequence[StudyFolder],
+    known: StudyFacts,
+    reports: Sequence[Report],
+    anonymous: bool = False,
+    bibtex: str = "",
+) -> Comparison:
+    from ..document import compose
+
+    settings = [study.settings for study in studies]
+    return compose(reports, _long_table(studies), known, settings, _warn, anonymous, bibtex)
+
+
+def _long_table(studies: Sequence[StudyFolder]) -> Any:
+    from ..readout import long_table
+
+    return long_table(*studies)
+
+
+def _trace(
+    studies: Sequence[StudyFolder], known: StudyFacts, reports: Sequence[Report], wanted: str, as_json: bool
+) -> int:
+    """Print the runs behind a figure or table."""
+    from ..document import close
+
+    comparison = _composed(studies, known, reports)
+    close(comparison)
+    boards = {item.id: item.board for item in comparison.items}
+    if wanted not in boards:
+        raise InputError(f"--trace: {unknown('figure or table', wanted, boards)}")
+    behind = [run for run in known.runs if run["status"] == "done" and boards[wanted] in ("", run["board"])]
+    rows = [{name: run[name] for name in ("problem", "method", "seed", "hash", "folder")} for run in behind]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            click.echo(f"{row['hash']}  {row['problem']}  {row['method']}  seed {row['seed']}  {row['folder']}")
+    return 0

@@ -1,0 +1,107 @@
+"""The comparison as one page for a browser: all figures and tables, and fronts whose members can be asked."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .document import COLUMN, Comparison, Section, saved
+from .files import write_whole
+from .protocol import Paragraph
+from .report import Board, Figure, Item, Remark, StudyFacts, Table, members
+
+PLACE = "/* content */"  # in the template, where the data go
+
+
+def write_page(comparison: Comparison, study: StudyFacts, table: pd.DataFrame, output: Path) -> None:
+    """Write a page that holds all it needs, and works without a network."""
+    content = {
+        "title": comparison.title,
+        "subtitle": comparison.subtitle,
+        "sections": [_section(section, study, table) for section in comparison.sections],
+        "looks": _looks(study),
+    }
+    template = (files("pruneframe_reports") / "comparison.html").read_text()
+    data = json.dumps(content).replace("<", "\\u003c")  # a method's name must not end the script
+    page = template.replace(PLACE, data).encode()
+    write_whole(output, lambda file: file.write(page))
+
+
+def _section(section: Section, study: StudyFacts, table: pd.DataFrame) -> dict[str, Any]:
+    boards = [board for board in study.boards if board.label == section.heading and len(board.objectives) > 1]
+    fronts = [_front(board, study, table) for board in boards]
+    return {"heading": section.heading, "fronts": fronts, "items": [_item(item) for item in section.items]}
+
+
+def _item(item: Item | Paragraph) -> dict[str, Any]:
+    if isinstance(item, Paragraph):
+        return {"kind": "text", "heading": item.heading, "text": item.text}
+    if isinstance(item, Remark):
+        return {"kind": "remark", "text": item.text}
+    head = {"id": item.id, "caption": item.caption}
+    if isinstance(item, Table):
+        columns = [str(name) for name in item.frame]
+        rows = [
+            [
+                {"text": str(value), "best": (row, name) in item.best}
+                for name, value in zip(columns, values, strict=True)
+            ]
+            for row, values in enumerate(item.frame.itertuples(index=False))
+        ]
+        return head | {"kind": "table", "columns": columns, "rows": rows}
+    assert isinstance(item, Figure)
+    drawing = saved(item, "svg").decode()
+    wide = bool(item.figure.get_figwidth() > COLUMN)
+    return head | {"kind": "figure", "svg": drawing[drawing.index("<svg") :], "wide": wide}
+
+
+def _front(board: Board, study: StudyFacts, table: pd.DataFrame) -> dict[str, Any]:
+    """All final members of a board, with what each is asked for."""
+    search, test = members(table, board, "search"), members(table, board, "test")
+    folders = {(run["method"], run["seed"]): Path(run["folder"]).parents[3] for run in study.done(board)}
+    kept = study.layers[study.layers.board == board.label] if len(study.layers) else study.layers
+    layers = list(kept["layer"].unique()) if len(kept) else []
+    shares = {
+        key: [round(float(share), 4) for share in rows.kept / rows.units]
+        for key, rows in (kept.groupby(["method", "seed", "number"]) if len(kept) else ())
+    }
+    own = ["method", "seed", "number"]
+    both = test.merge(search[[*own, "error"]], on=own, suffixes=("", "_search"))
+    points = [
+        {
+            "method": row["method"],
+            "seed": int(row["seed"]),
+            "number": int(row["number"]),
+            "values": [_shown(row[name], name, board) for name in board.objectives],
+            "error": round(100 * row["error"], 4),
+            "search": round(100 * row["error_search"], 4),
+            "removed": round(100 * row["removed"], 4),
+            "kept": shares.get((row["method"], row["seed"], row["number"]), []),
+            "study": str(folders[row["method"], row["seed"]].name),
+        }
+        for row in both.to_dict("records")
+    ]
+    return {
+        "problem": board.problem,
+        "objectives": list(board.objectives),
+        "dense": [_shown(v, name, board) for name, v in zip(board.objectives, board.dense_test, strict=True)],
+        "layers": layers,
+        "points": points,
+    }
+
+
+def _shown(value: float, name: str, board: Board) -> float:
+    """Errors in per cent, all else as a share of the unpruned network."""
+    share = 100 * value if name == "error" else value / board.references[board.objectives.index(name)]
+    return round(float(share), 6)
+
+
+def _looks(study: StudyFacts) -> dict[str, str]:
+    """The colour of each method, as in all figures."""
+    from pruneframe_reports.style import looks
+
+    return {method: look.color for method, look in looks(study.methods, study.highlight).items()}

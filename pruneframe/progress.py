@@ -1,0 +1,64 @@
+"""What a run has done so far, for those who wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .front import FRONT_LIMIT, hypervolume, non_dominated
+from .journal import MEMBER
+from .store import RunFolder
+
+
+@dataclass
+class Progress:
+    """What a run has done so far, read from its journal while another process writes it."""
+
+    folder: RunFolder
+    budget: float
+    spent: float = 0.0
+    seconds: float = 0.0
+    evaluations: int = 0
+    measured: int = 0  # answers about the dense network and the final members, on search and on test
+    measuring: float = 0.0  # seconds that those took
+    points: list[list[float]] = field(default_factory=list)
+
+    def refresh(self) -> None:
+        """Read the journal again."""
+        if not (self.folder.path / "identity.json").exists():
+            return
+        lines = self.folder.answers()
+        answers = [line for line in lines if line["kind"] != MEMBER]
+        self.measured = len(lines) - len(answers)
+        self.measuring = sum(line["seconds"] for line in lines if line["kind"] == MEMBER)
+        self.spent = sum(answer["charge"] for answer in answers)
+        self.seconds = sum(answer["seconds"] for answer in answers)
+        self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
+        self.evaluations = len(self.points)
+
+    @property
+    def hypervolume(self) -> float:
+        """Of all evaluations so far, on the search split."""
+        if not self.points:
+            return 0.0
+        return hypervolume(np.array(self.points) / np.array(self.folder.identity["references"]))
+
+    @property
+    def members(self) -> int:
+        """How many answers about final members there will be."""
+        return 2 * (1 + min(FRONT_LIMIT, int(non_dominated(np.array(self.points)).sum())))
+
+    @property
+    def state(self) -> str:
+        """What the run is doing."""
+        if self.measured:
+            return f"measuring its front ({self.measured} of {self.members})"
+        return "searching" if self.spent else "waiting"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far: of the search, and then of what measures its front."""
+        if self.measured:
+            return self.measuring / self.measured * max(0, self.members - self.measured)
+        return self.seconds / self.spent * (self.budget - self.spent) if self.spent else None

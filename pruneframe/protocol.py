@@ -1,0 +1,126 @@
+"""The method section of a comparison, written from the studies themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .front import FRONT_LIMIT, REGION_MARGIN
+from .report import Board, StudyFacts
+from .statistics import RESAMPLES, SIGNIFICANT
+
+HARDWARE = ("platform", "processor", "gpu", "cores")  # what an anonymous comparison leaves out
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Some sentences under a heading."""
+
+    heading: str
+    text: str
+
+
+def protocol(study: StudyFacts, environments: Sequence[dict[str, Any]], anonymous: bool) -> Iterator[Paragraph]:
+    """How the figures came about: rules, images, compute, indicators, tests, methods, versions, and what is missing."""
+    yield Paragraph("Runs", _runs(study))
+    for board in study.boards:
+        yield Paragraph(board.label, _rules(board, study))
+    yield Paragraph("Compute", _compute(study))
+    yield Paragraph("Images", _images(study))
+    yield Paragraph("Indicators", _indicators())
+    yield Paragraph("Tests", _tests())
+    for method, text in sorted(study.provenance.items()):
+        yield Paragraph(method, text or "It says nothing about where it comes from.")
+    yield Paragraph("Computed with", _versions(environments, anonymous))
+    absent = [_absent(run) for run in study.runs if run["status"] != "done"]
+    if absent:
+        yield Paragraph("Not in any figure", " ".join(absent))
+
+
+def _runs(study: StudyFacts) -> str:
+    done = [run for run in study.runs if run["status"] == "done"]
+    seeds = sorted({run["seed"] for run in done})
+    return (
+        f"{len(done)} of {len(study.runs)} runs are done: {len(study.methods)} methods on {len(study.boards)} "
+        f"problems or sets of rules, seeds {', '.join(map(str, seeds))}. A run is a method with its settings on a "
+        "problem with one seed; per problem and seed all methods get the same stream of random numbers."
+    )
+
+
+def _rules(board: Board, study: StudyFacts) -> str:
+    rules = board.rules
+    images = rules.get("images") or {}
+    counts = ", ".join(f"{count} {name}" for name, count in images.items())
+    parts = [
+        board.source and f"{board.source}.",
+        f"Objectives: {', '.join(board.objectives)}; of the unpruned network: {_values(board)}.",
+        rules
+        and f"Units: single {rules['units']}s; batch norm {rules['batch_norm']}; computed on {rules['device']} with "
+        f"{rules['threads']} thread{'s' * (rules['threads'] != 1)}.",
+        f"Images: {counts}." if counts else rules and f"Images: {rules['search_images']} search.",
+        f"Budget: {board.budget:g} units for each of {len(study.done(board))} runs.",
+        f"Latency and memory as {rules['target_identity']}." if rules.get("target_identity") else "",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _values(board: Board) -> str:
+    """The unpruned network's own objectives, on test."""
+    found = zip(board.objectives, board.dense_test, strict=True)
+    return ", ".join(
+        f"error {100 * value:.2f} %" if name == "error" else f"{name} {value:,.6g}".rstrip() for name, value in found
+    )
+
+
+def _compute(study: StudyFacts) -> str:
+    left = [run for run in study.runs if run["status"] == "done" and run["units_spent"] < 0.99 * run["budget"]]
+    early = f" {len(left)} runs stopped before they had spent 99 % of their budget." if left else ""
+    seconds = sum(run.get("seconds_in_all") or 0.0 for run in study.runs)
+    return (
+        "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
+        "every evaluation, score and training step was charged, a backward pass as two forward ones, whatever the "
+        f"mask. All runs together took {seconds / 3600:.2f} hours.{early}"
+    )
+
+
+def _images(study: StudyFacts) -> str:
+    done = [run for run in study.runs if run["status"] == "done"]
+    looks = sum(run["front_size"] or 0 for run in done)
+    again = sum(run["front_size"] or 0 for run in done if run.get("finetuned"))
+    tuned = f" Each of {again} members was measured once more after the common fine-tuning." if again else ""
+    return (
+        "The networks were never trained on the search images, and the search never saw a test image. Each member of a "
+        f"final front, thinned to at most {FRONT_LIMIT} members, was measured on the test split once, {looks} looks in "
+        f"all.{tuned} Nothing was chosen by its test error."
+    )
+
+
+def _indicators() -> str:
+    return (
+        "Objectives are divided by the unpruned network's value, error by guessing's; the hypervolume's reference "
+        f"point is 1 in every objective and the ideal 0. The region's hypervolume divides the error by (the unpruned "
+        f"network's + {REGION_MARGIN:g})."
+    )
+
+
+def _tests() -> str:
+    return (
+        "Seeds are independent repetitions: two-sided Mann-Whitney tests, the signed-rank test against a method "
+        "that gives the same for every seed, corrected by Holm; A12 by Vargha and Delaney; intervals of differences by "
+        f"percentile bootstrap with {RESAMPLES} resamples. Nothing is claimed where the smallest p that the number of "
+        f"seeds allows exceeds {SIGNIFICANT}, nor between runs of other budgets, rules or versions."
+    )
+
+
+def _versions(environments: Sequence[dict[str, Any]], anonymous: bool) -> str:
+    told = [
+        ", ".join(f"{name} {value}" for name, value in one.items() if not (anonymous and name in HARDWARE))
+        for one in environments
+    ]
+    return "; or with ".join(dict.fromkeys(told)) + "."
+
+
+def _absent(run: dict[str, Any]) -> str:
+    reason = f" ({run['reason']})" if "reason" in run else ""
+    return f"{run['method']} on {run['problem']}, seed {run['seed']}: {run['status']}{reason}."

@@ -1,0 +1,124 @@
+"""What methods remove at a bounded loss, and what they lose at a given size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.report import best_first
+
+from .chosen import Chosen, at_size, within
+
+POINTS = (0.0, 0.5, 1.0, 2.0)  # of accuracy that may be lost on the search split
+TIMES = (2, 4, 8, 16)  # smaller than the unpruned network
+UNFIT = ("error", "distortion")  # objectives that are no costs
+
+
+@dataclass(frozen=True, repr=False)
+class Reductions(pf.Report):
+    """Per problem, the share of parameters (and of other costs) removed at 0, 0.5, 1 and 2 points lost on search."""
+
+    name = "reductions"
+    place = 24
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
+        for number, board in enumerate(study.boards, 1):
+            costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
+            found = {
+                (cost, f"at {points:g}"): list(within(table, study, board, cost, points))
+                for cost in costs
+                for points in POINTS
+            }
+            frame = _rows(best_first(study.done(board)), costs, found)
+            yield pf.Table(
+                f"reductions-{number}",
+                f"{board.label}: largest share removed among the members whose search error is at most 0, 0.5, 1 and 2 "
+                "points above the unpruned network's, median over seeds; in brackets the points that these members "
+                "lose on the test split. Nothing is chosen by its test error.",
+                frame if len(costs) > 1 else frame.drop(columns="of"),
+                board.label,
+                _largest(frame, found, costs),
+                _data(found),
+            )
+
+
+def _rows(methods: Sequence[str], costs: Sequence[str], found: dict[tuple[str, str], list[Chosen]]) -> pd.DataFrame:
+    rows = []
+    for cost in costs:
+        for method in methods:
+            cells = {
+                h: _cell([c for c in chosen if c.method == method]) for (of, h), chosen in found.items() if of == cost
+            }
+            rows.append({"method": method, "of": cost} | cells)
+    return pd.DataFrame(rows)
+
+
+def _cell(chosen: Sequence[Chosen]) -> str:
+    if not chosen:
+        return "none"
+    removed, lost = (np.median([getattr(c, name) for c in chosen]) for name in ("removed", "lost_on_test"))
+    return f"{100 * removed:.1f} % ({lost:+.2f})"
+
+
+def _largest(
+    frame: pd.DataFrame, found: dict[tuple[str, str], list[Chosen]], costs: Sequence[str]
+) -> frozenset[tuple[int, str]]:
+    """The cells with the largest median of their column, cost by cost, where several methods compete."""
+    best = set()
+    for (cost, heading), chosen in found.items():
+        rows = frame.index[frame["of"] == cost]
+        medians = {
+            row: np.median([c.removed for c in chosen if c.method == frame.method[row]])
+            for row in rows
+            if any(c.method == frame.method[row] for c in chosen)
+        }
+        if len(rows) > 1 and medians:
+            best |= {(int(row), heading) for row, value in medians.items() if value == max(medians.values())}
+    return frozenset(best)
+
+
+def _data(found: dict[tuple[str, str], list[Chosen]]) -> pd.DataFrame:
+    """One row per run, cost and allowed loss."""
+    rows = [{"of": cost, "chosen": heading} | asdict(c) for (cost, heading), chosen in found.items() for c in chosen]
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, repr=False)
+class OperatingPoints(pf.Report):
+    """Per problem, what is lost at 2, 4, 8 and 16 times fewer parameters."""
+
+    name = "operating-points"
+    place = 26
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
+        for number, board in enumerate(study.boards, 1):
+            found = {("params", f"{times}x"): list(at_size(table, study, board, times)) for times in TIMES}
+            rows = []
+            for method in best_first(study.done(board)):
+                own = {h: [c for c in chosen if c.method == method] for (_, h), chosen in found.items()}
+                rows.append({"method": method} | {heading: _lost(chosen) for heading, chosen in own.items()})
+            yield pf.Table(
+                f"operating-points-{number}",
+                f"{board.label}: points of accuracy lost on the test split at 2, 4, 8 and 16 times fewer parameters, "
+                "median over seeds with quartiles in brackets: of each run the member with the least search error "
+                "among those small enough.",
+                pd.DataFrame(rows),
+                board.label,
+                data=_data(found),
+            )
+
+
+def _lost(chosen: Sequence[Chosen]) -> str:
+    if not chosen:
+        return "none"
+    low, median, high = np.quantile([c.lost_on_test for c in chosen], [0.25, 0.5, 0.75])
+    return f"{median:+.2f}" if len(chosen) == 1 else f"{median:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+@pf.hookimpl
+def pruneframe_reports() -> Sequence[type[pf.Report]]:
+    return [Reductions, OperatingPoints]

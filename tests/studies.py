@@ -1,0 +1,96 @@
+"""Studies for tests: some made by hand, in which every figure is known, and some that were run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.front import hypervolume
+from pruneframe.registry import Registry
+from pruneframe.run import carry_out
+from pruneframe.store import StudyFolder
+from pruneframe.study import plan
+
+SETTINGS: dict[str, Any] = {"commands": [], "environments": [{"pruneframe": "0", "platform": "a_b #c *d*"}]}
+
+Fronts = dict[tuple[str, int], list[tuple[float, float]]]  # (error, parameters) by method and seed
+
+TWO: Fronts = {
+    ("first", 0): [(0.10, 80.0), (0.20, 40.0)],
+    ("first", 1): [(0.10, 60.0), (0.30, 20.0)],
+    ("second", 0): [(0.15, 90.0)],
+    ("second", 1): [(0.60, 10.0)],
+}
+REFERENCES = np.array([0.5, 100.0])  # guessing's error, and the unpruned network's parameters
+DENSE, DENSE_TEST = 0.05, 0.1  # the unpruned network's errors on search and on test
+
+
+def hand_made(fronts: Fronts = TWO, board: str = "toy", extra: float = 0.0) -> tuple[pd.DataFrame, pf.StudyFacts]:
+    """A study of one board; errors on test are larger by `extra` than those on search."""
+    rows: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
+    for (method, seed), found in fronts.items():
+        head = {"board": board, "problem": board, "method": method, "seed": seed}
+        for number, (error, params) in enumerate(found):
+            spent = {"number": number, "units_spent": 3.0 * (number + 1), "seconds": 1.0 + number}
+            rows.append(head | spent | _values(error, params) | {"kind": "evaluation", "split": "search"})
+            for split, more in (("search", 0.0), ("test", extra)):
+                removed = {"number": number, "removed": 1 - params / REFERENCES[1], "kind": "member", "split": split}
+                rows.append(head | removed | _values(error + more, params))
+        runs.append(head | _summary(np.array(found), extra))
+    made = pf.Board(board, board, ("error", "params"), tuple(REFERENCES), (DENSE, 100.0), (DENSE_TEST, 100.0), 10.0)
+    methods = {method: "" for method, _ in fronts}
+    return pd.DataFrame(rows), pf.StudyFacts((made,), tuple(runs), methods | {"first": "published"})
+
+
+def _values(error: float, params: float) -> dict[str, float]:
+    shares = np.array([error, params]) / REFERENCES
+    return {"error": error, "params": params, "error_normalised": shares[0], "params_normalised": shares[1]}
+
+
+def _summary(found: np.ndarray, extra: float) -> dict[str, Any]:
+    on_test = found + np.array([extra, 0.0])
+    return {
+        "status": "done",
+        "deterministic": False,
+        "front_size": len(found),
+        "units_spent": 10.0,
+        "budget": 10.0,
+        "hypervolume": hypervolume(on_test / REFERENCES),
+        "hypervolume_search": hypervolume(found / REFERENCES),
+        "hypervolume_region": hypervolume(on_test / [DENSE_TEST + 0.1, 100.0]),
+        "dense_error": DENSE,
+        "dense_test_error": DENSE_TEST,
+        "folder": "study/runs/a/b/c",
+        **{f"reduction_at_{x}": 0.4 for x in ("0.5", "1", "2")},
+        **{f"test_drop_at_{x}": -0.25 for x in ("0.5", "1", "2")},
+    }
+
+
+def joined(*studies: tuple[pd.DataFrame, pf.StudyFacts]) -> tuple[pd.DataFrame, pf.StudyFacts]:
+    """Several hand-made studies as one, each on its own board."""
+    tables, known = zip(*studies, strict=True)
+    boards, runs = (tuple(one for each in known for one in getattr(each, name)) for name in ("boards", "runs"))
+    return pd.concat(tables, ignore_index=True), pf.StudyFacts(boards, runs, known[0].provenance)
+
+
+def study_of(folder: Path, methods: Sequence[str], seeds: Sequence[int] = (0,), **settings: Any) -> StudyFolder:
+    """A small study of lenet-digits, run."""
+    study = StudyFolder(folder)
+    study.prepare({}, SETTINGS["environments"][0])
+    settings = {"budget": 20.0, "search_images": 100} | settings
+    planned = plan(Registry(), methods, ["lenet-digits"], seeds, settings, "cpu", 1, lambda line: None)
+    for run in planned.runs:
+        assert carry_out(run, folder, ())["status"] == "done"
+    return study
+
+
+def bundled() -> list[pf.Report]:
+    """All reports that come with pruneframe."""
+    registry = Registry()
+    return [cast(pf.Report, registry.component("report", name)) for name in registry.names("report")]

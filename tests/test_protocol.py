@@ -1,0 +1,65 @@
+"""The method section says what the study says: rules, looks, methods, versions, and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from studies import hand_made
+
+from pruneframe.protocol import protocol
+
+ENVIRONMENTS = [
+    {"pruneframe": "1", "processor": "fast", "cores": 2},
+    {"pruneframe": "2", "processor": "slow", "cores": 4},
+]
+
+
+def told(study, anonymous: bool = False) -> dict[str, str]:
+    return {part.heading: part.text for part in protocol(study, ENVIRONMENTS, anonymous)}
+
+
+def test_looks_seeds_and_budgets_are_counted() -> None:
+    _, study = hand_made()
+    found = told(study)
+    assert "6 looks in all" in found["Images"]
+    assert "4 of 4 runs are done" in found["Runs"]
+    assert "seeds 0, 1" in found["Runs"]
+    assert "Budget: 10 units for each of 4 runs." in found["toy"]
+    assert "stopped before" not in found["Compute"]
+    early = replace(study, runs=tuple(run | {"units_spent": 5.0 + run["seed"] * 5} for run in study.runs))
+    assert "2 runs stopped before they had spent 99 % of their budget." in told(early)["Compute"]
+
+
+def test_rules_of_a_board_are_told() -> None:
+    _, study = hand_made()
+    rules = {
+        "units": "filter",
+        "batch_norm": "shifted",
+        "device": "cpu",
+        "threads": 1,
+        "images": {"search": 7, "test": 8},
+    }
+    (board,) = study.boards
+    text = told(replace(study, boards=(replace(board, rules=rules, source="A network"),)))["toy"]
+    for part in ("A network.", "single filters", "batch norm shifted", "cpu with 1 thread.", "7 search, 8 test"):
+        assert part in text
+    assert "error 10.00 %, params 100" in text
+
+
+def test_provenance_versions_and_missing_runs_are_told() -> None:
+    _, study = hand_made()
+    missing = {"problem": "toy", "method": "first", "seed": 9, "status": "missing", "board": ""}
+    found = told(replace(study, runs=(*study.runs, missing)))
+    assert found["first"] == "published"
+    assert "says nothing" in found["second"]
+    assert (
+        found["Computed with"]
+        == "pruneframe 1, processor fast, cores 2; or with pruneframe 2, processor slow, cores 4."
+    )
+    assert found["Not in any figure"] == "first on toy, seed 9: missing."
+    assert "Not in any figure" not in told(study)
+
+
+def test_an_anonymous_comparison_names_no_hardware() -> None:
+    _, study = hand_made()
+    assert told(study, anonymous=True)["Computed with"] == "pruneframe 1; or with pruneframe 2."
