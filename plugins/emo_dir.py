@@ -45,6 +45,22 @@ class EmoDir(pf.Method):
         "a member's training begins with the weights of the next larger one (inheriting), and joint schemes by the "
         "sum of impairments (joint=sum)."
     )
+    bibtex = """
+    @article{shang2023emo,
+      author = {Shang and Zhu and Wu and Zhang and Jiao and Xu},
+      title = {A Multi-objective Complex Network Pruning Framework
+        Based on Divide-and-conquer and Global Performance Impairment Ranking},
+      journal = {arXiv preprint arXiv:2303.16212},
+      year = {2023}
+    }
+    """
+    claims = (
+        pf.Claim(
+            "Shang et al., 2023",
+            "results comparable with the state of the art, without a figure in the abstract",
+            "CIFAR-10, CIFAR-100, ImageNet-100 and ImageNet-1k, after training",
+        ),
+    )
     cuts: Literal["resolution", "none"] | tuple[int, ...] = pf.setting(
         "resolution", "where parts begin: at changes of resolution, nowhere, or at these prunable layers, from 0"
     )

@@ -32,6 +32,14 @@ class Magnitude(pf.Method):
         "One-shot pruning without a search. Global and layer-wise cuts of one score: Han, Pool, Tran and Dally, "
         "'Learning both Weights and Connections for Efficient Neural Networks', NeurIPS 2015; LAMP with scorer=lamp."
     )
+    bibtex = """
+    @inproceedings{han2015learning,
+      author = {Han, Song and Pool, Jeff and Tran, John and Dally, William J.},
+      title = {Learning both Weights and Connections for Efficient Neural Networks},
+      booktitle = {Advances in Neural Information Processing Systems},
+      year = {2015}
+    }
+    """
     scorer: str = pf.setting("magnitude", "importance that decides what goes first")
 
     @property

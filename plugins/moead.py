@@ -18,6 +18,25 @@ class MOEAD(pf.Method):
         "Published: Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007, as implemented by pymoo; a whole generation "
         "is made before any of it replaces a parent. Ours: the start, spread over densities, and the default variation."
     )
+    bibtex = """
+    @article{zhang2007moead,
+      author = {Zhang, Qingfu and Li, Hui},
+      title = {{MOEA/D}: A Multiobjective Evolutionary Algorithm Based on Decomposition},
+      journal = {IEEE Transactions on Evolutionary Computation},
+      volume = {11},
+      number = {6},
+      pages = {712--731},
+      year = {2007}
+    }
+    @article{blank2020pymoo,
+      author = {Blank, Julian and Deb, Kalyanmoy},
+      title = {pymoo: Multi-Objective Optimization in Python},
+      journal = {IEEE Access},
+      volume = {8},
+      pages = {89497--89509},
+      year = {2020}
+    }
+    """
     encoding: str = pf.setting("mask", "what a genome is")
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")

@@ -23,6 +23,15 @@ class NetAdapt(pf.Method):
         "loses least accuracy for what it saves, as the comparison of hamp has it; errors are measured on the search "
         "images, and there is no fine-tuning unless it is asked for."
     )
+    bibtex = """
+    @inproceedings{yang2018netadapt,
+      author = {Yang, Tien-Ju and Howard, Andrew and Chen, Bo and Zhang, Xiao and Go, Alec
+        and Sandler, Mark and Sze, Vivienne and Adam, Hartwig},
+      title = {{NetAdapt}: Platform-Aware Neural Network Adaptation for Mobile Applications},
+      booktitle = {European Conference on Computer Vision},
+      year = {2018}
+    }
+    """
     resource: str | None = pf.setting(None, "objective that each step saves; none: the problem's first but the error")
     scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
     step: float = pf.setting(0.025, "share of the unpruned network's resource that the first step saves")

@@ -36,6 +36,29 @@ class WeightedGA(pf.Method):
         "is retrained. Not of the paper at all: a sweep of weightings within one run (fronts), each going on where "
         "the one before ended, and the limit on what retraining may cost (retraining)."
     )
+    bibtex = """
+    @inproceedings{yang2019multi,
+      author = {Yang and An and Li and Diao and Xu},
+      title = {Multi-objective Pruning for {CNNs} Using Genetic Algorithm},
+      booktitle = {International Conference on Artificial Neural Networks},
+      year = {2019}
+    }
+    """
+    claims = (
+        pf.Claim(
+            "Yang et al., 2019",
+            "95.42 % of the parameters removed (emphasis on sparsity) with tiny loss of accuracy",
+            "LeNet on MNIST, with retraining",
+            problems=("lenet-mnist",),
+            removed=0.9542,
+        ),
+        pf.Claim(
+            "Yang et al., 2019",
+            "16x less computation in the convolutions (emphasis on computation) with tiny loss of accuracy",
+            "LeNet on MNIST, with retraining",
+            problems=("lenet-mnist",),
+        ),
+    )
     preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
         "sparsity", "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items())
     )

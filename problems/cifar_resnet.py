@@ -12,6 +12,20 @@ from pruneframe.data import cifar10
 
 PUBLISHER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
 WIDTHS = (16, 32, 64)
+BIBTEX = """
+@inproceedings{he2016deep,
+  author = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  title = {Deep Residual Learning for Image Recognition},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year = {2016}
+}
+@techreport{krizhevsky2009learning,
+  author = {Krizhevsky, Alex},
+  title = {Learning Multiple Layers of Features from Tiny Images},
+  institution = {University of Toronto},
+  year = {2009}
+}
+"""
 
 
 class Shortcut(nn.Module):
@@ -90,6 +104,7 @@ def problem(depth: int, file: str, weights: str) -> pf.Problem:
         budget=300,
         summary=f"ResNet-{depth} (option-A shortcuts) on CIFAR-10, {weights} prunable weights",
         source="He et al., CVPR 2016; weights by Yerlan Idelbayev, pytorch_resnet_cifar10, BSD-2-Clause",
+        bibtex=BIBTEX,
     )
 
 

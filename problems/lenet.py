@@ -10,6 +10,25 @@ import pruneframe as pf
 from pruneframe.data import digits, mnist
 
 HELD_OUT = 10_000  # of MNIST's training images, as search images
+DIGITS_BIBTEX = """
+@misc{alpaydin1998optical,
+  author = {Alpaydin, E. and Kaynak, C.},
+  title = {Optical Recognition of Handwritten Digits},
+  howpublished = {UCI Machine Learning Repository},
+  year = {1998}
+}
+"""
+MNIST_BIBTEX = r"""
+@article{lecun1998gradient,
+  author = {LeCun, Yann and Bottou, L{\'e}on and Bengio, Yoshua and Haffner, Patrick},
+  title = {Gradient-based learning applied to document recognition},
+  journal = {Proceedings of the IEEE},
+  volume = {86},
+  number = {11},
+  pages = {2278--2324},
+  year = {1998}
+}
+"""
 
 
 class LeNet(nn.Module):
@@ -79,6 +98,7 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             budget=300,
             summary="a small LeNet on scikit-learn's 8x8 digits; needs no download",
             source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained here on first use",
+            bibtex=DIGITS_BIBTEX,
         ),
         pf.Problem(
             "lenet-mnist",
@@ -89,5 +109,6 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             budget=300,
             summary="Caffe's LeNet-5 (20-50-500-10) on MNIST, 430,500 weights",
             source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained here on first use",
+            bibtex=MNIST_BIBTEX,
         ),
     ]

@@ -14,9 +14,11 @@ from .data import Data, Split
 from .errors import InputError
 from .mask import Units
 from .network import Network
+from .training import Recipe
 from .weights import Progress, Published, Trained
 
 BATCH_NORM_IMAGES = 2000  # training images behind batch_norm=shifted, at most
+FINETUNING = Recipe(learning_rate=0.01, batch=64)
 BatchNorm = Literal["frozen", "shifted"]
 
 
@@ -38,6 +40,9 @@ class Problem:
     batch_norm: BatchNorm = "frozen"
     search_images: int | None = None
     budget: float = 300.0
+    finetuning: Recipe = (
+        FINETUNING  # that `bench --finetune` gives to every final member, for as many epochs as it says
+    )
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
     bibtex: str = ""  # entries of the papers behind network and data

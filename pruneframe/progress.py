@@ -22,6 +22,8 @@ class Progress:
     evaluations: int = 0
     measured: int = 0  # answers about the dense network and the final members, on search and on test
     measuring: float = 0.0  # seconds that those took
+    tuned: int = 0  # members of the front that have had the common fine-tuning
+    tuning: float = 0.0  # seconds that it took
     points: list[list[float]] = field(default_factory=list)
 
     def refresh(self) -> None:
@@ -32,6 +34,8 @@ class Progress:
         answers = [line for line in lines if line["kind"] != MEMBER]
         self.measured = len(lines) - len(answers)
         self.measuring = sum(line["seconds"] for line in lines if line["kind"] == MEMBER)
+        tuned = self.folder.answers(finetuning=True)
+        self.tuned, self.tuning = len(tuned), sum(line["seconds"] for line in tuned)
         self.spent = sum(answer["charge"] for answer in answers)
         self.seconds = sum(answer["seconds"] for answer in answers)
         self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
@@ -52,13 +56,22 @@ class Progress:
     @property
     def state(self) -> str:
         """What the run is doing."""
+        if self.folder.finished:
+            return f"fine-tuning its front ({self.tuned} of {self._front})"
         if self.measured:
             return f"measuring its front ({self.measured} of {self.members})"
         return "searching" if self.spent else "waiting"
 
     @property
+    def _front(self) -> int:
+        """Members of the final front, of a finished run."""
+        return int(self.folder.result["front_size"])
+
+    @property
     def seconds_left(self) -> float | None:
-        """At the pace so far: of the search, and then of what measures its front."""
+        """At the pace so far: of the search, then of what measures its front, then of the fine-tuning."""
+        if self.folder.finished:
+            return self.tuning / self.tuned * (self._front - self.tuned) if self.tuned else None
         if self.measured:
             return self.measuring / self.measured * max(0, self.members - self.measured)
         return self.seconds / self.spent * (self.budget - self.spent) if self.spent else None

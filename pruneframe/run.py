@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +23,11 @@ from filelock import FileLock
 from .device import Device, Target
 from .engine import kernel
 from .errors import InputError, PruneframeError
+from .finetuning import finetune
 from .front import INDICATORS_VERSION
 from .journal import Journal, Shelf
 from .ledger import BudgetSpent, Ledger
+from .mask import Masks
 from .method import Method
 from .objective import Objective
 from .problem import LoadedProblem, Problem
@@ -163,35 +165,57 @@ def _check_target(target: Target, bench: Workbench) -> None:
         target.device.latencies([dense])
 
 
-def carry_out(run: Run, study: Path, sources: Sequence[str]) -> dict[str, Any]:
+def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) -> dict[str, Any]:
     """Search, re-evaluate, test and store one run, in this process; continues where a killed one stopped.
 
-    Returns its result, also of a failure: that is written down, never raised.
+    `epochs`: of the common fine-tuning of its final front. Returns its result, also of a failure: that is
+    written down, never raised.
     """
     folder = run.folder(StudyFolder(study))
     try:
+        registry = _registry(tuple(sources))
         if not folder.finished:
-            _search(run, folder, _registry(tuple(sources)))
+            _search(run, folder, registry)
+        if epochs and folder.finetuned_epochs != epochs:
+            _finetune(run, folder, registry, epochs)
         return folder.result
     except Exception as error:  # a method may fail in any way; the other runs go on
         known = isinstance(error, PruneframeError | OSError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         with contextlib.suppress(OSError):
-            folder.fail(reason)
+            if not folder.finished:
+                folder.fail(reason)
         return {"status": "failed", "reason": reason}
 
 
-def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
+def _at_work(run: Run, registry: Registry) -> tuple[Problem, LoadedProblem, Target | None]:
+    """This process set up for a run: its problem, loaded, and what it measures on."""
     torch.set_num_threads(run.threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    start = time.time()
     problem = registry.problem(run.problem).with_settings(**run.settings)
     target, loaded = target_of(registry, problem), _loaded(problem)
     if target is not None and target.device.identity != run.target_identity:
         raise InputError(f"device {target.device!r} is another one than where the run was planned")
     if loaded.fingerprint != run.fingerprint:
         raise InputError(f"problem {run.problem!r} has other weights or images here than where the run was planned")
+    return problem, loaded, target
+
+
+def _finetune(run: Run, folder: RunFolder, registry: Registry, epochs: int) -> None:
+    problem, loaded, _ = _at_work(run, registry)
+    bench, front = Workbench(loaded, run.device, Shelf(folder.weights)), folder.front()
+    recipe = replace(problem.finetuning, epochs=epochs)
+    masks, weights = Masks(front["bits"], bench.network.layout), [str(name) for name in front["weights"]]
+    session = environment(run.device) | {"recipe": repr(recipe)}  # another one starts over
+    with Journal(folder.finetuning, session) as journal:
+        found = finetune(bench, masks, weights, recipe, run.seed, journal)
+    folder.finish_finetuning(epochs=epochs, **asdict(found))
+
+
+def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
+    start = time.time()
+    problem, loaded, target = _at_work(run, registry)
     method = cast(Method, registry.component("method", run.method))
     objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
     bench = Workbench(loaded, run.device, Shelf(folder.weights), target)

@@ -5,6 +5,7 @@ STUDY/runs/PROBLEM/METHOD/SEED-HASH/
     identity.json                           what the run is; written first
     journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
     evaluations.parquet  front.npz  diagnostics.parquet
+    finetuning.jsonl  finetuned.npz         of `bench --finetune`, where it was asked for
     failure.json                            why it failed, if it did
     run.json                                written last: its presence marks the run as finished
 STUDY/comparison.pdf
@@ -134,9 +135,10 @@ class RunFolder:
                 rows.append(head | dict(zip(names, line["values"], strict=True)))
         return pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds", *names])
 
-    def answers(self) -> list[dict[str, Any]]:
-        """The journal's answers of its latest session."""
-        lines = read_lines(self.journal)[0] if self.journal.exists() else []
+    def answers(self, finetuning: bool = False) -> list[dict[str, Any]]:
+        """The answers of the latest session, of the run's journal or of its fine-tuning's."""
+        journal = self.finetuning if finetuning else self.journal
+        lines = read_lines(journal)[0] if journal.exists() else []
         sessions = [number for number, line in enumerate(lines) if "session" in line]
         return lines[sessions[-1] + 1 :] if sessions else []
 
@@ -147,6 +149,15 @@ class RunFolder:
             return None
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
+
+    @property
+    def finetuning(self) -> Path:
+        """The log of the common fine-tuning, member by member."""
+        return self.path / "finetuning.jsonl"
+
+    def finish_finetuning(self, **arrays: Any) -> None:
+        """Write what the common fine-tuning found: epochs, search_error, test_error, units and seconds."""
+        write_whole(self.path / "finetuned.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
 
     @property
     def finetuned_epochs(self) -> int:

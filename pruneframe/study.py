@@ -165,19 +165,21 @@ def carry_out_all(
     sources: Sequence[str],
     make_executor: Callable[[], Executor],
     watch: Callable[[dict[Run, str]], None],
+    epochs: int = 0,
 ) -> list[str]:
     """Carry out all runs; `watch` is told every half second which are open, done or failed.
 
-    Returns one line per failed run. A worker that dies takes its executor along, so the runs that it interrupted are
-    tried again, each alone in an executor of its own: only the one that dies there too has failed.
+    `epochs`: of the common fine-tuning of their fronts. Returns one line per failed run. A worker that dies takes
+    its executor along, so the runs that it interrupted are tried again, each alone in an executor of its own: only the
+    one that dies there too has failed.
     """
     failures: list[str] = []
     left = list(runs)
     while left:
-        lost = _carry_out(left, study, sources, make_executor, watch, failures)
+        lost = _carry_out(left, study, sources, make_executor, watch, failures, epochs)
         suspects = [run for run in lost if run.folder(study).journal.exists()] or lost[:1]
         for run in suspects:
-            if _carry_out([run], study, sources, make_executor, watch, failures):
+            if _carry_out([run], study, sources, make_executor, watch, failures, epochs):
                 failures.append(_failure(run, "its worker process died (out of memory?); the journal is kept"))
                 watch({run: "failed"})
         left = [run for run in lost if run not in suspects]
@@ -191,6 +193,7 @@ def _carry_out(
     make_executor: Callable[[], Executor],
     watch: Callable[[dict[Run, str]], None],
     failures: list[str],
+    epochs: int,
 ) -> list[Run]:
     """Carry out some runs in one executor; returns those that were lost with a worker."""
     lost: list[Run] = []
@@ -199,7 +202,7 @@ def _carry_out(
         try:
             for run in runs:
                 try:
-                    waiting[executor.submit(carry_out, run, study.path, sources)] = run
+                    waiting[executor.submit(carry_out, run, study.path, sources, epochs)] = run
                 except BrokenProcessPool:  # an earlier run has killed its worker already
                     lost.append(run)
             while waiting:

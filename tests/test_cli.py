@@ -557,6 +557,17 @@ def test_report_is_written_where_it_is_wanted(cli: Cli, study: Path, here: Path)
     assert (study / "comparison.pdf").exists()
 
 
+def test_bench_fine_tunes_what_is_finished_and_reports_both(cli: Cli, study: Path, here: Path) -> None:
+    again = ["--methods", "magnitude,nsga2", "--seeds", "0-1", *QUICK, "--output", study]
+    found = cli("bench", *again, "--finetune", "1")
+    assert found.code == 0, found.err
+    assert "already there" not in found.err
+    assert cli("report", study, "-o", "out.pdf").code == 0
+    assert "1 epochs" in (here / "out-parts" / "finetuned-table-1.tex").read_text()
+    assert "4 of 4 runs are already there" in cli("bench", *again, "--finetune", "1").err
+    assert cli("bench", *again, "--finetune", "0").code == 2
+
+
 def test_report_draws_what_is_asked_for(cli: Cli, study: Path, here: Path) -> None:
     chosen = ["--reports", "results,progress[over=seconds]", "--control", "nsga2", "--highlight", "magnitude", "--html"]
     found = cli("report", study, study, "-o", "out.pdf", *chosen, "--format", "letter", "--anonymous")

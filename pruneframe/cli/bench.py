@@ -16,6 +16,7 @@ from . import options
 
 if TYPE_CHECKING:
     from ..registry import Registry
+    from ..run import Run
     from ..store import StudyFolder
     from ..study import Plan
 
@@ -78,6 +79,9 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
     callback=_read_config,
     help="A TOML file with any of these options.",
 )
+@click.option(
+    "--finetune", type=click.IntRange(1), help="Epochs that every final member is trained for, after the search."
+)
 @click.option("--force", is_flag=True, help="Do runs again that are finished.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the runs, what is there, and an estimate of the time; run nothing."
@@ -94,6 +98,7 @@ def command(
     jobs: int,
     threads: int | None,
     device: str,
+    finetune: int | None,
     force: bool,
     dry_run: bool,
     sources: tuple[str, ...],
@@ -126,7 +131,7 @@ def command(
         _describe(planned, study, device, jobs, as_json)
         return 0
     _prepare(study, planned, settings, force)
-    failures = _carry_out(planned, study, sources, jobs, threads)
+    failures = _carry_out(planned, study, sources, jobs, threads, finetune or 0)
     _conclude(study, registry, as_json)
     for failure in failures:
         click.echo(f"Failed: {failure}", err=True)
@@ -161,12 +166,18 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
             run.folder(study).forget()
 
 
-def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int) -> list[str]:
+def _carry_out(
+    planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int, epochs: int
+) -> list[str]:
     from ..engine import Engine
     from ..study import LocalExecutor, carry_out_all
     from .progress import display
 
-    missing = [run for run in planned.runs if not run.folder(study).finished]
+    def done(run: Run) -> bool:
+        folder = run.folder(study)
+        return folder.finished and epochs in (0, folder.finetuned_epochs)
+
+    missing = [run for run in planned.runs if not done(run)]
     if len(missing) < len(planned.runs):
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
     if not missing:
@@ -177,7 +188,9 @@ def _carry_out(planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs
             if notice.startswith("torch alone"):
                 options.say(f"note: {one.problem.name} is evaluated by {notice}; that takes longer")
     with display(study, missing) as watch:
-        return carry_out_all(missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch)
+        return carry_out_all(
+            missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch, epochs
+        )
 
 
 def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:

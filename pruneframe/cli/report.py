@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -104,8 +105,8 @@ def _bibtex(registry: Registry, study: StudyFacts) -> str:
     named = [("method", method.partition("[")[0]) for method in study.methods]
     named += [("problem", board.problem) for board in study.boards]
     texts = [registry.entry(kind, name).value.bibtex for kind, name in named if name in registry.names(kind)]
-    entries = [f"@{entry.strip()}" for text in texts for entry in text.split("@") if entry.strip()]
-    return "".join(f"{entry}\n\n" for entry in sorted(set(entries)))
+    entries = {inspect.cleandoc(f"@{entry}") for text in texts for entry in text.split("@")[1:]}
+    return "".join(f"{entry}\n\n" for entry in sorted(entries))
 
 
 def _warn(line: str) -> None:
