@@ -97,7 +97,8 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             weights=pf.Trained(pf.Recipe(epochs=20, learning_rate=0.05, weight_decay=5e-3, batch=32)),
             budget=300,
             summary="a small LeNet on scikit-learn's 8x8 digits; needs no download",
-            source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained here on first use",
+            source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained here on first use, "
+            "search and test images held out before",
             bibtex=DIGITS_BIBTEX,
         ),
         pf.Problem(
@@ -108,7 +109,8 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             search_images=2000,
             budget=300,
             summary="Caffe's LeNet-5 (20-50-500-10) on MNIST, 430,500 weights",
-            source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained here on first use",
+            source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained here on first use, the "
+            "search images, 10,000 of the official training images, held out before; tested on the official test images",
             bibtex=MNIST_BIBTEX,
         ),
     ]

@@ -19,7 +19,7 @@ from typing import Any
 from .errors import InputError
 from .files import write_whole
 from .latex import latex
-from .protocol import Paragraph, protocol
+from .protocol import Paragraph, counted, protocol
 from .report import Figure, Item, Remark, Report, StudyFacts, Table
 
 PAPERS = {"a4": "a4", "letter": "us-letter"}
@@ -121,7 +121,8 @@ def _subtitle(study: StudyFacts, environments: Sequence[dict[str, Any]]) -> str:
     done = sum(run["status"] == "done" for run in study.runs)
     problems, methods = ({run[key] for run in study.runs} for key in ("problem", "method"))
     return (
-        f"{len(methods)} methods, {len(problems)} problems, {done} of {len(study.runs)} runs done, "
+        f"{counted(len(methods), 'method')}, {counted(len(problems), 'problem')}, {done} of "
+        f"{counted(len(study.runs), 'run')} done, "
         f"pruneframe {environments[-1]['pruneframe']}"
     )
 

@@ -21,6 +21,11 @@ class Paragraph:
     text: str
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
 def protocol(study: StudyFacts, environments: Sequence[dict[str, Any]], anonymous: bool) -> Iterator[Paragraph]:
     """How the figures came about: rules, images, compute, indicators, tests, methods, versions, and what is missing."""
     yield Paragraph("Runs", _runs(study))
@@ -33,6 +38,7 @@ def protocol(study: StudyFacts, environments: Sequence[dict[str, Any]], anonymou
     for method, text in sorted(study.provenance.items()):
         yield Paragraph(method, text or "It says nothing about where it comes from.")
     yield Paragraph("Computed with", _versions(environments, anonymous))
+    yield Paragraph("Plugins", _plugins(study))
     absent = [_absent(run) for run in study.runs if run["status"] != "done"]
     if absent:
         yield Paragraph("Not in any figure", " ".join(absent))
@@ -42,9 +48,10 @@ def _runs(study: StudyFacts) -> str:
     done = [run for run in study.runs if run["status"] == "done"]
     seeds = sorted({run["seed"] for run in done})
     return (
-        f"{len(done)} of {len(study.runs)} runs are done: {len(study.methods)} methods on {len(study.boards)} "
-        f"problems or sets of rules, seeds {', '.join(map(str, seeds))}. A run is a method with its settings on a "
-        "problem with one seed; per problem and seed all methods get the same stream of random numbers."
+        f"{len(done)} of {counted(len(study.runs), 'run')} done: {counted(len(study.methods), 'method')} on "
+        f"{counted(len(study.boards), 'problem')} or sets of rules, seeds {', '.join(map(str, seeds))}. A run is a "
+        "method with its settings on a problem with one seed; per problem and seed all methods get the same stream of "
+        "random numbers."
     )
 
 
@@ -57,9 +64,9 @@ def _rules(board: Board, study: StudyFacts) -> str:
         f"Objectives: {', '.join(board.objectives)}; of the unpruned network: {_values(board)}.",
         rules
         and f"Units: single {rules['units']}s; batch norm {rules['batch_norm']}; computed on {rules['device']} with "
-        f"{rules['threads']} thread{'s' * (rules['threads'] != 1)}.",
+        f"{counted(rules['threads'], 'thread')}.",
         f"Images: {counts}." if counts else rules and f"Images: {rules['search_images']} search.",
-        f"Budget: {board.budget:g} units for each of {len(study.done(board))} runs.",
+        f"Budget: {board.budget:g} units for each of {counted(len(study.done(board)), 'run')}.",
         f"Latency and memory as {rules['target_identity']}." if rules.get("target_identity") else "",
     ]
     return " ".join(part for part in parts if part)
@@ -75,7 +82,7 @@ def _values(board: Board) -> str:
 
 def _compute(study: StudyFacts) -> str:
     left = [run for run in study.runs if run["status"] == "done" and run["units_spent"] < 0.99 * run["budget"]]
-    early = f" {len(left)} runs stopped before they had spent 99 % of their budget." if left else ""
+    early = f" {counted(len(left), 'run')} stopped before 99 % of the budget were spent." if left else ""
     seconds = sum(run.get("seconds_in_all") or 0.0 for run in study.runs)
     return (
         "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
@@ -119,6 +126,12 @@ def _versions(environments: Sequence[dict[str, Any]], anonymous: bool) -> str:
         for one in environments
     ]
     return "; or with ".join(dict.fromkeys(told)) + "."
+
+
+def _plugins(study: StudyFacts) -> str:
+    """The distributions that the runs' components come from."""
+    found = {f"{name} {version}" for run in study.runs for name, version in run.get("plugins", ())}
+    return ", ".join(sorted(found)) + "." if found else "Not told."
 
 
 def _absent(run: dict[str, Any]) -> str:

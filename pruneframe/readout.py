@@ -84,6 +84,7 @@ def facts(*studies: StudyFolder) -> StudyFacts:
         identity, method = folder.identity, called[folder.path]
         label = labels[identity["board"]]
         told.append(_summary(folder) | {"board": label, "method": method, "folder": str(folder.path)})
+        told[-1]["plugins"] = identity["versions"]
         if folder.finished:
             result = folder.result
             provenance[method] = result["provenance"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
@@ -68,3 +68,9 @@ def at_size(table: pd.DataFrame, study: pf.StudyFacts, board: pf.Board, times: f
 def _chosen(method: str, seed: int, row: pd.Series, saved: float, dense: float, dense_test: float) -> Chosen:
     lost, lost_on_test = 100 * (row["error"] - dense), 100 * (row["test_error"] - dense_test)
     return Chosen(method, seed, int(row["number"]), saved, float(lost), float(lost_on_test))
+
+
+def rows_of(found: dict[tuple[str, str], list[Chosen]]) -> pd.DataFrame:
+    """One row per run, cost and allowance, for those who compute on."""
+    rows = [{"of": cost, "chosen": heading} | asdict(c) for (cost, heading), chosen in found.items() for c in chosen]
+    return pd.DataFrame(rows)

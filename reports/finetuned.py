@@ -33,7 +33,7 @@ class Finetuned(pf.Report):
                 tuned = {(method, seed) for method, seed, _ in after}
                 before = [front for front in fronts(table, board) if front[:2] in tuned]
                 epochs = sorted({run["finetuned"] for run in study.done(board) if run.get("finetuned")})
-                told = f"{' or '.join(map(str, epochs))} epochs of the problem's own fine-tuning"
+                told = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])} of the problem's own fine-tuning"
                 yield _figure(before, after, told, study, board, number)
                 yield _table(before, after, told, study, board, number)
 

@@ -1,9 +1,9 @@
-"""What methods remove at a bounded loss, and what they lose at a given size."""
+"""What methods remove at a bounded loss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,9 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.report import best_first
 
-from .chosen import Chosen, at_size, within
+from .chosen import Chosen, rows_of, within
 
 POINTS = (0.0, 0.5, 1.0, 2.0)  # of accuracy that may be lost on the search split
-TIMES = (2, 4, 8, 16)  # smaller than the unpruned network
 UNFIT = ("error", "distortion")  # objectives that are no costs
 
 
@@ -42,7 +41,7 @@ class Reductions(pf.Report):
                 frame if len(costs) > 1 else frame.drop(columns="of"),
                 board.label,
                 _largest(frame, found, costs),
-                _data(found),
+                rows_of(found),
             )
 
 
@@ -81,44 +80,6 @@ def _largest(
     return frozenset(best)
 
 
-def _data(found: dict[tuple[str, str], list[Chosen]]) -> pd.DataFrame:
-    """One row per run, cost and allowed loss."""
-    rows = [{"of": cost, "chosen": heading} | asdict(c) for (cost, heading), chosen in found.items() for c in chosen]
-    return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True, repr=False)
-class OperatingPoints(pf.Report):
-    """Per problem, what is lost at 2, 4, 8 and 16 times fewer parameters."""
-
-    name = "operating-points"
-    place = 26
-
-    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
-        for number, board in enumerate(study.boards, 1):
-            found = {("params", f"{times}x"): list(at_size(table, study, board, times)) for times in TIMES}
-            rows = []
-            for method in best_first(study.done(board)):
-                own = {h: [c for c in chosen if c.method == method] for (_, h), chosen in found.items()}
-                rows.append({"method": method} | {heading: _lost(chosen) for heading, chosen in own.items()})
-            yield pf.Table(
-                f"operating-points-{number}",
-                f"{board.label}: points of accuracy lost on the test split at 2, 4, 8 and 16 times fewer parameters, "
-                "median over seeds with quartiles in brackets: of each run the member with the least search error "
-                "among those small enough.",
-                pd.DataFrame(rows),
-                board.label,
-                data=_data(found),
-            )
-
-
-def _lost(chosen: Sequence[Chosen]) -> str:
-    if not chosen:
-        return "none"
-    low, median, high = np.quantile([c.lost_on_test for c in chosen], [0.25, 0.5, 0.75])
-    return f"{median:+.2f}" if len(chosen) == 1 else f"{median:+.2f} [{low:+.2f}, {high:+.2f}]"
-
-
 @pf.hookimpl
 def pruneframe_reports() -> Sequence[type[pf.Report]]:
-    return [Reductions, OperatingPoints]
+    return [Reductions]

@@ -563,7 +563,7 @@ def test_bench_fine_tunes_what_is_finished_and_reports_both(cli: Cli, study: Pat
     assert found.code == 0, found.err
     assert "already there" not in found.err
     assert cli("report", study, "-o", "out.pdf").code == 0
-    assert "1 epochs" in (here / "out-parts" / "finetuned-table-1.tex").read_text()
+    assert "1 epoch of" in (here / "out-parts" / "finetuned-table-1.tex").read_text()
     assert "4 of 4 runs are already there" in cli("bench", *again, "--finetune", "1").err
     assert cli("bench", *again, "--finetune", "0").code == 2
 
@@ -576,7 +576,7 @@ def test_report_draws_what_is_asked_for(cli: Cli, study: Path, here: Path) -> No
     assert "The control is nsga2" in (here / "out-parts" / "results-1.tex").read_text()
     page = (here / "out.html").read_text()
     assert "seconds of answering" in page
-    assert "2 methods, 1 problems, 4 of 4 runs done" in page, "a study that is named twice counts once"
+    assert "2 methods, 1 problem, 4 of 4 runs done" in page, "a study that is named twice counts once"
 
 
 def test_report_traces_a_figure_to_its_runs(cli: Cli, study: Path, here: Path) -> None:

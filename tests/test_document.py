@@ -72,7 +72,7 @@ def test_the_pdf_holds_every_method_and_figure_and_what_failed(small: StudyFolde
     assert "Comparison of pruning methods" in text
     for method in ("magnitude", "random"):
         assert method in text
-    assert "5 of 6 runs are done" in text
+    assert "5 of 6 runs done" in text
     assert "Not in any figure. random on lenet-digits, seed 0: failed" in text
     assert "#panic() $x$" in text
     looks = sum(run["front_size"] or 0 for run in summaries(copy))

@@ -22,12 +22,12 @@ def test_looks_seeds_and_budgets_are_counted() -> None:
     _, study = hand_made()
     found = told(study)
     assert "6 looks in all" in found["Images"]
-    assert "4 of 4 runs are done" in found["Runs"]
+    assert "4 of 4 runs done" in found["Runs"]
     assert "seeds 0, 1" in found["Runs"]
     assert "Budget: 10 units for each of 4 runs." in found["toy"]
     assert "stopped before" not in found["Compute"]
     early = replace(study, runs=tuple(run | {"units_spent": 5.0 + run["seed"] * 5} for run in study.runs))
-    assert "2 runs stopped before they had spent 99 % of their budget." in told(early)["Compute"]
+    assert "2 runs stopped before 99 % of the budget were spent." in told(early)["Compute"]
 
 
 def test_rules_of_a_board_are_told() -> None:
@@ -51,6 +51,9 @@ def test_provenance_versions_and_missing_runs_are_told() -> None:
     missing = {"problem": "toy", "method": "first", "seed": 9, "status": "missing", "board": ""}
     found = told(replace(study, runs=(*study.runs, missing)))
     assert found["first"] == "published"
+    assert found["Plugins"] == "Not told."
+    runs = tuple(run | {"plugins": [["theirs", "1.5"]]} for run in study.runs)
+    assert told(replace(study, runs=runs))["Plugins"] == "theirs 1.5."
     assert "says nothing" in found["second"]
     assert (
         found["Computed with"]

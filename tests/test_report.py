@@ -28,10 +28,12 @@ from pruneframe_reports.finetuned import Finetuned
 from pruneframe_reports.fronts import Fronts
 from pruneframe_reports.generalisation import Generalisation
 from pruneframe_reports.layers import Layers
+from pruneframe_reports.operating_points import OperatingPoints
+from pruneframe_reports.profile import Profile, performance
 from pruneframe_reports.progress import Progress
 from pruneframe_reports.published import PublishedResults
-from pruneframe_reports.ranks import Profile, Ranks, performance
-from pruneframe_reports.reductions import OperatingPoints, Reductions
+from pruneframe_reports.ranks import Ranks
+from pruneframe_reports.reductions import Reductions
 from pruneframe_reports.results import Results, operating_point, results, spread
 from pruneframe_reports.style import folded, looks
 

@@ -1,0 +1,65 @@
+"""Performance profiles over all problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+
+from .ranks import FEWEST_BOARDS, medians
+from .style import legend_below, looks, panels
+
+
+@dataclass(frozen=True, repr=False)
+class Profile(pf.Report):
+    """Over problems, the share of runs whose missing hypervolume is within a factor of the least of their board.
+
+    Dolan and Moré, "Benchmarking optimization software with performance profiles", Math. Program. 91, 2002.
+    """
+
+    name = "profile"
+    place = 72
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
+        if len(study.boards) < FEWEST_BOARDS or len(medians(study).columns) < 2:
+            return
+        ratios = performance(study)
+        style = looks(study.methods, study.highlight)
+        figure, (axis,) = panels(1)
+        right = min(10.0, max(float(values.max()) for values in ratios.values())) * 1.02
+        for method, values in ratios.items():
+            look = style[method]
+            x, counts = np.unique(values, return_counts=True)
+            y = counts.cumsum() / len(values)
+            axis.step([1, *x, right], [0, *y, y[-1]], where="post", color=look.color, lw=look.width, label=method)
+        axis.set_xlim(1, right)
+        axis.set_ylim(0, 1.02)
+        axis.set_xlabel("missing hypervolume, multiple of the least")
+        axis.set_ylabel("share of runs")
+        legend_below(figure, axis)
+        caption = (
+            "Performance profile over all problems and seeds: the share of a method's runs whose missing hypervolume "
+            "(1 - HV) is at most so many times the least that any run reached on that problem. Higher is better."
+        )
+        yield pf.Figure("profile", caption, figure)
+
+
+def performance(study: pf.StudyFacts) -> dict[str, np.ndarray]:
+    """For each method on all boards its runs' (1 - HV) divided by the least of the board, float64[runs]."""
+    found: dict[str, list[float]] = {method: [] for method in sorted(medians(study).columns)}
+    for board in study.boards:
+        runs = study.done(board)
+        least = max(1e-12, min(1 - run["hypervolume"] for run in runs))
+        for run in runs:
+            if run["method"] in found:
+                found[run["method"]].append((1 - run["hypervolume"]) / least)
+    return {method: np.array(values) for method, values in found.items()}
+
+
+@pf.hookimpl
+def pruneframe_reports() -> Sequence[type[pf.Report]]:
+    return [Profile]
