@@ -103,8 +103,8 @@ def problem(depth: int, file: str, weights: str) -> pf.Problem:
         search_images=5000,
         budget=300,
         summary=f"ResNet-{depth} (option-A shortcuts) on CIFAR-10, {weights} prunable weights",
-        source="He et al., CVPR 2016; weights by Yerlan Idelbayev, pytorch_resnet_cifar10, BSD-2-Clause; search and test "
-        "images are halves of CIFAR-10's official test images",
+        source="He et al., CVPR 2016; weights by Yerlan Idelbayev, pytorch_resnet_cifar10, BSD-2-Clause; search and "
+        "test images are halves of CIFAR-10's official test images",
         bibtex=BIBTEX,
     )
 

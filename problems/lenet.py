@@ -110,7 +110,8 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             budget=300,
             summary="Caffe's LeNet-5 (20-50-500-10) on MNIST, 430,500 weights",
             source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained here on first use, the "
-            "search images, 10,000 of the official training images, held out before; tested on the official test images",
+            "search images, 10,000 of the official training images, held out before; tested "
+            "on the official test images",
             bibtex=MNIST_BIBTEX,
         ),
     ]

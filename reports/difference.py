@@ -36,10 +36,13 @@ class Difference(pf.Report):
         for number, board in enumerate(study.boards, 1):
             rows = members(table, board, "test")
             pair = _pair(study, board)
-            if pair is not None and len(board.objectives) == 2 and set(pair) <= set(rows.method):
-                yield pf.Figure(
-                    f"difference-{number}", _caption(board, *pair), _figure(rows, board, pair, study), board.label
-                )
+            if pair is None or len(board.objectives) != 2 or not set(pair) <= set(rows.method):
+                continue
+            fronts = [[_drawn(run, board) for _, run in rows[rows.method == name].groupby("seed")] for name in pair]
+            corners, shares = rectangles(*fronts)
+            if shares.any():  # equal methods have nothing to show
+                figure = _figure(fronts, corners, shares, pair, study, board)
+                yield pf.Figure(f"difference-{number}", _caption(board, *pair), figure, board.label)
 
 
 def _pair(study: pf.StudyFacts, board: pf.Board) -> tuple[str, str] | None:
@@ -59,14 +62,18 @@ def _caption(board: pf.Board, first: str, second: str) -> str:
     )
 
 
-def _figure(rows: pd.DataFrame, board: pf.Board, pair: tuple[str, str], study: pf.StudyFacts) -> Any:
+def _figure(
+    fronts: Sequence[Sequence[np.ndarray]],
+    corners: np.ndarray,
+    shares: np.ndarray,
+    pair: tuple[str, str],
+    study: pf.StudyFacts,
+    board: pf.Board,
+) -> Any:
     figure, (axis,) = panels(1)
     style = looks(study.methods, study.highlight)
-    corners, shares = rectangles(
-        *([_drawn(run, board) for _, run in rows[rows.method == name].groupby("seed")] for name in pair)
-    )
     star = [shown(board.dense_test[i], board.objectives[i], board.references[i]) for i in (1, 0)]
-    points = np.vstack([*(_drawn(rows[rows.method == name], board) for name in pair), star[::-1]])
+    points = np.vstack([*(front for side in fronts for front in side), star[::-1]])
     right, top = points[:, 1].max() * 1.05, points[:, 0].max() * 1.05
     for name, sign in zip(pair, (1, -1), strict=True):
         won = (shares * sign > 0) & (corners[:, 1] < right) & (corners[:, 0] < top)
@@ -90,7 +97,11 @@ def rectangles(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> tup
     The difference is that of the shares of either's fronts, in [-1, 1].
     """
     size = int(np.lcm(len(first), len(second)))  # moocore wants as many fronts on either side
-    found = moocore.eafdiff(*(_numbered(fronts, size) for fronts in (first, second)), intervals=size, rectangles=True)
+    sides = (_numbered(fronts, size) for fronts in (first, second))
+    try:
+        found = moocore.eafdiff(*sides, intervals=size, rectangles=True)
+    except ValueError:  # where the two differ nowhere, moocore 0.3 cannot shape its empty answer
+        found = np.empty((0, 5))
     return found[:, :4], found[:, 4] / size
 
 

@@ -76,7 +76,7 @@ def _figure(rows: pd.DataFrame, board: pf.Board, style: dict[str, Look], claimed
             x, y = (_values(found[board.objectives[i]].to_numpy(), board, i) for i in (horizontal, vertical))
             marks = {"color": look.color, "marker": look.marker}
             if len(board.objectives) == 2:
-                axis.scatter(x, y, s=6, alpha=0.3 * look.alpha, linewidths=0, **marks)
+                axis.scatter(x, y, s=7, alpha=0.4 * look.alpha, linewidths=0, **marks)
                 _surfaces(axis, found, board, look, str(method))
             else:
                 axis.scatter(x, y, s=6, alpha=0.5 * look.alpha, linewidths=0, **marks)
@@ -109,9 +109,10 @@ def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:
 def _surfaces(axis: Any, rows: pd.DataFrame, board: pf.Board, look: Look, method: str) -> None:
     """The median attainment surface, and the band between the quartiles."""
     fronts = [normalised(run, board) for _, run in rows.groupby("seed")]
-    axis.step(
-        *_corners(fronts, 0.5, board), where="post", color=look.color, lw=look.width, alpha=look.alpha, label=method
-    )
+    x, y = _corners(fronts, 0.5, board)
+    alone = look.marker if len(x) == 1 else None  # a line of one corner would not be seen
+    drawn = {"color": look.color, "lw": look.width, "alpha": look.alpha, "marker": alone}
+    axis.step(x, y, where="post", label=method, **drawn)
     if len(fronts) > 1:
         (low_x, low_y), (high_x, high_y) = (_corners(fronts, share, board) for share in BAND)
         x = np.union1d(low_x, high_x)

@@ -31,23 +31,31 @@ class Results(pf.Report):
             control = study.control if study.control in order else order[0]
             data = _tested(runs, order, control)
             others = [row for row in _elsewhere(study, board) if row["method"] not in order]
-            best = frozenset({(0, "HV")} if len(order) > 1 else ())
+            largest = [row for row, value in enumerate(data.hypervolume) if value == data.hypervolume.max()]
+            best = frozenset((row, "HV") for row in largest if len(order) > 1)
             rows = [_printed({str(name): value for name, value in row.items()}) for row in data.to_dict("records")]
             frame = pd.DataFrame([*rows, *others]).fillna("")
-            yield pf.Table(f"results-{number}", _caption(board, control, study), frame, board.label, best, data)
+            frame = frame.loc[:, (frame != "").any()]  # one method alone is compared with nothing
+            yield pf.Table(
+                f"results-{number}", _caption(board, control, len(order) > 1, study), frame, board.label, best, data
+            )
             if flip := _flip(data):
                 yield pf.Remark(f"{board.label}: {flip}", board.label)
 
 
-def _caption(board: pf.Board, control: str, study: pf.StudyFacts) -> str:
+def _caption(board: pf.Board, control: str, compared: bool, study: pf.StudyFacts) -> str:
+    text = (
+        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets. HV: error on the "
+        "test split. HV region: the same, error divided by (that of the unpruned network + 10 points). HV search: error "
+        "on the search split."
+    )
+    if not compared:
+        return text
     chosen = "" if control == study.control else ", which has the largest median and was not chosen beforehand"
     return (
-        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets; the best in "
-        "bold. HV: error on the test split. HV region: the same, error divided by (that of the unpruned network + 10 "
-        f"points). HV search: error on the search split. Difference: of the medians, {control} minus the method, "
-        f"with the 95 % interval by bootstrap. A12: chance that a run of {control} is better. p: two-sided "
-        f"Mann-Whitney (signed ranks against a method without chance), corrected by Holm. "
-        f"The control is {control}{chosen}."
+        f"{text} The best in bold. Difference: of the medians, {control} minus the method, with the 95 % interval by "
+        f"bootstrap. A12: chance that a run of {control} is better. p: two-sided Mann-Whitney (signed ranks against a "
+        f"method without chance), corrected by Holm. The control is {control}{chosen}."
     )
 
 

@@ -22,7 +22,7 @@ from pruneframe.front import hypervolume
 from pruneframe.readout import facts, long_table, summaries
 from pruneframe.report import normalised
 from pruneframe.store import StudyFolder
-from pruneframe_reports.difference import rectangles
+from pruneframe_reports.difference import Difference, rectangles
 from pruneframe_reports.distances import Distances
 from pruneframe_reports.finetuned import Finetuned
 from pruneframe_reports.fronts import Fronts
@@ -274,6 +274,9 @@ def test_the_difference_of_attainment_counts_runs_on_either_side() -> None:
     beyond = [share for (x0, y0, x1, y1), share in zip(boxes, shares, strict=True) if x0 <= 3 < x1 and y0 <= 3 < y1]
     assert inside == [1.0], "all runs of the first attain it, none of the second"
     assert beyond in ([], [0.0])
+    assert len(rectangles([np.array([[1.0, 1.0]])] * 2, [np.array([[1.0, 1.0]])] * 2)[1]) == 0
+    same: Points = {(method, seed): [(0.1, 60.0), (0.2, 30.0)] for method in ("a", "b") for seed in range(2)}
+    assert list(Difference().draw(*hand_made(same))) == [], "equal methods differ nowhere"
     half = rectangles([np.array([[1.0, 1.0]]), np.array([[9.0, 9.0]])], [np.array([[2.0, 2.0]])])
     assert min(half[1]) == -0.5
 
