@@ -64,7 +64,7 @@ def main(studies: tuple[Path, ...], method: str, indicator: str, figure: Path | 
         if method not in values:
             raise click.UsageError(f"--method must be one of {', '.join(values)}, but got {method!r}")
         own = values.pop(method)
-        for found in compare(own, values, fixed):
+        for found in compare(own, values, fixed, method in fixed):
             medians = {"median": float(np.median(own)), "other_median": float(np.median(values[found.other]))}
             row = {"problem": problem, "other": found.other, "seeds": len(own), **medians, "a12": found.a12}
             row |= {"p": found.p, "significant": found.significant}

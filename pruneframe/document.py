@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
@@ -19,10 +20,11 @@ from typing import Any
 from .errors import InputError
 from .files import write_whole
 from .latex import latex
-from .protocol import Paragraph, counted, protocol
+from .protocol import Paragraph, counted, environments, protocol
 from .report import Figure, Item, Remark, Report, StudyFacts, Table
 
 PAPERS = {"a4": "a4", "letter": "us-letter"}
+CONTENTS = "contents.json"  # of the folder with a comparison's parts
 COLUMN = 3.5  # inches: a figure that is no wider shares its line with another
 
 
@@ -66,20 +68,24 @@ def compose(
     bibtex: str = "",
 ) -> Comparison:
     """Draw all reports; `settings` are the studies' own. One that fails is left out, and `complain` is told."""
-    ordered = sorted(reports, key=_order)
+    ordered, ids = sorted(reports, key=_order), Counter[str]()
     items, appendix = (
-        [item for report in ordered if report.appendix == last for item in _drawn(report, table, study, complain)]
+        [
+            _named(i, ids)
+            for report in ordered
+            if report.appendix == last
+            for i in _drawn(report, table, study, complain)
+        ]
         for last in (False, True)
     )
-    environments = [one for each in settings for one in each["environments"]]
-    paragraphs = tuple(protocol(study, environments, anonymous))
+    paragraphs = tuple(protocol(study, anonymous))
     headings = {board.label: board.label for board in study.boards} | {"": "Over all problems"}
     sections = [Section(heading, tuple(i for i in items if i.board == board)) for board, heading in headings.items()]
     sections += [Section("How this was measured", paragraphs), Section("What methods recorded", tuple(appendix))]
     digest = _digest(study)
     return Comparison(
         title="Comparison of pruning methods",
-        subtitle=_subtitle(study, environments) + ("" if anonymous else f", study {digest}"),
+        subtitle=_subtitle(study) + ("" if anonymous else f", study {digest}"),
         sections=tuple(section for section in sections if section.items),
         digest="" if anonymous else digest,
         date=_date(settings),
@@ -99,9 +105,17 @@ def _drawn(report: Report, table: Any, study: StudyFacts, complain: Callable[[st
         return []
 
 
+def _named(item: Item, ids: Counter[str]) -> Item:
+    """An item whose id no other has: a report may be asked for twice, with other settings."""
+    if isinstance(item, Remark):
+        return item
+    ids[item.id] += 1
+    return item if ids[item.id] == 1 else replace(item, id=f"{item.id}-{ids[item.id]}")
+
+
 def _digest(study: StudyFacts) -> str:
     """16 hex digits over the runs and what they reached."""
-    names = ("hash", "problem", "method", "seed", "status", "hypervolume", "hypervolume_search")
+    names = ("hash", "problem", "method", "seed", "status", "hypervolume", "hypervolume_search", "finetuned")
     runs = sorted(json.dumps([run.get(name) for name in names]) for run in study.runs)
     return hashlib.sha256("\n".join(runs).encode()).hexdigest()[:16]
 
@@ -117,13 +131,14 @@ def _date(settings: Sequence[dict[str, Any]]) -> int:
     return int(max(begun).timestamp()) if begun else 0
 
 
-def _subtitle(study: StudyFacts, environments: Sequence[dict[str, Any]]) -> str:
+def _subtitle(study: StudyFacts) -> str:
     done = sum(run["status"] == "done" for run in study.runs)
     problems, methods = ({run[key] for run in study.runs} for key in ("problem", "method"))
+    versions = sorted({one["pruneframe"] for one in environments(study)})
     return (
         f"{counted(len(methods), 'method')}, {counted(len(problems), 'problem')}, {done} of "
         f"{counted(len(study.runs), 'run')} done, "
-        f"pruneframe {environments[-1]['pruneframe']}"
+        f"pruneframe {' and '.join(versions)}"
     )
 
 
@@ -157,16 +172,32 @@ def typeset(comparison: Comparison, output: Path, paper: str = "a4", template: P
 
 
 def write_parts(comparison: Comparison, folder: Path) -> None:
-    """Each figure as its own PDF, each table as LaTeX and CSV, and the papers as BibTeX."""
-    for id, drawing in comparison.drawings.items():
-        _write(folder / f"{id}.pdf", drawing)
+    """Each figure as its own PDF, each table as LaTeX and CSV, the papers as BibTeX, and a list of all that.
+
+    What an earlier list names and this one does not is removed.
+    """
+    written = {f"{id}.pdf": drawing for id, drawing in comparison.drawings.items()}
     for item in comparison.items:
         if isinstance(item, Table):
             data = item.frame if item.data is None else item.data
-            _write(folder / f"{item.id}.tex", latex(item).encode())
-            _write(folder / f"{item.id}.csv", data.to_csv(index=False).encode())
+            written |= {f"{item.id}.tex": latex(item).encode(), f"{item.id}.csv": data.to_csv(index=False).encode()}
     if comparison.bibtex:
-        _write(folder / "references.bib", comparison.bibtex.encode())
+        written["references.bib"] = comparison.bibtex.encode()
+    earlier = _listed(folder / CONTENTS)
+    captions = {item.id: item.caption for item in comparison.items}
+    contents = [{"file": name, "caption": captions.get(name.partition(".")[0], "")} for name in sorted(written)]
+    for name, content in {**written, CONTENTS: json.dumps(contents, indent=2).encode()}.items():
+        write_whole(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+    for name in earlier - written.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _listed(path: Path) -> set[str]:
+    """The files beside a list of contents that it names."""
+    try:
+        return {Path(entry["file"]).name for entry in json.loads(path.read_text())}
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or not ours
+        return set()
 
 
 def saved(item: Figure, format: str) -> bytes:
@@ -183,10 +214,6 @@ def close(comparison: Comparison) -> None:
     for item in comparison.items:
         if isinstance(item, Figure):
             plt.close(item.figure)
-
-
-def _write(path: Path, content: bytes) -> None:
-    write_whole(path, lambda file: file.write(content))
 
 
 def _content(item: Item | Paragraph) -> dict[str, Any]:

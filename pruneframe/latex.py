@@ -41,14 +41,15 @@ def latex(table: Table) -> str:
 
 
 def cell(text: str, bold: bool = False) -> str:
-    """A cell: its numbers as siunitx typesets them, all else as text."""
+    """A cell: its numbers as siunitx typesets them, all else as text; all is text in bold, which siunitx ignores."""
+    if bold:
+        return f"\\textbf{{{escaped(text)}}}"
     parts, end = [], 0
     for found in NUMBER.finditer(text):
         signed = "[retain-explicit-plus]" if found[0].startswith("+") else ""
         parts += [escaped(text[end : found.start()]), f"\\num{signed}{{{found[0]}}}"]
         end = found.end()
-    whole = "".join([*parts, escaped(text[end:])])
-    return f"\\textbf{{{whole}}}" if bold else whole
+    return "".join([*parts, escaped(text[end:])])
 
 
 def escaped(text: str) -> str:

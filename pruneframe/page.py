@@ -17,12 +17,14 @@ from .report import Board, Figure, Item, Remark, StudyFacts, Table, members
 PLACE = "/* content */"  # in the template, where the data go
 
 
-def write_page(comparison: Comparison, study: StudyFacts, table: pd.DataFrame, output: Path) -> None:
+def write_page(
+    comparison: Comparison, study: StudyFacts, table: pd.DataFrame, output: Path, anonymous: bool = False
+) -> None:
     """Write a page that holds all it needs, and works without a network."""
     content = {
         "title": comparison.title,
         "subtitle": comparison.subtitle,
-        "sections": [_section(section, study, table) for section in comparison.sections],
+        "sections": [_section(section, study, table, anonymous) for section in comparison.sections],
         "looks": _looks(study),
     }
     template = (files("pruneframe_reports") / "comparison.html").read_text()
@@ -31,9 +33,9 @@ def write_page(comparison: Comparison, study: StudyFacts, table: pd.DataFrame, o
     write_whole(output, lambda file: file.write(page))
 
 
-def _section(section: Section, study: StudyFacts, table: pd.DataFrame) -> dict[str, Any]:
+def _section(section: Section, study: StudyFacts, table: pd.DataFrame, anonymous: bool) -> dict[str, Any]:
     boards = [board for board in study.boards if board.label == section.heading and len(board.objectives) > 1]
-    fronts = [_front(board, study, table) for board in boards]
+    fronts = [_front(board, study, table, anonymous) for board in boards]
     return {"heading": section.heading, "fronts": fronts, "items": [_item(item) for item in section.items]}
 
 
@@ -59,10 +61,10 @@ def _item(item: Item | Paragraph) -> dict[str, Any]:
     return head | {"kind": "figure", "svg": drawing[drawing.index("<svg") :], "wide": wide}
 
 
-def _front(board: Board, study: StudyFacts, table: pd.DataFrame) -> dict[str, Any]:
+def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool) -> dict[str, Any]:
     """All final members of a board, with what each is asked for."""
     search, test = members(table, board, "search"), members(table, board, "test")
-    folders = {(run["method"], run["seed"]): Path(run["folder"]).parents[3] for run in study.done(board)}
+    runs = {(run["method"], run["seed"]): run for run in study.done(board)}
     kept = study.layers[study.layers.board == board.label] if len(study.layers) else study.layers
     layers = list(kept["layer"].unique()) if len(kept) else []
     shares = {
@@ -80,10 +82,12 @@ def _front(board: Board, study: StudyFacts, table: pd.DataFrame) -> dict[str, An
             "error": round(100 * row["error"], 4),
             "search": round(100 * row["error_search"], 4),
             "removed": round(100 * row["removed"], 4),
-            "kept": shares.get((row["method"], row["seed"], row["number"]), []),
-            "study": str(folders[row["method"], row["seed"]].name),
+            "kept": shares.get(key, []),
+            "study": "STUDY" if anonymous else Path(runs[key[:2]]["folder"]).resolve().parents[3].name,
+            "run": runs[key[:2]].get("hash", ""),
         }
         for row in both.to_dict("records")
+        for key in [(row["method"], row["seed"], row["number"])]
     ]
     return {
         "problem": board.problem,

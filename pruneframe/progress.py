@@ -10,6 +10,8 @@ from .front import FRONT_LIMIT, hypervolume, non_dominated
 from .journal import MEMBER
 from .store import RunFolder
 
+WAITING, DONE = "waiting", "done"  # states in which nothing is under way
+
 
 @dataclass
 class Progress:
@@ -56,11 +58,13 @@ class Progress:
     @property
     def state(self) -> str:
         """What the run is doing."""
-        if self.folder.finished:
+        if self.folder.finished and self.folder.finetuning.exists():
             return f"fine-tuning its front ({self.tuned} of {self._front})"
+        if self.folder.finished:
+            return DONE
         if self.measured:
             return f"measuring its front ({self.measured} of {self.members})"
-        return "searching" if self.spent else "waiting"
+        return "searching" if self.spent else WAITING
 
     @property
     def _front(self) -> int:
@@ -70,8 +74,8 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """At the pace so far: of the search, then of what measures its front, then of the fine-tuning."""
-        if self.folder.finished:
-            return self.tuning / self.tuned * (self._front - self.tuned) if self.tuned else None
+        if self.folder.finished and self.tuned:
+            return self.tuning / self.tuned * (self._front - self.tuned)
         if self.measured:
             return self.measuring / self.measured * max(0, self.members - self.measured)
         return self.seconds / self.spent * (self.budget - self.spent) if self.spent else None

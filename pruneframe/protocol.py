@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,12 @@ from .front import FRONT_LIMIT, REGION_MARGIN
 from .report import Board, StudyFacts
 from .statistics import RESAMPLES, SIGNIFICANT
 
-HARDWARE = ("platform", "processor", "gpu", "cores")  # what an anonymous comparison leaves out
+HARDWARE = (
+    "platform",
+    "processor",
+    "gpu",
+    "cores",
+)  # what an anonymous comparison leaves out
 
 
 @dataclass(frozen=True)
@@ -26,20 +31,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
 
 
-def protocol(study: StudyFacts, environments: Sequence[dict[str, Any]], anonymous: bool) -> Iterator[Paragraph]:
+def protocol(study: StudyFacts, anonymous: bool) -> Iterator[Paragraph]:
     """How the figures came about: rules, images, compute, indicators, tests, methods, versions, and what is missing."""
     yield Paragraph("Runs", _runs(study))
     for board in study.boards:
-        yield Paragraph(board.label, _rules(board, study))
+        yield Paragraph(board.label, _rules(board, study, anonymous))
     yield Paragraph("Compute", _compute(study))
     yield Paragraph("Images", _images(study))
     yield Paragraph("Indicators", _indicators())
     yield Paragraph("Tests", _tests())
     for method, text in sorted(study.provenance.items()):
         yield Paragraph(method, text or "It says nothing about where it comes from.")
-    yield Paragraph("Computed with", _versions(environments, anonymous))
-    yield Paragraph("Plugins", _plugins(study))
-    absent = [_absent(run) for run in study.runs if run["status"] != "done"]
+    yield Paragraph("Computed with", _versions(study, anonymous))
+    if not anonymous:
+        yield Paragraph("Plugins", _plugins(study))
+    absent = [_absent(run, anonymous) for run in study.runs if run["status"] != "done"]
     if absent:
         yield Paragraph("Not in any figure", " ".join(absent))
 
@@ -55,7 +61,7 @@ def _runs(study: StudyFacts) -> str:
     )
 
 
-def _rules(board: Board, study: StudyFacts) -> str:
+def _rules(board: Board, study: StudyFacts, anonymous: bool) -> str:
     rules = board.rules
     images = rules.get("images") or {}
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
@@ -67,9 +73,16 @@ def _rules(board: Board, study: StudyFacts) -> str:
         f"{counted(rules['threads'], 'thread')}.",
         f"Images: {counts}." if counts else rules and f"Images: {rules['search_images']} search.",
         f"Budget: {board.budget:g} units for each of {counted(len(study.done(board)), 'run')}.",
-        f"Latency and memory as {rules['target_identity']}." if rules.get("target_identity") else "",
+        f"Latency and memory as {_target(rules['target_identity'], anonymous)}."
+        if rules.get("target_identity")
+        else "",
     ]
     return " ".join(part for part in parts if part)
+
+
+def _target(identity: str, anonymous: bool) -> str:
+    """A device, without the processor's name behind `on` where that must not be told."""
+    return identity.partition(" on ")[0] if anonymous else identity
 
 
 def _values(board: Board) -> str:
@@ -83,11 +96,13 @@ def _values(board: Board) -> str:
 def _compute(study: StudyFacts) -> str:
     left = [run for run in study.runs if run["status"] == "done" and run["units_spent"] < 0.99 * run["budget"]]
     early = f" {counted(len(left), 'run')} stopped before 99 % of the budget were spent." if left else ""
-    seconds = sum(run.get("seconds_in_all") or 0.0 for run in study.runs)
+    seconds = sum(run["seconds"] or 0.0 for run in study.runs if run["status"] == "done")
+    extra = sum(run.get("finetuning_units", 0.0) for run in study.runs)
+    tuned = f" The common fine-tuning took {extra:.0f} units beside it." if extra else ""
     return (
         "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
         "every evaluation, score and training step was charged, a backward pass as two forward ones, whatever the "
-        f"mask. All runs together took {seconds / 3600:.2f} hours.{early}"
+        f"mask. The answers to all searches took {seconds / 3600:.2f} hours.{early}{tuned}"
     )
 
 
@@ -120,10 +135,16 @@ def _tests() -> str:
     )
 
 
-def _versions(environments: Sequence[dict[str, Any]], anonymous: bool) -> str:
+def environments(study: StudyFacts) -> list[dict[str, Any]]:
+    """The distinct versions and machines that finished runs were computed with."""
+    found = {str(run["environment"]): run["environment"] for run in study.runs if "environment" in run}
+    return list(found.values())
+
+
+def _versions(study: StudyFacts, anonymous: bool) -> str:
     told = [
         ", ".join(f"{name} {value}" for name, value in one.items() if not (anonymous and name in HARDWARE))
-        for one in environments
+        for one in environments(study)
     ]
     return "; or with ".join(dict.fromkeys(told)) + "."
 
@@ -134,6 +155,6 @@ def _plugins(study: StudyFacts) -> str:
     return ", ".join(sorted(found)) + "." if found else "Not told."
 
 
-def _absent(run: dict[str, Any]) -> str:
-    reason = f" ({run['reason']})" if "reason" in run else ""
+def _absent(run: dict[str, Any], anonymous: bool) -> str:
+    reason = f" ({run['reason']})" if "reason" in run and not anonymous else ""
     return f"{run['method']} on {run['problem']}, seed {run['seed']}: {run['status']}{reason}."

@@ -19,18 +19,23 @@ INDICATORS = ("hypervolume", "hypervolume_search", "hypervolume_region", "front_
 POINTS = tuple(f"{name}_at_{drop:g}" for drop in DROPS for name in ("reduction", "test_drop"))
 COLUMNS = ["board", "problem", "method", "seed", "kind", "split", "number", "units_spent", "seconds"]
 INTERVALS = tuple(f"test_drop_interval_at_{drop:g}" for drop in DROPS)
+COMMANDED = ("units", "batch_norm", "budget", "search_images", "objectives")  # rules that a command may name
 RULES = ("units", "batch_norm", "search_images", "budget", "objectives", "target_identity", "device", "threads")
 
 
 def runs(*studies: StudyFolder) -> list[RunFolder]:
-    """All runs of some studies; of one that several hold, a finished one."""
+    """All runs of some studies; of one that several hold, a finished one, and rather one that is fine-tuned."""
     found: dict[tuple[Any, ...], RunFolder] = {}
     for folder in (folder for study in studies for folder in study.runs()):
         identity = folder.identity
         key = tuple(identity[name] for name in ("problem", "method", "seed", "hash"))
-        if key not in found or (folder.finished and not found[key].finished):
+        if key not in found or _progressed(folder) > _progressed(found[key]):
             found[key] = folder
     return list(found.values())
+
+
+def _progressed(folder: RunFolder) -> tuple[bool, int]:
+    return folder.finished, folder.finetuned_epochs
 
 
 def summaries(*studies: StudyFolder) -> list[dict[str, Any]]:
@@ -89,8 +94,9 @@ def facts(*studies: StudyFolder) -> StudyFacts:
             result = folder.result
             provenance[method] = result["provenance"]
             boards.setdefault(label, _board(label, identity, result))
-            names = ("environment", "looks_at_test", "seconds_in_all")
-            told[-1] |= {name: result[name] for name in names} | {"finetuned": folder.finetuned_epochs}
+            tuned = folder.finetuned()
+            told[-1] |= {"environment": result["environment"], "finetuned": folder.finetuned_epochs}
+            told[-1] |= {} if tuned is None else {"finetuning_units": float(tuned["units"])}
     ended = [folder for folder in folders if folder.finished]
     heads = [_head(folder, labels, called) for folder in ended]
     records = [
@@ -125,16 +131,21 @@ def _board(label: str, identity: dict[str, Any], result: dict[str, Any]) -> Boar
 
 
 def _missing(studies: Sequence[StudyFolder], told: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    begun = {(run["problem"], run["method"].partition(" (")[0], run["seed"]) for run in told}
+    """Runs that a command asked for, by rules that it named, and that have not begun."""
     commands = [command for study in studies for command in study.settings["commands"]]
-    wanted = [
-        key
-        for command in commands
-        for key in product(*(command.get(name, ()) for name in ("problems", "methods", "seeds")))
-    ]
-    for problem, method, seed in dict.fromkeys(wanted):
-        if (problem, method, seed) not in begun:
-            yield {"problem": problem, "method": method, "seed": seed, "status": "missing", "board": ""}
+    seen = set()
+    for command in commands:
+        rules = {name: command[name] for name in COMMANDED if command.get(name) is not None}
+        for key in product(*(command.get(name, ()) for name in ("problems", "methods", "seeds"))):
+            problem, method, seed = key
+            wanted = rules | {"problem": problem, "seed": seed}
+            begun = any(
+                run["method"].partition(" (")[0] == method and all(run[name] == wanted[name] for name in wanted)
+                for run in told
+            )
+            if not begun and (key, str(rules)) not in seen:
+                seen.add((key, str(rules)))
+                yield {"problem": problem, "method": method, "seed": seed, "status": "missing", "board": ""}
 
 
 def _head(folder: RunFolder, labels: dict[str, str], called: dict[Path, str]) -> dict[str, Any]:
@@ -184,7 +195,11 @@ def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
     labels = {}
     for key, identity in boards.items():
         rivals = [other for other in boards.values() if other["problem"] == identity["problem"]]
-        apart = [rule for rule in (*RULES, "fingerprint") if len({str(other.get(rule)) for other in rivals}) > 1]
+        apart = [
+            rule
+            for rule in (*RULES, "dtype", "indicators", "fingerprint")
+            if len({str(other.get(rule)) for other in rivals}) > 1
+        ]
         extra = ", ".join(f"{rule.partition('_identity')[0]} {_plain(identity.get(rule))}" for rule in apart)
         labels[key] = identity["problem"] + (f" ({extra})" if extra else "")
     return labels

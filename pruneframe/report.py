@@ -129,6 +129,15 @@ def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member")
     return table[(table.board == board.label) & (table.kind == kind) & (table.split == split)]
 
 
+def fronts(rows: pd.DataFrame, board: Board, runs: Iterable[dict[str, Any]]) -> dict[str, list[np.ndarray]]:
+    """Each method's normalised fronts, one for each of its runs, also for those that have no member; by method."""
+    found: dict[str, list[np.ndarray]] = {}
+    for run in runs:
+        own = rows[(rows.method == run["method"]) & (rows.seed == run["seed"])]
+        found.setdefault(run["method"], []).append(normalised(own, board))
+    return dict(sorted(found.items()))
+
+
 def best_first(runs: Iterable[dict[str, Any]]) -> list[str]:
     """The methods of some finished runs, the largest median hypervolume first."""
     values: dict[str, list[float]] = {}

@@ -13,6 +13,8 @@ SIGNIFICANT = 0.05
 RESAMPLES = 2000  # of a bootstrap
 MOST_SEEDS = 30  # that an advice on their number looks at
 
+Values = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -35,39 +37,51 @@ class Comparison:
 
 
 def compare(
-    values: Sequence[float], others: Mapping[str, Sequence[float]], fixed: Sequence[str] = ()
+    values: Sequence[float], others: Mapping[str, Sequence[float]], fixed: Sequence[str] = (), itself: bool = False
 ) -> list[Comparison]:
     """One method's values, larger ones better, against each other method's.
 
-    Mann-Whitney, exact without ties; against a method named in `fixed`, which gives the same for every seed, the
-    one-sample signed-rank test of Wilcoxon.
+    Mann-Whitney, exact without ties. A method named in `fixed` gives the same for every seed, and so does the first
+    where `itself` says so: then the one-sample signed-rank test of Wilcoxon. Of two such methods nothing is tested.
     """
-    found, least = {}, {}
-    for name, theirs in others.items():
-        best = np.arange(len(values)) + 1.0
-        if name in fixed:
-            found[name] = _one_sample(np.subtract(values, theirs[0]))
-            least[name] = _one_sample(best)
-        else:
-            found[name] = float(mannwhitneyu(values, theirs).pvalue)
-            least[name] = float(mannwhitneyu(best, -np.arange(len(theirs)) - 1.0).pvalue)
-    p, lowest = holm(found), holm(least)
+    found = {
+        name: _tested(values, theirs, itself, name in fixed)
+        for name, theirs in others.items()
+        if not (itself and name in fixed)
+    }
+    p, least = (holm({name: both[which] for name, both in found.items()}) for which in (0, 1))
     return [
-        Comparison(name, p[name], a12(values, theirs), lowest[name] <= SIGNIFICANT) for name, theirs in others.items()
+        Comparison(name, p.get(name, 1.0), a12(values, theirs), least.get(name, 1.0) <= SIGNIFICANT)
+        for name, theirs in others.items()
     ]
 
 
-def seeds_needed(comparisons: int, fixed: bool = False) -> int | None:
-    """The least number of seeds with which so many comparisons may show a difference; None beyond 30.
+def seeds_needed(fixed: Sequence[bool]) -> int | None:
+    """The least number of seeds with which all of some comparisons may show a difference; None beyond 30.
 
-    `fixed`: against a method that gives the same for every seed.
+    `fixed`: for each of them, whether one of the two methods gives the same for every seed.
     """
     for seeds in range(2, MOST_SEEDS + 1):
         best = np.arange(seeds) + 1.0
-        least = _one_sample(best) if fixed else float(mannwhitneyu(best, -best).pvalue)
-        if comparisons * least <= SIGNIFICANT:
+        least = {str(i): _tested(best, -best, False, constant)[1] for i, constant in enumerate(fixed)}
+        if all(p <= SIGNIFICANT for p in holm(least).values()):
             return seeds
     return None
+
+
+def _tested(first: Values, second: Values, first_fixed: bool, second_fixed: bool) -> tuple[float, float]:
+    """P of a difference, and the least that so many values allow."""
+    if first_fixed:
+        first, second, second_fixed = second, first, True
+    best = np.arange(len(first)) + 1.0
+    if second_fixed:
+        return _one_sample(np.subtract(first, second[0])), _one_sample(best)
+    return _two_sample(first, second), _two_sample(best, -np.arange(len(second)) - 1.0)
+
+
+def _two_sample(first: Values, second: Values) -> float:
+    ties = len({*first, *second}) < len(first) + len(second)
+    return float(mannwhitneyu(first, second, method="asymptotic" if ties else "exact").pvalue)
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -68,6 +68,11 @@ def at_size(table: pd.DataFrame, study: pf.StudyFacts, board: pf.Board, times: f
 def _chosen(method: str, seed: int, row: pd.Series, saved: float, dense: float, dense_test: float) -> Chosen:
     lost, lost_on_test = 100 * (row["error"] - dense), 100 * (row["test_error"] - dense_test)
     return Chosen(method, seed, int(row["number"]), saved, float(lost), float(lost_on_test))
+
+
+def coverage(chosen: Sequence[Chosen], runs: int) -> str:
+    """How many of a method's runs have such a member, where not all do."""
+    return "" if len(chosen) == runs else f", {len(chosen)} of {runs}"
 
 
 def rows_of(found: dict[tuple[str, str], list[Chosen]]) -> pd.DataFrame:

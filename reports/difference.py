@@ -14,10 +14,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 import pruneframe as pf
-from pruneframe.report import best_first, members, normalised
+from pruneframe.report import best_first, fronts, members
 
 from .style import DENSE, label, legend_below, looks, panels, shown
 
+NOWHERE = 1e9  # where the front of a run without a member lies
 DARKEST = 0.85  # opacity where all runs of one and none of the other attain
 
 
@@ -38,10 +39,11 @@ class Difference(pf.Report):
             pair = _pair(study, board)
             if pair is None or len(board.objectives) != 2 or not set(pair) <= set(rows.method):
                 continue
-            fronts = [[_drawn(run, board) for _, run in rows[rows.method == name].groupby("seed")] for name in pair]
-            corners, shares = rectangles(*fronts)
+            found = fronts(rows, board, study.done(board))
+            sides = [[_drawn(front, board) for front in found[name]] for name in pair]
+            corners, shares = rectangles(*sides)
             if shares.any():  # equal methods have nothing to show
-                figure = _figure(fronts, corners, shares, pair, study, board)
+                figure = _figure(sides, corners, shares, pair, study, board)
                 yield pf.Figure(f"difference-{number}", _caption(board, *pair), figure, board.label)
 
 
@@ -63,7 +65,7 @@ def _caption(board: pf.Board, first: str, second: str) -> str:
 
 
 def _figure(
-    fronts: Sequence[Sequence[np.ndarray]],
+    sides: Sequence[Sequence[np.ndarray]],
     corners: np.ndarray,
     shares: np.ndarray,
     pair: tuple[str, str],
@@ -73,7 +75,7 @@ def _figure(
     figure, (axis,) = panels(1)
     style = looks(study.methods, study.highlight)
     star = [shown(board.dense_test[i], board.objectives[i], board.references[i]) for i in (1, 0)]
-    points = np.vstack([*(front for side in fronts for front in side), star[::-1]])
+    points = np.vstack([*(front for side in sides for front in side), star[::-1]])
     right, top = points[:, 1].max() * 1.05, points[:, 0].max() * 1.05
     for name, sign in zip(pair, (1, -1), strict=True):
         won = (shares * sign > 0) & (corners[:, 1] < right) & (corners[:, 0] < top)
@@ -85,8 +87,8 @@ def _figure(
     axis.plot(*star, **DENSE)
     axis.set_xlim(0, right)
     axis.set_ylim(0, top)
-    axis.set_xlabel(label(board.objectives[1]))
-    axis.set_ylabel(label(board.objectives[0]))
+    axis.set_xlabel(label(board, 1))
+    axis.set_ylabel(label(board, 0))
     legend_below(figure, axis)
     return figure
 
@@ -107,13 +109,14 @@ def rectangles(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> tup
 
 def _numbered(fronts: Sequence[np.ndarray], size: int) -> np.ndarray:
     """All fronts below each other with their number as the last column, repeated until there are `size`."""
-    repeated = [fronts[i % len(fronts)] for i in range(size)]
+    filled = [front if len(front) else np.full((1, 2), NOWHERE) for front in fronts]
+    repeated = [filled[i % len(filled)] for i in range(size)]
     return np.vstack([np.column_stack([front, np.full(len(front), i + 1.0)]) for i, front in enumerate(repeated)])
 
 
-def _drawn(rows: pd.DataFrame, board: pf.Board) -> np.ndarray:
+def _drawn(front: np.ndarray, board: pf.Board) -> np.ndarray:
     """Points (vertical, horizontal) as the axes show them."""
-    values = normalised(rows, board) * np.array(board.references)
+    values = front * board.references
     return np.column_stack([shown(values[:, i], board.objectives[i], board.references[i]) for i in (0, 1)])
 
 

@@ -90,7 +90,8 @@ def _error(front: pd.DataFrame, share: float) -> float | None:
 
 def _median(found: Sequence[float | None]) -> str:
     values = [value for value in found if value is not None]
-    return f"{np.median(values):.2f}" if values else "none"
+    covered = "" if len(values) == len(found) else f" ({len(values)} of {len(found)})"
+    return f"{np.median(values):.2f}{covered}" if values else "none"
 
 
 @pf.hookimpl

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.front import attainment
-from pruneframe.report import members, normalised
+from pruneframe.front import REGION_MARGIN, attainment
+from pruneframe.report import fronts, members
 
 from .style import DENSE, Look, label, legend_below, looks, panels, shown
 
 BAND = (0.25, 0.75)  # shares of the runs that attain its edges
-REGION = 0.10  # of error above the unpruned network's that the second panel shows
+ByMethod = dict[str, list[np.ndarray]]  # the normalised fronts of its runs
 FEW = 0.1  # share of the parameters below which it counts them in powers of ten
 
 
@@ -33,7 +33,8 @@ class Fronts(pf.Report):
             rows = members(table, board, "test")
             if len(rows) and len(board.objectives) > 1:
                 claimed = _claimed(study, board)
-                figure = _figure(rows, board, looks(study.methods, study.highlight), claimed)
+                found = fronts(rows, board, study.done(board))
+                figure = _figure(rows, found, board, looks(study.methods, study.highlight), claimed)
                 yield pf.Figure(f"front-{number}", _caption(board, claimed), figure, board.label)
 
 
@@ -52,7 +53,7 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
         else "Points: the members of all final fronts, projected on pairs of objectives."
     )
     zoomed = (
-        f" Right: up to {100 * REGION:g} points above the unpruned network's error."
+        f" Right: up to {100 * REGION_MARGIN:g} points above the unpruned network's error."
         if len(board.objectives) == 2 and board.objectives[0] == "error"
         else ""
     )
@@ -61,31 +62,33 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
     )
     return (
         f"{board.label}: final fronts, measured on the test split, budget {board.budget:g} units. {drawn} "
-        f"Star: the unpruned network. Error in per cent, all else as a share of the unpruned network."
+        f"Star: the unpruned network. Error in per cent, all else as a share of its reference."
         f"{zoomed}{published}"
     )
 
 
-def _figure(rows: pd.DataFrame, board: pf.Board, style: dict[str, Look], claimed: Sequence[pf.Claim]) -> Any:
+def _figure(
+    rows: pd.DataFrame, found: ByMethod, board: pf.Board, style: dict[str, Look], claimed: Sequence[pf.Claim]
+) -> Any:
     pairs = list(combinations(range(len(board.objectives)), 2))
     zoomed = len(pairs) == 1 and board.objectives[0] == "error"
     figure, axes = panels(len(pairs) + zoomed)
     for axis, (vertical, horizontal) in zip(axes, pairs * (1 + zoomed), strict=True):
-        for method, found in rows.groupby("method"):
-            look = style[str(method)]
-            x, y = (_values(found[board.objectives[i]].to_numpy(), board, i) for i in (horizontal, vertical))
+        for method, own in found.items():
+            look, points = style[method], np.vstack(own) * board.references
+            x, y = (_values(points[:, i], board, i) for i in (horizontal, vertical))
             marks = {"color": look.color, "marker": look.marker}
             if len(board.objectives) == 2:
                 axis.scatter(x, y, s=7, alpha=0.4 * look.alpha, linewidths=0, **marks)
-                _surfaces(axis, found, board, look, str(method))
+                _surfaces(axis, own, board, look, method)
             else:
                 axis.scatter(x, y, s=6, alpha=0.5 * look.alpha, linewidths=0, **marks)
                 axis.scatter([], [], label=method, **marks)
         axis.plot(*(_values(board.dense_test[i], board, i) for i in (horizontal, vertical)), **DENSE)
         for claim in claimed:
             axis.axvline(1 - (claim.removed or 0.0), color="black", ls=":", lw=0.8)
-        axis.set_xlabel(label(board.objectives[horizontal]))
-        axis.set_ylabel(label(board.objectives[vertical]))
+        axis.set_xlabel(label(board, horizontal))
+        axis.set_ylabel(label(board, vertical))
         axis.margins(0.04)
     if zoomed:
         _zoom(axes[1], rows, board)
@@ -95,7 +98,7 @@ def _figure(rows: pd.DataFrame, board: pf.Board, style: dict[str, Look], claimed
 
 def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:
     """Show the errors that a user would ship, and as much beside them as there are members."""
-    top = board.dense_test[0] + REGION
+    top = board.dense_test[0] + REGION_MARGIN
     inside = rows[rows.error <= top]
     values = _values(inside[board.objectives[1]].to_numpy(), board, 1)
     left = min([1.0, *values[values > 0]])
@@ -106,9 +109,8 @@ def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:
     axis.set_xlim(left / 1.1, 1.1)
 
 
-def _surfaces(axis: Any, rows: pd.DataFrame, board: pf.Board, look: Look, method: str) -> None:
+def _surfaces(axis: Any, fronts: list[np.ndarray], board: pf.Board, look: Look, method: str) -> None:
     """The median attainment surface, and the band between the quartiles."""
-    fronts = [normalised(run, board) for _, run in rows.groupby("seed")]
     x, y = _corners(fronts, 0.5, board)
     alone = look.marker if len(x) == 1 else None  # a line of one corner would not be seen
     drawn = {"color": look.color, "lw": look.width, "alpha": look.alpha, "marker": alone}

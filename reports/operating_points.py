@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.report import best_first
 
-from .chosen import Chosen, at_size, rows_of
+from .chosen import Chosen, at_size, coverage, rows_of
 
 TIMES = (2, 4, 8, 16)  # smaller than the unpruned network
 
@@ -26,26 +27,29 @@ class OperatingPoints(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
             found = {("params", f"{times}x"): list(at_size(table, study, board, times)) for times in TIMES}
-            rows = []
+            rows, runs = [], Counter(run["method"] for run in study.done(board))
             for method in best_first(study.done(board)):
                 own = {h: [c for c in chosen if c.method == method] for (_, h), chosen in found.items()}
-                rows.append({"method": method} | {heading: _lost(chosen) for heading, chosen in own.items()})
+                rows.append(
+                    {"method": method} | {heading: _lost(chosen, runs[method]) for heading, chosen in own.items()}
+                )
             yield pf.Table(
                 f"operating-points-{number}",
                 f"{board.label}: points of accuracy lost on the test split at 2, 4, 8 and 16 times fewer parameters, "
                 "median over seeds with quartiles in brackets: of each run the member with the least search error "
-                "among those small enough.",
+                "among those small enough, and how many runs have one where not all do.",
                 pd.DataFrame(rows),
                 board.label,
                 data=rows_of(found),
             )
 
 
-def _lost(chosen: Sequence[Chosen]) -> str:
+def _lost(chosen: Sequence[Chosen], runs: int) -> str:
     if not chosen:
         return "none"
     low, median, high = np.quantile([c.lost_on_test for c in chosen], [0.25, 0.5, 0.75])
-    return f"{median:+.2f}" if len(chosen) == 1 else f"{median:+.2f} [{low:+.2f}, {high:+.2f}]"
+    spread = "" if len(chosen) == 1 else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{median:+.2f}{spread}{coverage(chosen, runs)}"
 
 
 @pf.hookimpl

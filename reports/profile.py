@@ -41,9 +41,12 @@ class Profile(pf.Report):
         axis.set_xlabel("missing hypervolume, multiple of the least")
         axis.set_ylabel("share of runs")
         legend_below(figure, axis)
+        absent = sorted(set(study.methods) - set(ratios))
+        left_out = f" Not on every problem, so left out: {', '.join(absent)}." if absent else ""
         caption = (
             "Performance profile over all problems and seeds: the share of a method's runs whose missing hypervolume "
             "(1 - HV) is at most so many times the least that any run reached on that problem. Higher is better."
+            f"{left_out}"
         )
         yield pf.Figure("profile", caption, figure)
 

@@ -29,6 +29,8 @@ class Progress(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
             rows = table[(table.board == board.label) & (table.kind == "evaluation")]
+            ended = {(run["method"], run["seed"]) for run in study.done(board)}
+            rows = rows[[key in ended for key in zip(rows.method, rows.seed, strict=True)]]
             if len(rows):
                 counted = (
                     "compute; one unit is one dense pass over the search set"
@@ -47,8 +49,6 @@ class Progress(pf.Report):
         spent = "units_spent" if self.over == "units" else "seconds"
         grid = np.linspace(0, board.budget if self.over == "units" else rows.seconds.max(), STEPS)
         for method, found in rows.groupby("method"):
-            if str(method) not in style:  # none of its runs has ended
-                continue
             curves = np.array([_curve(run, board, spent, grid) for _, run in found.groupby("seed")])
             low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
             look = style[str(method)]

@@ -20,7 +20,7 @@ class PublishedResults(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         rows = [
             {
-                "method": method.partition("[")[0],
+                "method": method,
                 "paper": claim.paper,
                 "reports": claim.text,
                 "protocol": claim.protocol,
@@ -29,8 +29,10 @@ class PublishedResults(pf.Report):
             for claim in claims
         ]
         if rows:
-            frame = pd.DataFrame(rows).drop_duplicates()
-            yield pf.Table("published", "Published results. Not measured here, different protocols.", frame)
+            caption = (
+                "Published results of these methods, or on these problems. Not measured here, different protocols."
+            )
+            yield pf.Table("published", caption, pd.DataFrame(rows))
 
 
 @pf.hookimpl

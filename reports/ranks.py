@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import pruneframe as pf
 from pruneframe.statistics import SIGNIFICANT, Ranking, rank
 
+from .results import LIBRARIES
 from .style import COLUMN, PAGE, looks
 
 FEWEST_METHODS, FEWEST_BOARDS = 3, 2  # that Friedman's test is made for
@@ -37,22 +39,39 @@ class Ranks(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Remark]:
         values = medians(study)
         boards, methods = values.shape
-        if boards >= FEWEST_BOARDS and methods >= FEWEST_METHODS:
-            found = rank(values)
-            yield pf.Figure("ranks", _caption(found, boards), _diagram(found, study))
-            if not found.attainable:
-                yield pf.Remark(f"No claim over problems: {boards} of them cannot show that {methods} methods differ.")
+        if boards < FEWEST_BOARDS or methods < FEWEST_METHODS:
+            return
+        found = rank(values)
+        obstacle = _obstacle(found, study, methods)
+        yield pf.Figure("ranks", _caption(found, study, obstacle), _diagram(found, study, obstacle))
+        if obstacle:
+            yield pf.Remark(f"No claim over problems: {obstacle}.")
 
 
-def _caption(found: Ranking, boards: int) -> str:
-    claim = "some methods differ" if found.attainable and found.p <= SIGNIFICANT else "no difference shown"
+def _obstacle(found: Ranking, study: pf.StudyFacts, methods: int) -> str:
+    """Why nothing may be claimed over problems, or nothing."""
+    problems = [board.problem for board in study.boards]
+    twice = sorted({problem for problem in problems if problems.count(problem) > 1})
+    if twice:
+        return f"{', '.join(twice)} stands under several sets of rules, which are no independent problems"
+    for library in LIBRARIES:
+        versions = sorted({run.get("environment", {}).get(library, "") for b in study.boards for run in study.done(b)})
+        if len(versions) > 1:
+            return f"runs of {library} {' and '.join(versions)}"
+    return "" if found.attainable else f"{len(problems)} problems cannot show that {methods} methods differ"
+
+
+def _caption(found: Ranking, study: pf.StudyFacts, obstacle: str) -> str:
+    claim = "some methods differ" if found.p <= SIGNIFICANT and not obstacle else "no difference shown"
+    absent = sorted(set(study.methods) - set(found.ranks.index))
+    left_out = f" Not on every problem, so not ranked: {', '.join(absent)}." if absent else ""
     return (
-        f"Average rank of each method's median hypervolume over {boards} problems, 1 the best. Friedman: p = "
-        f"{found.p:.4f}, {claim}. A bar joins methods that Nemenyi's test does not tell apart."
+        f"Average rank of each method's median hypervolume over {len(study.boards)} problems, 1 the best. Friedman: "
+        f"p = {found.p:.4f}, {claim}. A bar joins methods that Nemenyi's test does not tell apart.{left_out}"
     )
 
 
-def _diagram(found: Ranking, study: pf.StudyFacts) -> Any:
+def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
     """A critical-difference diagram (Demsar, JMLR 7, 2006)."""
     import matplotlib.pyplot as plt
     import scikit_posthocs
@@ -60,7 +79,7 @@ def _diagram(found: Ranking, study: pf.StudyFacts) -> Any:
     style = looks(study.methods, study.highlight)
     long = max(map(len, found.ranks.index)) > 30
     figure, axis = plt.subplots(figsize=(PAGE if long else COLUMN, 0.7 + 0.16 * len(found.ranks)), layout="constrained")
-    tellable = found.pairs if found.attainable and found.p <= SIGNIFICANT else found.pairs * 0 + 1
+    tellable = found.pairs if found.p <= SIGNIFICANT and not obstacle else found.pairs * 0 + 1
     scikit_posthocs.critical_difference_diagram(
         found.ranks,
         tellable,
@@ -70,6 +89,12 @@ def _diagram(found: Ranking, study: pf.StudyFacts) -> Any:
         label_fmt_right="  ({rank:.2f}) {label}",
         text_h_margin=0.02,
     )
+    for (
+        line
+    ) in axis.get_lines():  # a crossbar's points come in the order of a set, which differs from process to process
+        points = np.asarray(line.get_xydata())
+        if np.ptp(points[:, 1]) == 0:
+            line.set_data(np.sort(points[:, 0]), points[:, 1])
     axis.grid(False)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,10 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.report import best_first
 
-from .chosen import Chosen, rows_of, within
+from .chosen import Chosen, coverage, rows_of, within
 
 POINTS = (0.0, 0.5, 1.0, 2.0)  # of accuracy that may be lost on the search split
+Found = dict[tuple[str, str], list[Chosen]]  # by cost, and by the heading of a column
 UNFIT = ("error", "distortion")  # objectives that are no costs
 
 
@@ -26,55 +28,51 @@ class Reductions(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
+            runs = Counter(run["method"] for run in study.done(board))
             costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
             found = {
                 (cost, f"at {points:g}"): list(within(table, study, board, cost, points))
                 for cost in costs
                 for points in POINTS
             }
-            frame = _rows(best_first(study.done(board)), costs, found)
+            frame = _rows(best_first(study.done(board)), costs, found, runs)
             yield pf.Table(
                 f"reductions-{number}",
                 f"{board.label}: largest share removed among the members whose search error is at most 0, 0.5, 1 and 2 "
                 "points above the unpruned network's, median over seeds; in brackets the points that these members "
-                "lose on the test split. Nothing is chosen by its test error.",
+                "lose on the test split, and how many runs have such a member where not all do. Nothing is chosen by "
+                "its test error.",
                 frame if len(costs) > 1 else frame.drop(columns="of"),
                 board.label,
-                _largest(frame, found, costs),
+                _largest(frame, found, runs),
                 rows_of(found),
             )
 
 
-def _rows(methods: Sequence[str], costs: Sequence[str], found: dict[tuple[str, str], list[Chosen]]) -> pd.DataFrame:
+def _rows(methods: Sequence[str], costs: Sequence[str], found: Found, runs: Counter[str]) -> pd.DataFrame:
     rows = []
     for cost in costs:
         for method in methods:
-            cells = {
-                h: _cell([c for c in chosen if c.method == method]) for (of, h), chosen in found.items() if of == cost
-            }
+            own = {h: [c for c in chosen if c.method == method] for (of, h), chosen in found.items() if of == cost}
+            cells = {heading: _cell(chosen, runs[method]) for heading, chosen in own.items()}
             rows.append({"method": method, "of": cost} | cells)
     return pd.DataFrame(rows)
 
 
-def _cell(chosen: Sequence[Chosen]) -> str:
+def _cell(chosen: Sequence[Chosen], runs: int) -> str:
     if not chosen:
         return "none"
     removed, lost = (np.median([getattr(c, name) for c in chosen]) for name in ("removed", "lost_on_test"))
-    return f"{100 * removed:.1f} % ({lost:+.2f})"
+    return f"{100 * removed:.1f} % ({lost:+.2f}){coverage(chosen, runs)}"
 
 
-def _largest(
-    frame: pd.DataFrame, found: dict[tuple[str, str], list[Chosen]], costs: Sequence[str]
-) -> frozenset[tuple[int, str]]:
-    """The cells with the largest median of their column, cost by cost, where several methods compete."""
+def _largest(frame: pd.DataFrame, found: Found, runs: Counter[str]) -> frozenset[tuple[int, str]]:
+    """The largest median of each column, cost by cost, of methods all of whose runs have such a member."""
     best = set()
     for (cost, heading), chosen in found.items():
         rows = frame.index[frame["of"] == cost]
-        medians = {
-            row: np.median([c.removed for c in chosen if c.method == frame.method[row]])
-            for row in rows
-            if any(c.method == frame.method[row] for c in chosen)
-        }
+        own = {row: [c.removed for c in chosen if c.method == frame.method[row]] for row in rows}
+        medians = {row: np.median(values) for row, values in own.items() if len(values) == runs[frame.method[row]]}
         if len(rows) > 1 and medians:
             best |= {(int(row), heading) for row, value in medians.items() if value == max(medians.values())}
     return frozenset(best)

@@ -11,7 +11,7 @@ import pandas as pd
 
 import pruneframe as pf
 from pruneframe.report import best_first
-from pruneframe.statistics import SIGNIFICANT, compare, difference, seeds_needed
+from pruneframe.statistics import SIGNIFICANT, Comparison, compare, difference, seeds_needed
 
 INDICATORS = {"hypervolume": "HV", "hypervolume_region": "HV region", "hypervolume_search": "HV search"}
 LIBRARIES = ("pruneframe", "torch")  # runs of other versions of these are not compared
@@ -45,9 +45,9 @@ class Results(pf.Report):
 
 def _caption(board: pf.Board, control: str, compared: bool, study: pf.StudyFacts) -> str:
     text = (
-        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets. HV: error on the "
-        "test split. HV region: the same, error divided by (that of the unpruned network + 10 points). HV search: error "
-        "on the search split."
+        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets. HV: on "
+        "the test split. HV region: the same, error divided by (that of the unpruned network + 10 points). HV "
+        "search: on the search split."
     )
     if not compared:
         return text
@@ -65,7 +65,9 @@ def _tested(runs: Sequence[dict[str, Any]], order: Sequence[str], control: str) 
     values = {method: [run["hypervolume"] for run in found] for method, found in own.items()}
     fixed = [method for method, found in own.items() if all(run["deterministic"] for run in found)]
     others = {method: found for method, found in values.items() if method != control}
-    compared = {found.other: found for found in compare(values[control], others, fixed)} if others else {}
+    itself = control in fixed
+    compared = {found.other: found for found in compare(values[control], others, fixed, itself)}
+    kinds = [itself or method in fixed for method in others if not (itself and method in fixed)]
     rows = []
     for method in order:
         row: dict[str, Any] = {"method": method, "runs": len(own[method])}
@@ -83,21 +85,25 @@ def _tested(runs: Sequence[dict[str, Any]], order: Sequence[str], control: str) 
                 "a12": found.a12,
                 "p": found.p,
             }
-            row["verdict"] = _verdict(found, own[control], own[method], len(others), method in fixed)
+            row["verdict"] = (
+                "no claim: neither depends on the seed"
+                if itself and method in fixed
+                else _verdict(found, own[control], own[method], kinds)
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _verdict(
-    found: Any, own: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], comparisons: int, fixed: bool
+    found: Comparison, own: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], kinds: Sequence[bool]
 ) -> str:
-    """What may be said of a method beside the control."""
+    """What may be said of a method beside the control, one of several comparisons of their kinds."""
     for library in LIBRARIES:
         versions = sorted({run.get("environment", {}).get(library, "") for run in (*own, *theirs)})
         if len(versions) > 1:
             return f"no claim: {library} {' and '.join(versions)}"
     if not found.attainable:
-        needed = seeds_needed(comparisons, fixed)
+        needed = seeds_needed(kinds)
         return "no claim: too many comparisons" if needed is None else f"no claim: needs {needed} seeds"
     if found.p > SIGNIFICANT:
         return "no difference shown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+
+import pruneframe as pf
 
 COLUMN, PAGE = 3.4, 7.0  # inches, one and both columns of a paper
 # Okabe and Ito's palette, told apart by colour-blind readers and in print.
@@ -38,6 +41,7 @@ SETTINGS: dict[str, Any] = {
     "pdf.fonttype": 42,  # TrueType: many publishers refuse Type 3
     "svg.fonttype": "none",
     "svg.hashsalt": "pruneframe",  # the same figure, the same file
+    "figure.max_open_warning": 0,  # a comparison draws all its figures before it is typeset
     "axes.formatter.use_mathtext": False,
     "text.parse_math": False,  # a method's name is text, whatever signs are in it
 }
@@ -112,10 +116,14 @@ def folded(name: str, width: int = WIDE_NAME) -> str:
 
 
 def shown(values: Any, name: str, reference: float) -> Any:
-    """Values of an objective as axes show them: errors in per cent, all else as a share of the unpruned network."""
+    """Values of an objective as axes show them: errors in per cent, all else as a share of the reference."""
     return 100 * values if name == "error" else values / reference
 
 
-def label(name: str, split: str = "test") -> str:
-    """What an axis says of an objective."""
-    return f"{split} error (%)" if name == "error" else f"{name} (share of dense)"
+def label(board: pf.Board, objective: int) -> str:
+    """What an axis says of an objective; the reference of most is the unpruned network's value."""
+    name = board.objectives[objective]
+    if name == "error":
+        return "test error (%)"
+    dense = math.isclose(board.dense_test[objective], board.references[objective])
+    return f"{name} (share of {'dense' if dense else 'the reference'})"

@@ -622,6 +622,17 @@ def error_of(module: torch.nn.Module, state: dict[str, torch.Tensor], loaded: An
     return float((predicted != split.labels).mean())
 
 
+def test_a_member_is_exported_by_the_hash_of_its_run(cli: Cli, study: Path, here: Path) -> None:
+    run = cli("summary", study, "--json").parsed[-1]
+    found = cli("export", study, "--run", run["hash"], "--member", "0", "-o", "pruned.safetensors")
+    assert found.code == 0
+    assert f"member 0 of {run['method']}, seed {run['seed']}" in found.out
+    assert cli("export", study, "--run", "0123456789", "--member", "0", "-o", "other.safetensors").code == 4
+    found = cli("export", study, "--member", "0", "-o", "other.safetensors")
+    assert (found.code, "--problem or --run must be given" in found.error) == (2, True)
+    assert files(here) == {here / "pruned.safetensors"}
+
+
 def test_an_exported_member_is_the_network_that_was_measured(cli: Cli, study: Path, here: Path) -> None:
     folder = next(run for run in StudyFolder(study).runs() if run.identity["method"] == "nsga2")
     front = folder.front()

@@ -94,12 +94,20 @@ def test_the_browser_shows_all_sections_and_what_a_link_names(page: Path) -> Non
         assert f"<h2>{section['heading']}</h2>" in dom
     point = content["sections"][0]["fronts"][0]["points"][2]
     assert f"{point['error']:.2f} %" in dom
-    command = f"--method {point['method']} --seed {point['seed']} --member {point['number']} -o pruned.safetensors"
-    assert command in dom
+    assert f"--run {point['run']} --member {point['number']} -o pruned.safetensors" in dom
     assert dom.count("<circle cx=") == len(content["sections"][0]["fronts"][0]["points"])
     assert dom.count("<figure") == sum(
         item["kind"] in ("figure", "table") for s in content["sections"] for item in s["items"]
     )
+
+
+def test_an_anonymous_page_does_not_name_the_folder(small: StudyFolder, tmp_path: Path) -> None:
+    table, study = long_table(small), facts(small)
+    reports = [report for report in bundled() if report.name == "results"]
+    for anonymous in (False, True):
+        comparison = compose(reports, table, study, [SETTINGS], print, anonymous)
+        write_page(comparison, study, table, tmp_path / "page.html", anonymous)
+        assert (small.path.name in (tmp_path / "page.html").read_text()) == (not anonymous)
 
 
 def test_pointing_at_a_member_describes_it(page: Path) -> None:

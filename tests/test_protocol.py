@@ -15,7 +15,8 @@ ENVIRONMENTS = [
 
 
 def told(study, anonymous: bool = False) -> dict[str, str]:
-    return {part.heading: part.text for part in protocol(study, ENVIRONMENTS, anonymous)}
+    runs = tuple(run | {"environment": ENVIRONMENTS[i % 2]} for i, run in enumerate(study.runs))
+    return {part.heading: part.text for part in protocol(replace(study, runs=runs), anonymous)}
 
 
 def test_looks_seeds_and_budgets_are_counted() -> None:
@@ -63,6 +64,23 @@ def test_provenance_versions_and_missing_runs_are_told() -> None:
     assert "Not in any figure" not in told(study)
 
 
-def test_an_anonymous_comparison_names_no_hardware() -> None:
+def test_an_anonymous_comparison_names_no_hardware_package_or_path() -> None:
     _, study = hand_made()
-    assert told(study, anonymous=True)["Computed with"] == "pruneframe 1; or with pruneframe 2."
+    (board,) = study.boards
+    rules = {"units": "filter", "batch_norm": "frozen", "device": "cpu", "threads": 1, "search_images": 5}
+    rules |= {"target_identity": "local-cpu on a fast one"}
+    failed = {"problem": "toy", "method": "x", "seed": 0, "status": "failed", "reason": "/home/me is full", "board": ""}
+    study = replace(study, boards=(replace(board, rules=rules),), runs=(*study.runs, failed | {"seconds": 0.0}))
+    open_, closed = told(study), told(study, anonymous=True)
+    assert closed["Computed with"] == "pruneframe 1; or with pruneframe 2."
+    assert "Plugins" not in closed
+    assert ("a fast one" in open_["toy"], "a fast one" in closed["toy"]) == (True, False)
+    assert ("/home/me" in open_["Not in any figure"], "/home/me" in closed["Not in any figure"]) == (True, False)
+
+
+def test_the_cost_of_fine_tuning_is_told_beside_the_budget() -> None:
+    _, study = hand_made()
+    runs = tuple(run | {"finetuned": 1, "finetuning_units": 2.5} for run in study.runs)
+    found = told(replace(study, runs=runs))
+    assert "The common fine-tuning took 10 units beside it." in found["Compute"]
+    assert "Each of 6 members was measured once more" in found["Images"]

@@ -35,7 +35,7 @@ from pruneframe_reports.published import PublishedResults
 from pruneframe_reports.ranks import Ranks
 from pruneframe_reports.reductions import Reductions
 from pruneframe_reports.results import Results, operating_point, results, spread
-from pruneframe_reports.style import folded, looks
+from pruneframe_reports.style import folded, label, looks
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +218,15 @@ def test_a_better_method_than_the_control_is_called_so_and_equal_ones_are_not() 
     assert frame.loc["bad", "verdict"] == "control"
 
 
+def test_a_control_without_chance_is_tested_as_one_number() -> None:
+    table, study = hand_made(seeds("fixed", 5, 0.1, 0.0) | seeds("other", 5, 0.2) | seeds("also", 5, 0.3, 0.0))
+    runs = tuple(run | {"deterministic": run["method"] != "other"} for run in study.runs)
+    [item] = [item for item in Results().draw(table, replace(study, runs=runs)) if isinstance(item, pf.Table)]
+    verdicts = dict(zip(item.frame.method, item.frame.verdict, strict=True))
+    assert verdicts["other"] == "no claim: needs 6 seeds"
+    assert verdicts["also"] == "no claim: neither depends on the seed"
+
+
 def test_runs_of_other_versions_and_other_rules_are_not_compared() -> None:
     table, study = hand_made(seeds("good", 8, 0.1) | seeds("bad", 8, 0.2))
     runs = tuple(run | {"environment": {"torch": "2" if run["method"] == "good" else "3"}} for run in study.runs)
@@ -297,6 +306,54 @@ def test_layers_show_the_member_that_would_be_chosen() -> None:
     assert list(Layers().draw(table, study)) == []
 
 
+def test_what_not_all_runs_have_is_told_and_never_best() -> None:
+    lucky = {("lucky", seed): [(0.05 if seed == 0 else 0.3, 10.0)] for seed in range(3)}
+    steady = {("steady", seed): [(0.05, 40.0)] for seed in range(3)}
+    table, study = hand_made(lucky | steady)
+    [item] = Reductions().draw(table, study)
+    frame = item.frame.set_index("method")
+    assert frame.loc["lucky", "at 0"] == "90.0 % (-5.00), 1 of 3"
+    assert item.frame.method[next(row for row, name in item.best if name == "at 0")] == "steady"
+    half: Points = {("a", 0): [(0.1, 50.0)], ("a", 1): [(0.1, 60.0)]}
+    assert table_of(OperatingPoints(), half).frame["2x"][0] == "+0.00, 1 of 2"
+
+
+def test_a_run_without_a_member_counts_among_those_that_attain_nothing() -> None:
+    table, study = hand_made({("a", seed): [(0.1, 50.0)] for seed in range(3)})
+    kept = table[(table.kind != "member") | (table.seed == 0)]
+    [front] = Fronts().draw(kept, study)
+    assert len(lines_of(front)["a"]) == 0, "one of three runs is less than half"
+
+
+def test_progress_leaves_out_runs_that_have_not_ended() -> None:
+    table, study = hand_made()
+    runs = tuple(run | ({"status": "partial"} if run["seed"] == 1 else {}) for run in study.runs)
+    both, one = (
+        lines_of(item)["first"][-1, 1] for s in (study, replace(study, runs=runs)) for item in Progress().draw(table, s)
+    )
+    assert one == pytest.approx(hypervolume(np.array(FIRST[0]) / [0.5, 100]))
+    assert one != pytest.approx(both)
+
+
+def test_axes_say_what_a_share_is_of() -> None:
+    _, study = hand_made()
+    (board,) = study.boards
+    assert label(board, 1) == "params (share of dense)"
+    assert label(replace(board, dense_test=(0.1, 0.0)), 1) == "params (share of the reference)"
+
+
+def test_rules_of_one_problem_are_no_independent_problems() -> None:
+    table, study = three_boards(*"aaaaa")
+    boards = tuple(replace(board, problem="board-0") for board in study.boards)
+    figure, remark = Ranks().draw(table, replace(study, boards=boards))
+    assert "no difference shown" in figure.caption
+    assert "no independent problems" in remark.text
+    fewer = tuple(run for run in study.runs if (run["method"], run["board"]) != ("c", "board-1"))
+    assert list(Ranks().draw(table, replace(study, runs=fewer))) == []
+    [item] = Profile().draw(table, replace(study, runs=fewer))
+    assert "left out: c." in item.caption
+
+
 def three_boards(*best: str) -> tuple[pd.DataFrame, pf.StudyFacts]:
     """A board for each name, on which that method is best and the others follow in the alphabet."""
     studies = []
@@ -334,7 +391,7 @@ CLAIM = pf.Claim("Somebody, 2020", "half of it removed", "another split", proble
 
 def test_what_papers_claim_is_cited_and_drawn_behind_but_never_tested() -> None:
     table, study = hand_made()
-    study = replace(study, claims={"first[x=1]": (CLAIM,), "second": (replace(CLAIM, problems=("other",)),)})
+    study = replace(study, claims={"first": (CLAIM,), "second": (replace(CLAIM, problems=("other",)),)})
     [item] = PublishedResults().draw(table, study)
     assert list(item.frame["method"]) == ["first", "second"]
     assert "Not measured here" in item.caption

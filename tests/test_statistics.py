@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,15 +60,37 @@ def test_too_few_seeds_for_so_many_comparisons_give_no_claim(seeds: int, compari
 
 
 @pytest.mark.parametrize(
-    ("comparisons", "fixed", "seeds"), [(1, False, 4), (4, False, 5), (6, False, 5), (7, False, 6), (1, True, 6)]
+    ("fixed", "seeds"),
+    [
+        ([False], 4),
+        ([False] * 4, 5),
+        ([False] * 6, 5),
+        ([False] * 7, 6),
+        ([True], 6),
+        ([True, False], 6),
+        ([True] * 2, 7),
+    ],
 )
-def test_the_advice_on_seeds_is_the_least_that_allows_a_claim(comparisons: int, fixed: bool, seeds: int) -> None:
-    assert seeds_needed(comparisons, fixed) == seeds
-    names = [str(number) for number in range(comparisons)]
+def test_the_advice_on_seeds_is_the_least_that_allows_all_claims(fixed: list[bool], seeds: int) -> None:
+    assert seeds_needed(fixed) == seeds
     for count, attainable in ((seeds, True), (seeds - 1, False)):
-        others = {name: [0.0] * count if fixed else list(-np.arange(count) - 1.0) for name in names}
-        found = compare(list(np.arange(count) + 1.0), others, names if fixed else [])
-        assert all(one.attainable == attainable for one in found)
+        others = {str(i): [0.0] * count if one else list(-np.arange(count) - 1.0) for i, one in enumerate(fixed)}
+        found = compare(list(np.arange(count) + 1.0), others, [str(i) for i, one in enumerate(fixed) if one])
+        assert all(one.attainable for one in found) == attainable
+
+
+def test_a_control_without_chance_is_one_number_too() -> None:
+    [found] = compare([5.0] * 8, {"low": LOW}, itself=True)
+    [other] = compare(LOW, {"fixed": [5.0] * 8}, ["fixed"])
+    assert (found.p, found.attainable) == (other.p, other.attainable)
+    assert found.a12 == 1 - other.a12
+    [both] = compare([5.0] * 20, {"fixed": [4.0] * 20}, ["fixed"], itself=True)
+    assert (both.p, both.attainable, both.significant) == (1.0, False, False)
+
+
+def test_large_samples_without_ties_are_tested_exactly() -> None:
+    [found] = compare(np.arange(9) + 10.0, {"low": np.arange(9.0)})
+    assert found.p == pytest.approx(2 / math.comb(18, 9))
 
 
 def test_the_interval_of_a_difference_is_that_of_an_independent_bootstrap() -> None:

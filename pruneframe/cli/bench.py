@@ -237,4 +237,5 @@ def _describe(planned: Plan, study: StudyFolder, device: str, jobs: int, as_json
             f"{row['there']:8} {row['problem']}  {row['method']}  seed {row['seed']}  {row['estimated_seconds']:.0f} s"
         )
     total = sum(row["estimated_seconds"] for row in rows) / jobs
-    click.echo(f"{len(rows)} runs, about {total:.0f} s for what is missing, without start-up and tests of final fronts")
+    left_out = "start-up, tests of final fronts and fine-tuning"
+    click.echo(f"{len(rows)} runs, about {total:.0f} s for what is missing, without {left_out}")

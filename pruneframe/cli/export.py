@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @click.command("export", short_help="Write a pruned network out of a study.")
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--problem", required=True, help="The problem.")
+@click.option("--problem", help="The problem.")
 @click.option("--method", help="The method, as the summary names it [default: any].")
 @click.option("--seed", type=int, help="The seed [default: any].")
+@click.option("--run", "digest", help="The run with this hash, as summary --json and report --trace name it.")
 @click.option(
     "--max-drop",
     type=float,
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 @options.plugins
 def command(
     study: Path,
-    problem: str,
+    problem: str | None,
     method: str | None,
     seed: int | None,
+    digest: str | None,
     max_drop: float | None,
     member: int | None,
     output: Path,
@@ -47,7 +49,9 @@ def command(
         raise InputError("exactly one of --max-drop and --member must be given")
     if output.suffix != ".safetensors":
         raise InputError(f"-o must name a .safetensors file, but got {str(output)!r}")
-    wanted = {"problem": problem, "method": method, "seed": seed}
+    if problem is None and digest is None:
+        raise InputError("--problem or --run must be given; pruneframe summary lists both")
+    wanted = {"problem": problem, "method": method, "seed": seed, "hash": digest}
     runs = [run for run in StudyFolder.existing(study).runs() if run.finished and _fits(run.identity, wanted)]
     if not runs:
         raise NothingSelected(f"{study} has no finished run with {_words(wanted)}; see pruneframe summary {study}")
@@ -60,7 +64,7 @@ def command(
 
 def _fits(identity: dict[str, Any], wanted: dict[str, Any]) -> bool:
     method = identity["method"]
-    names = {"problem": identity["problem"], "seed": identity["seed"]}
+    names = {key: identity[key] for key in ("problem", "seed", "hash")}
     return wanted["method"] in (None, method, method.partition("[")[0]) and all(
         wanted[key] in (None, value) for key, value in names.items()
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..progress import Progress
+from ..progress import DONE, WAITING, Progress
 from ..run import Run
 from ..store import StudyFolder
 
@@ -40,7 +40,7 @@ def _live(live: Live, tracked: dict[Run, Progress]) -> Watch:
         for run, state in states.items():
             if state == "open":
                 tracked[run].refresh()
-                active += [run] if tracked[run].state != "waiting" else []
+                active += [run] if tracked[run].state not in (WAITING, DONE) else []
             else:
                 ended.add(run)
         table = Table(title=f"{len(ended)} of {len(tracked)} runs ended", title_justify="left")
@@ -65,7 +65,7 @@ def _plain(console: Console, tracked: dict[Run, Progress]) -> Watch:
                 continue
             last[run] = time.monotonic()
             tracked[run].refresh()
-            if over or tracked[run].state != "waiting":
+            if over or tracked[run].state not in (WAITING, DONE):
                 state = state if over else tracked[run].state
                 ended.update({run} if over else ())
                 units, volume, left = _figures(tracked[run])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +78,7 @@ def command(
 def _known(
     studies: Sequence[StudyFolder], registry: Registry, control: str | None = None, highlight: str | None = None
 ) -> StudyFacts:
-    """What reports are told, with what the papers of its methods claim."""
+    """What reports are told, with what papers claim of its methods, or of its problems."""
     from ..readout import facts
 
     known = facts(*studies)
@@ -86,8 +87,18 @@ def _known(
     for option, name in (("control", control), ("highlight", highlight)):
         if name is not None and name not in known.methods:
             raise InputError(f"--{option}: {unknown('method', name, known.methods)}")
+    own, problems = {_base(method) for method in known.methods}, {board.problem for board in known.boards}
     claims = {name: registry.entry("method", name).value.claims for name in registry.names("method")}
-    return replace(known, claims={n: c for n, c in claims.items() if c}, control=control, highlight=highlight)
+    told = {
+        name: tuple(claim for claim in made if name in own or problems & {*claim.problems})
+        for name, made in claims.items()
+    }
+    return replace(known, claims={n: c for n, c in told.items() if c}, control=control, highlight=highlight)
+
+
+def _base(method: str) -> str:
+    """The name of a method without its settings and versions."""
+    return method.partition(" (")[0].partition("[")[0]
 
 
 def _reports(registry: Registry, chosen: Sequence[str]) -> list[Report]:
@@ -101,11 +112,11 @@ def _reports(registry: Registry, chosen: Sequence[str]) -> list[Report]:
 
 
 def _bibtex(registry: Registry, study: StudyFacts) -> str:
-    """The entries of all methods and problems of a study, each once."""
-    named = [("method", method.partition("[")[0]) for method in study.methods]
+    """The entries of all methods, problems and claims of a study, each once."""
+    named = [("method", name) for name in {_base(method) for method in study.methods} | study.claims.keys()]
     named += [("problem", board.problem) for board in study.boards]
     texts = [registry.entry(kind, name).value.bibtex for kind, name in named if name in registry.names(kind)]
-    entries = {inspect.cleandoc(f"@{entry}") for text in texts for entry in text.split("@")[1:]}
+    entries = {inspect.cleandoc(entry) for text in texts for entry in re.findall(r"^ *@.*?^ *}$", text, re.M | re.S)}
     return "".join(f"{entry}\n\n" for entry in sorted(entries))
 
 
@@ -137,7 +148,7 @@ def write(
         written = [output, parts]
         if html:
             written.append(output.with_suffix(".html"))
-            write_page(comparison, known, _long_table(studies), written[-1])
+            write_page(comparison, known, _long_table(studies), written[-1], anonymous)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
     finally:
