@@ -10,9 +10,13 @@ They run on a tiny random network within a second, for weights and for filters.
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +24,7 @@ from .component import parse_spec
 from .data import Data, Split
 from .device import Device, Target
 from .encoding import Encoding, Genomes
-from .front import non_dominated
+from .front import hypervolume, non_dominated
 from .journal import Journal, Shelf
 from .ledger import BudgetSpent, Ledger
 from .mask import Masks, Units
@@ -28,6 +32,7 @@ from .method import Method
 from .objective import Objective
 from .problem import BatchNorm, Problem
 from .registry import Registry
+from .report import Board, Remark, Report, StudyFacts
 from .run import target_of
 from .scorer import Scorer
 from .task import Task
@@ -193,6 +198,45 @@ def check_method(method: Method, units: Units = "weight", registry: Registry | N
         assert np.all(non_dominated(task.archive.front_values())), "a front must be mutually non-dominated"
         asked.append([(e.mask, e.weights, e.values) for e in task.archive.evaluations])
     assert asked[0] == asked[1], "the same seed must ask the same questions"
+
+
+def check_report(report: Report) -> None:
+    """Draws a study of one and one of two methods; ids are short, its own and unique, boards are the study's."""
+    _check_identity(report)
+    for methods in (("one",), ("one", "two")):
+        table, study = small_study(methods)
+        known = table.copy()
+        items = list(report.draw(table, study))
+        assert table.equals(known), "the table must stay as it is, others read it too"
+        drawn = [item for item in items if not isinstance(item, Remark)]
+        assert all(re.fullmatch(r"[A-Za-z0-9-]+", item.id) for item in drawn), "ids are of letters, digits and dashes"
+        assert len({item.id for item in drawn}) == len(drawn), "ids must be unique"
+        assert all(item.caption for item in drawn), "captions must say what is shown"
+        labels = {"", *(board.label for board in study.boards)}
+        assert all(item.board in labels for item in items), "a board must be one of the study's, or empty"
+
+
+def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
+    """A study of two seeds as reports are told of it, without a run behind it; the numbers are drawn."""
+    rng = np.random.default_rng(0)
+    references = np.array([0.5, 100.0])
+    rows: list[dict[str, Any]] = []
+    runs = []
+    for method, seed in product(methods, (0, 1)):
+        head = {"board": "small", "problem": "small", "method": method, "seed": seed}
+        points = np.column_stack([np.sort(rng.uniform(0.05, 0.4, 4)), np.sort(rng.uniform(10, 90, 4))[::-1]])
+        for number, (error, params) in enumerate(points):
+            values = {"number": number, "error": error, "params": params, "removed": 1 - params / 100}
+            values |= {"error_normalised": error / 0.5, "params_normalised": params / 100}
+            spent = {"units_spent": number + 1.0, "seconds": number + 1.0, "kind": "evaluation", "split": "search"}
+            rows.append(head | values | spent)
+            rows += [head | values | {"kind": "member", "split": split} for split in ("search", "test")]
+        reached = {name: hypervolume(points / references) for name in ("hypervolume", "hypervolume_search")}
+        reached |= {"hypervolume_region": hypervolume(points / [0.15, 100.0]), "front_size": 4}
+        told = {"status": "done", "deterministic": False, "budget": 4.0, "units_spent": 4.0, "seconds": 4.0}
+        runs.append(head | reached | told | {"dense_error": 0.05, "dense_test_error": 0.05, "folder": "a/b/c/d/e"})
+    board = Board("small", "small", ("error", "params"), tuple(references), (0.05, 100.0), (0.05, 100.0), 4.0)
+    return pd.DataFrame(rows), StudyFacts((board,), tuple(runs), dict.fromkeys(methods, ""))
 
 
 def _check_identity(component: Any) -> None:

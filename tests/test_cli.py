@@ -572,7 +572,12 @@ def test_report_draws_what_is_asked_for(cli: Cli, study: Path, here: Path) -> No
     chosen = ["--reports", "results,progress[over=seconds]", "--control", "nsga2", "--highlight", "magnitude", "--html"]
     found = cli("report", study, study, "-o", "out.pdf", *chosen, "--format", "letter", "--anonymous")
     assert found.code == 0
-    assert {path.stem for path in (here / "out-parts").iterdir()} <= {"results-1", "progress-1", "references", "contents"}
+    assert {path.stem for path in (here / "out-parts").iterdir()} <= {
+        "results-1",
+        "progress-1",
+        "references",
+        "contents",
+    }
     assert "The control is nsga2" in (here / "out-parts" / "results-1.tex").read_text()
     page = (here / "out.html").read_text()
     assert "seconds of answering" in page

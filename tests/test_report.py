@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pruneframe.front import hypervolume
 from pruneframe.readout import facts, long_table, summaries
 from pruneframe.report import normalised
 from pruneframe.store import StudyFolder
+from pruneframe.testing import check_report
 from pruneframe_reports.difference import Difference, rectangles
 from pruneframe_reports.distances import Distances
 from pruneframe_reports.finetuned import Finetuned
@@ -172,6 +173,33 @@ def test_reports_draw_odd_studies(
 def test_more_methods_than_colours_are_still_told_apart() -> None:
     found = looks([f"method-{i}" for i in range(20)])
     assert len({(look.color, look.marker) for look in found.values()}) == 20
+
+
+@pytest.mark.parametrize("report", bundled(), ids=repr)
+def test_bundled_reports_keep_the_contract(report: pf.Report) -> None:
+    check_report(report)
+
+
+@dataclass(frozen=True, repr=False)
+class Careless(pf.Report):
+    """Breaks the contract in one way at a time."""
+
+    name = "careless"
+    way: str = ""
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> list[pf.Table]:
+        if self.way == "table":
+            table["error"] = 0.0
+        ids = {"id": ["a b"], "twice": ["a", "a"]}.get(self.way, ["a"])
+        caption, board = "" if self.way == "caption" else "What.", "nowhere" if self.way == "board" else "small"
+        return [pf.Table(id, caption, pd.DataFrame({"x": [1]}), board) for id in ids]
+
+
+def test_the_contract_of_reports_can_be_broken() -> None:
+    check_report(Careless())
+    for way in ("table", "id", "twice", "caption", "board"):
+        with pytest.raises(AssertionError):
+            check_report(Careless(way))
 
 
 def test_a_highlighted_method_keeps_its_colour_and_is_drawn_strongest() -> None:
