@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
-from .device import Target
 from .engine import search_precision
-from .errors import Declined, InputError
+from .errors import Declined
 from .journal import Shelf
 from .method import Method
 from .problem import LoadedProblem
 from .registry import Registry
-from .run import Run, carry_out, check, prepare_worker, target_of
+from .run import Run, carry_out, prepare_worker
 from .store import StudyFolder
+from .suitability import check, check_budget, target_of
 from .workbench import DENSE, Workbench
 
 
@@ -56,7 +56,7 @@ def plan(
         target_of(registry, problem)
     loaded = [problem.load(report) for problem in named]
     for one in loaded:
-        _check_budget(one, target_of(registry, one.problem))
+        check_budget(one, target_of(registry, one.problem))
         for method in chosen:
             try:
                 check(registry, one, method)
@@ -66,16 +66,6 @@ def plan(
     targets = [target_of(registry, problem) for problem in named]
     measured = any(target is not None and target.measured for target in targets)
     return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
-
-
-def _check_budget(loaded: LoadedProblem, target: Target | None) -> None:
-    price = Workbench(loaded, "cpu", Shelf(None), target).price
-    least, budget = 2 * price, loaded.problem.budget
-    if budget < least:
-        raise InputError(
-            f"budget >= {least:g} must hold for {loaded.problem.name!r} (two evaluations of {price:g} units), "
-            f"but got {budget:g}"
-        )
 
 
 def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, device: str, threads: int) -> Run:

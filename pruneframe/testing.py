@@ -33,8 +33,8 @@ from .objective import Objective
 from .problem import BatchNorm, Problem
 from .registry import Registry
 from .report import Board, Remark, Report, StudyFacts
-from .run import target_of
 from .scorer import Scorer
+from .suitability import target_of
 from .task import Task
 from .variation import Variation
 from .workbench import DENSE, Workbench

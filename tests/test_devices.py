@@ -31,10 +31,11 @@ from pruneframe.journal import Journal
 from pruneframe.ledger import BudgetSpent
 from pruneframe.profile import Profile, Timings
 from pruneframe.registry import Registry
-from pruneframe.run import carry_out, measuring, target_of
+from pruneframe.run import carry_out, measuring
 from pruneframe.series import interval, measure_series
 from pruneframe.store import StudyFolder
 from pruneframe.study import plan
+from pruneframe.suitability import target_of
 from pruneframe.task import Task
 from pruneframe.testing import check_device, make_task, tiny_problem
 from pruneframe.workbench import DENSE

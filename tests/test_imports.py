@@ -18,7 +18,7 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 IN_ORDER = """
 errors files mask corridor graph cut network front scheme ledger component device encoding scorer variation objective
 data training weights problem shrink engine tuning journal archive profile workbench series part finetuning task phase
-sweep tuner evolution method report hookspecs registry result statistics store progress run study readout
+sweep tuner evolution method report hookspecs registry result statistics store progress suitability run study readout
 latex protocol document page testing cli
 """
 ORDER = IN_ORDER.split()
