@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from .front import FRONT_LIMIT, REGION_MARGIN
@@ -150,8 +151,8 @@ def _versions(study: StudyFacts, anonymous: bool) -> str:
 
 
 def _plugins(study: StudyFacts) -> str:
-    """The distributions that the runs' components come from."""
-    found = {f"{name} {version}" for run in study.runs for name, version in run.get("plugins", ())}
+    """The distributions and files that the runs' components come from."""
+    found = {f"{PurePath(name).name} {version}" for run in study.runs for name, version in run.get("plugins", ())}
     return ", ".join(sorted(found)) + "." if found else "Not told."
 
 

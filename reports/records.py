@@ -44,9 +44,16 @@ class Records(pf.Report):
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Method and seed first, numbers to four digits."""
+    """Method and seed first."""
     rest = [name for name in rows if name not in HEAD]
-    return rows[["method", "seed", *rest]].map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value))
+    return rows[["method", "seed", *rest]].map(_cell)
+
+
+def _cell(value: object) -> str:
+    """A value as a table shows it: counts in full, other numbers to four digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
 
 
 def _points(rows: pd.DataFrame, objectives: Sequence[str], style: dict[str, Look]) -> Any:

@@ -53,8 +53,8 @@ def test_provenance_versions_and_missing_runs_are_told() -> None:
     found = told(replace(study, runs=(*study.runs, missing)))
     assert found["first"] == "published"
     assert found["Plugins"] == "Not told."
-    runs = tuple(run | {"plugins": [["theirs", "1.5"]]} for run in study.runs)
-    assert told(replace(study, runs=runs))["Plugins"] == "theirs 1.5."
+    runs = tuple(run | {"plugins": [["theirs", "1.5"], ["/home/me/own.py", "0af"]]} for run in study.runs)
+    assert told(replace(study, runs=runs))["Plugins"] == "own.py 0af, theirs 1.5."
     assert "says nothing" in found["second"]
     assert (
         found["Computed with"]
