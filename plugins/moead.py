@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pruneframe as pf
-from pruneframe.evolution import search_by
+from pruneframe.evolution import BIBTEX, search_by
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,7 +18,9 @@ class MOEAD(pf.Method):
         "Published: Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007, as implemented by pymoo; a whole generation "
         "is made before any of it replaces a parent. Ours: the start, spread over densities, and the default variation."
     )
-    bibtex = """
+    bibtex = (
+        BIBTEX
+        + """
     @article{zhang2007moead,
       author = {Zhang, Qingfu and Li, Hui},
       title = {{MOEA/D}: A Multiobjective Evolutionary Algorithm Based on Decomposition},
@@ -28,15 +30,8 @@ class MOEAD(pf.Method):
       pages = {712--731},
       year = {2007}
     }
-    @article{blank2020pymoo,
-      author = {Blank, Julian and Deb, Kalyanmoy},
-      title = {pymoo: Multi-Objective Optimization in Python},
-      journal = {IEEE Access},
-      volume = {8},
-      pages = {89497--89509},
-      year = {2020}
-    }
     """
+    )
     encoding: str = pf.setting("mask", "what a genome is")
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")

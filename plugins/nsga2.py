@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pruneframe as pf
-from pruneframe.evolution import search_by
+from pruneframe.evolution import BIBTEX, search_by
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,7 +18,9 @@ class NSGA2(pf.Method):
         "Published: Deb, Pratap, Agarwal and Meyarivan, IEEE Trans. Evol. Comput. 6(2), 2002, as implemented by pymoo. "
         "Ours: the start, spread over densities by importance, and the default variation."
     )
-    bibtex = """
+    bibtex = (
+        BIBTEX
+        + """
     @article{deb2002nsga2,
       author = {Deb, Kalyanmoy and Pratap, Amrit and Agarwal, Sameer and Meyarivan, T.},
       title = {A fast and elitist multiobjective genetic algorithm: {NSGA-II}},
@@ -28,15 +30,8 @@ class NSGA2(pf.Method):
       pages = {182--197},
       year = {2002}
     }
-    @article{blank2020pymoo,
-      author = {Blank, Julian and Deb, Kalyanmoy},
-      title = {pymoo: Multi-Objective Optimization in Python},
-      journal = {IEEE Access},
-      volume = {8},
-      pages = {89497--89509},
-      year = {2020}
-    }
     """
+    )
     encoding: str = pf.setting("mask", "what a genome is")
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")

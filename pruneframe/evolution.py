@@ -32,6 +32,16 @@ GENERATIONS = 10  # the default population leaves room for so many
 SMALLEST, LARGEST = 4, 100
 NEIGHBOURS = 20
 IDLE = 20  # generations on end whose answers were all known and cost nothing: little is left to be found
+BIBTEX = """
+@article{blank2020pymoo,
+  author = {Blank, Julian and Deb, Kalyanmoy},
+  title = {pymoo: Multi-Objective Optimization in Python},
+  journal = {IEEE Access},
+  volume = {8},
+  pages = {89497--89509},
+  year = {2020}
+}
+"""
 
 
 class Answers:

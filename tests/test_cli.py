@@ -1141,3 +1141,12 @@ def test_a_bad_plugin_file(source: str, words: list[str], cli: Cli, here: Path, 
     assert found.code == 2
     assert all(word in found.error for word in [str(plugin), *words]), found.error
     assert list(here.iterdir()) == []
+
+
+def test_references_are_whole_and_each_stands_once(cli: Cli, study: Path, here: Path) -> None:
+    assert cli("report", study, "-o", "out.pdf", "--reports", "results").code == 0
+    text = (here / "out-parts" / "references.bib").read_text()
+    keys = re.findall(r"^@\w+\{(\w+),$", text, re.MULTILINE)
+    assert {"deb2002nsga2", "blank2020pymoo", "han2015learning", "alpaydin1998optical"} == set(keys)
+    assert len(keys) == len(set(keys)) == text.count("\n}\n")
+    assert text.count("{") == text.count("}")
