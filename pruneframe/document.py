@@ -156,7 +156,7 @@ def typeset(comparison: Comparison, output: Path, paper: str = "a4", template: P
             "paper": PAPERS[paper],
             "digest": comparison.digest,
             "sections": [
-                {"heading": section.heading, "items": _paired([_content(item) for item in section.items])}
+                {"heading": section.heading, "items": _paired([content_of(item) for item in section.items])}
                 for section in comparison.sections
             ],
         }
@@ -216,8 +216,8 @@ def close(comparison: Comparison) -> None:
             plt.close(item.figure)
 
 
-def _content(item: Item | Paragraph) -> dict[str, Any]:
-    """An item as the template reads it; figures lie beside it."""
+def content_of(item: Item | Paragraph) -> dict[str, Any]:
+    """An item as templates read it; `best` of a table are pairs of row and column, figures lie beside it."""
     if isinstance(item, Paragraph):
         return {"kind": "text", "heading": item.heading, "text": item.text}
     if isinstance(item, Remark):

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from .document import COLUMN, Comparison, Section, saved
+from .document import COLUMN, Comparison, Section, content_of, saved
 from .files import write_whole
 from .protocol import Paragraph
-from .report import Board, Figure, Item, Remark, StudyFacts, Table, members
+from .report import Board, Figure, Item, StudyFacts, members
 
 PLACE = "/* content */"  # in the template, where the data go
 
@@ -40,25 +40,12 @@ def _section(section: Section, study: StudyFacts, table: pd.DataFrame, anonymous
 
 
 def _item(item: Item | Paragraph) -> dict[str, Any]:
-    if isinstance(item, Paragraph):
-        return {"kind": "text", "heading": item.heading, "text": item.text}
-    if isinstance(item, Remark):
-        return {"kind": "remark", "text": item.text}
-    head = {"id": item.id, "caption": item.caption}
-    if isinstance(item, Table):
-        columns = [str(name) for name in item.frame]
-        rows = [
-            [
-                {"text": str(value), "best": (row, name) in item.best}
-                for name, value in zip(columns, values, strict=True)
-            ]
-            for row, values in enumerate(item.frame.itertuples(index=False))
-        ]
-        return head | {"kind": "table", "columns": columns, "rows": rows}
-    assert isinstance(item, Figure)
-    drawing = saved(item, "svg").decode()
-    wide = bool(item.figure.get_figwidth() > COLUMN)
-    return head | {"kind": "figure", "svg": drawing[drawing.index("<svg") :], "wide": wide}
+    """An item as the template reads it, a figure with its drawing."""
+    content = content_of(item)
+    if isinstance(item, Figure):
+        drawing = saved(item, "svg").decode()
+        content |= {"svg": drawing[drawing.index("<svg") :], "wide": bool(content["width"] > COLUMN)}
+    return content
 
 
 def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool) -> dict[str, Any]:

@@ -96,6 +96,10 @@ def test_the_browser_shows_all_sections_and_what_a_link_names(page: Path) -> Non
     assert f"{point['error']:.2f} %" in dom
     assert f"--run {point['run']} --member {point['number']} -o pruned.safetensors" in dom
     assert dom.count("<circle cx=") == len(content["sections"][0]["fronts"][0]["points"])
+    best = sum(
+        len(item["best"]) for section in content["sections"] for item in section["items"] if item["kind"] == "table"
+    )
+    assert dom.count('<td class="best">') == best > 0
     assert dom.count("<figure") == sum(
         item["kind"] in ("figure", "table") for s in content["sections"] for item in s["items"]
     )

@@ -138,9 +138,11 @@ def write(
     """Typeset the comparison, and write its parts beside it; returns what was written."""
     from ..document import close, typeset, write_parts
     from ..page import write_page
+    from ..readout import long_table
 
     known = known or _known(studies, registry)
-    comparison = _composed(studies, known, reports or _reports(registry, ()), anonymous, _bibtex(registry, known))
+    table, chosen = long_table(*studies), reports or _reports(registry, ())
+    comparison = _composed(studies, table, known, chosen, anonymous, _bibtex(registry, known))
     parts = output.with_name(f"{output.stem}-parts")
     try:
         typeset(comparison, output, paper, template)
@@ -148,7 +150,7 @@ def write(
         written = [output, parts]
         if html:
             written.append(output.with_suffix(".html"))
-            write_page(comparison, known, _long_table(studies), written[-1], anonymous)
+            write_page(comparison, known, table, written[-1], anonymous)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
     finally:
@@ -158,6 +160,7 @@ def write(
 
 def _composed(
     studies: Sequence[StudyFolder],
+    table: Any,
     known: StudyFacts,
     reports: Sequence[Report],
     anonymous: bool = False,
@@ -166,22 +169,17 @@ def _composed(
     from ..document import compose
 
     settings = [study.settings for study in studies]
-    return compose(reports, _long_table(studies), known, settings, _warn, anonymous, bibtex)
-
-
-def _long_table(studies: Sequence[StudyFolder]) -> Any:
-    from ..readout import long_table
-
-    return long_table(*studies)
+    return compose(reports, table, known, settings, _warn, anonymous, bibtex)
 
 
 def _trace(
     studies: Sequence[StudyFolder], known: StudyFacts, reports: Sequence[Report], wanted: str, as_json: bool
 ) -> int:
-    """Print the runs behind a figure or table."""
+    """Print the finished runs of the board that a figure or table is about."""
     from ..document import close
+    from ..readout import long_table
 
-    comparison = _composed(studies, known, reports)
+    comparison = _composed(studies, long_table(*studies), known, reports)
     close(comparison)
     boards = {item.id: item.board for item in comparison.items}
     if wanted not in boards:
