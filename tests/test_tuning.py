@@ -66,7 +66,10 @@ def test_nothing_moves_without_a_rate() -> None:
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
 @pytest.mark.parametrize("shifted", [False, True])
-def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(units: Units, shifted: bool) -> None:
+def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
+    units: Units, shifted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneframe.tuning._multiplies_halves", lambda device: False)
     loaded = tiny_problem(units).load()
     network, images = loaded.network, loaded.data.tensor(loaded.search)
     rng = np.random.default_rng(0)
@@ -94,13 +97,35 @@ def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(unit
         assert slopes[unit] == pytest.approx(expected, rel=1e-3, abs=1e-4 * largest)
 
 
-@pytest.mark.parametrize("shifted", [False, True])
-def test_an_unpruned_network_has_no_divergence_to_lessen(shifted: bool) -> None:
+def test_slopes_in_bfloat16_point_the_same_way_and_shifting_statistics_stay_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = Registry().problem("lenet-digits").with_settings(units="weight").load()
+    network, images = loaded.network, loaded.data.tensor(loaded.data.train)[:100]
+    factors = (torch.rand(network.layout.total, generator=torch.Generator().manual_seed(0)) < 0.6).float()
+
+    def slopes(halves: bool, shifted: bool) -> torch.Tensor:
+        monkeypatch.setattr("pruneframe.tuning._multiplies_halves", lambda device: halves)
+        return _Slopes(network, CPU, shifted)(factors, images)
+
+    exact, rounded = slopes(False, False), slopes(True, False)
+    assert not torch.equal(exact, rounded)
+    assert F.cosine_similarity(exact, rounded, dim=0) > 0.999
+    assert torch.equal(slopes(False, True), slopes(True, True))
+
+
+@pytest.mark.parametrize(
+    ("shifted", "halves", "rounding"), [(False, False, 1e-4), (True, True, 1e-4), (False, True, 1e-2)]
+)
+def test_an_unpruned_network_has_no_divergence_to_lessen(
+    shifted: bool, halves: bool, rounding: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneframe.tuning._multiplies_halves", lambda device: halves)
     loaded = tiny_problem().load()
     network, images = loaded.network, loaded.data.tensor(loaded.search)
     slopes_of, everything = _Slopes(network, CPU, shifted), torch.ones(network.layout.total)
     half = (torch.arange(network.layout.total) % 2).float()
-    assert slopes_of(everything, images).abs().max() < 1e-4 * slopes_of(half, images).abs().max()
+    assert slopes_of(everything, images).abs().max() < rounding * slopes_of(half, images).abs().max()
 
 
 def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> None:
