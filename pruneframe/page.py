@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool
             "method": row["method"],
             "seed": int(row["seed"]),
             "number": int(row["number"]),
-            "values": [_shown(row[name], name, board) for name in board.objectives],
+            "values": _shown([row[name] for name in board.objectives], board),
             "error": round(100 * row["error"], 4),
             "search": round(100 * row["error_search"], 4),
             "removed": round(100 * row["removed"], 4),
@@ -79,16 +80,18 @@ def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool
     return {
         "problem": board.problem,
         "objectives": list(board.objectives),
-        "dense": [_shown(v, name, board) for name, v in zip(board.objectives, board.dense_test, strict=True)],
+        "dense": _shown(board.dense_test, board),
         "layers": layers,
         "points": points,
     }
 
 
-def _shown(value: float, name: str, board: Board) -> float:
-    """Errors in per cent, all else as a share of the unpruned network."""
-    share = 100 * value if name == "error" else value / board.references[board.objectives.index(name)]
-    return round(float(share), 6)
+def _shown(point: Sequence[float], board: Board) -> list[float]:
+    """A member's values as the figures' axes show them."""
+    from pruneframe_reports.style import shown
+
+    named = zip(point, board.objectives, board.references, strict=True)
+    return [round(float(shown(value, name, reference)), 6) for value, name, reference in named]
 
 
 def _looks(study: StudyFacts) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -119,7 +119,7 @@ class _Slopes:
 
 def _multiplies_halves(device: torch.device) -> bool:
     """On processors only; a torch that cannot tell is too old to be asked."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and any(capabilities.get(name, False) for name in HALVES)
 
 

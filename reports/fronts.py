@@ -113,8 +113,7 @@ def _surfaces(axis: Any, fronts: list[np.ndarray], board: pf.Board, look: Look, 
     """The median attainment surface, and the band between the quartiles."""
     x, y = _corners(fronts, 0.5, board)
     alone = look.marker if len(x) == 1 else None  # a line of one corner would not be seen
-    drawn = {"color": look.color, "lw": look.width, "alpha": look.alpha, "marker": alone}
-    axis.step(x, y, where="post", label=method, **drawn)
+    axis.step(x, y, where="post", label=method, marker=alone, **look.line)
     if len(fronts) > 1:
         (low_x, low_y), (high_x, high_y) = (_corners(fronts, share, board) for share in BAND)
         x = np.union1d(low_x, high_x)

@@ -45,7 +45,7 @@ def _figure(
         low, median, high = np.quantile(found, [0.25, 0.5, 0.75], axis=0)
         look = style[method]
         marker = look.marker if len(layers) < 30 else ""
-        axis.plot(places, median, color=look.color, lw=look.width, alpha=look.alpha, marker=marker, label=method)
+        axis.plot(places, median, marker=marker, label=method, **look.line)
         axis.fill_between(places, low, high, color=look.color, alpha=0.15 * look.alpha, linewidth=0)
     axis.set_ylim(0, 1.02)
     axis.set_xlim(0.5, len(layers) + 0.5)

@@ -34,8 +34,8 @@ class Parallel(pf.Report):
         places = np.arange(len(board.objectives))
         for method, found in rows.groupby("method"):
             look = style[str(method)]
-            axis.plot(places, normalised(found, board).T, color=look.color, lw=0.6, alpha=0.35 * look.alpha)
-            axis.plot([], [], label=str(method), color=look.color)
+            axis.plot(places, normalised(found, board).T, **look.line | {"linewidth": 0.6, "alpha": 0.35 * look.alpha})
+            axis.plot([], [], label=str(method), **look.line)
         axis.plot(
             places, np.array(board.dense_test) / board.references, color="black", ls="--", label="unpruned network"
         )

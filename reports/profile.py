@@ -35,7 +35,7 @@ class Profile(pf.Report):
             look = style[method]
             x, counts = np.unique(values, return_counts=True)
             y = counts.cumsum() / len(values)
-            axis.step([1, *x, right], [0, *y, y[-1]], where="post", color=look.color, lw=look.width, label=method)
+            axis.step([1, *x, right], [0, *y, y[-1]], where="post", label=method, **look.line)
         axis.set_xlim(1, right)
         axis.set_ylim(0, 1.02)
         axis.set_xlabel("missing hypervolume, multiple of the least")

@@ -52,7 +52,7 @@ class Progress(pf.Report):
             curves = np.array([_curve(run, board, spent, grid) for _, run in found.groupby("seed")])
             low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
             look = style[str(method)]
-            axis.plot(grid, median, color=look.color, lw=look.width, alpha=look.alpha, label=method)
+            axis.plot(grid, median, label=method, **look.line)
             axis.fill_between(grid, low, high, color=look.color, alpha=0.2 * look.alpha, linewidth=0)
         axis.set_xlabel("units of compute" if self.over == "units" else "seconds")
         axis.set_ylabel("hypervolume (search)")

@@ -19,6 +19,7 @@ import pruneframe as pf
 COLUMN, PAGE = 3.4, 7.0  # inches, one and both columns of a paper
 # Okabe and Ito's palette, told apart by colour-blind readers and in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DENSE = {"color": "black", "marker": "*", "markersize": 7, "linestyle": "none", "zorder": 5}
 LINE = 0.16  # inches that a line of the legend takes
@@ -55,8 +56,14 @@ class Look:
 
     color: str
     marker: str
+    dashes: str  # methods that share a colour, since there are more of them, differ in these
     width: float = 1.2  # points
     alpha: float = 1.0
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Its lines, for matplotlib."""
+        return {"color": self.color, "linestyle": self.dashes, "linewidth": self.width, "alpha": self.alpha}
 
 
 def looks(methods: Sequence[str], highlight: str | None = None) -> dict[str, Look]:
@@ -67,6 +74,7 @@ def looks(methods: Sequence[str], highlight: str | None = None) -> dict[str, Loo
         method: Look(
             COLOURS[i % len(COLOURS)],
             MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
+            DASHES[i // len(COLOURS) % len(DASHES)],
             *emphasis[method == highlight],
         )
         for i, method in enumerate(ordered)

@@ -173,6 +173,7 @@ def test_reports_draw_odd_studies(
 def test_more_methods_than_colours_are_still_told_apart() -> None:
     found = looks([f"method-{i}" for i in range(20)])
     assert len({(look.color, look.marker) for look in found.values()}) == 20
+    assert len({(look.color, look.dashes) for look in found.values()}) == 20
 
 
 @pytest.mark.parametrize("report", bundled(), ids=repr)
