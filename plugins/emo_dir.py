@@ -7,9 +7,9 @@ Global Performance Impairment Ranking", arXiv 2303.16212, 2023.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -21,7 +21,7 @@ from pruneframe.evolution import SMALLEST, Answers, evolve, suitable_variation
 from pruneframe.front import thin
 from pruneframe.part import REST, Part, Predecessor
 from pruneframe.phase import recorded
-from pruneframe.scheme import UNPRUNED, paired, ranked, summed
+from pruneframe.scheme import is_pruned, paired, ranked, summed
 from pruneframe.workbench import DENSE
 
 from .part_fronts import Found, Front, dense_error, joined, predecessor, scheme_price
@@ -44,7 +44,7 @@ class EmoDir(pf.Method):
         "budget, the linear detector, the loss (cross-entropy plus squared distance to the unpruned features), which "
         "pruned network precedes a part, and the sweep of the rank that gives nested schemes. Not of the paper at all: "
         "a member's training begins with the weights of the next larger one (inheriting), and joint schemes by the "
-        "sum of impairments (joint=sum)."
+        "sum of impairments (joint=sum, and for what the ranking leaves of the budget)."
     )
     bibtex = """
     @article{shang2023emo,
@@ -75,18 +75,19 @@ class EmoDir(pf.Method):
     generations: int = pf.setting(5, "of a part, at least; where evaluations are few, the population shrinks")
     least: float = pf.setting(0.1, "share of every layer's units that stay")
     members: int = pf.setting(20, "of a part's front that are trained and ranked, at most")
-    training: float = pf.setting(0.35, "share of the budget for cross-network training; 0 switches it off")
+    training: float = pf.setting(0.5, "share of the budget for cross-network training; 0 switches it off")
     alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training")
     crossing: bool = pf.setting(True, "half of a part's inputs in training come from a pruned predecessor")
+    tolerated: float = pf.setting(5.0, "points of impairment that this predecessor's parts have at most, if any can")
     inheriting: bool = pf.setting(True, "a member's training begins with the weights of the next larger one")
     batch: int = pf.setting(64, "images of a training step")
     images: int = pf.setting(5000, "training images whose features are kept, at most")
     learning_rate: float = pf.setting(0.01, "of the training, at first")
-    joining: float = pf.setting(0.3, "share of the budget for impairments and joint schemes; members are so many")
+    joining: float = pf.setting(0.25, "share of the budget for impairments and joint schemes; members are so many")
     joint: Literal["ranking", "sum", "pairing"] = pf.setting(
         "ranking",
-        "schemes by impairment; or those not dominated by the sums of impairments and parameters; or the members at "
-        "the same place in every part's front",
+        "schemes by impairment, and what they leave of the budget on sums; or all by the sums of impairments and "
+        "parameters; or the members at the same place in every part's front",
     )
     finetuning: float = pf.setting(0.0, "share of the budget for training joint schemes at the end")
     finetuned: int = pf.setting(5, "joint schemes that are trained, at most")
@@ -97,7 +98,7 @@ class EmoDir(pf.Method):
                 raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
         if not self.joining > 0:
             raise ValueError(f"joining > 0 must hold, since parts alone are no networks, but got {self.joining}")
-        if self._searching < LEFT:
+        if self._searching < LEFT - 1e-9:  # sums of shares round
             given = " + ".join(str(getattr(self, name)) for name in SHARES)
             raise ValueError(f"{' + '.join(SHARES)} <= {1 - LEFT} must hold, but got {given}")
         for name, smallest in (
@@ -111,9 +112,10 @@ class EmoDir(pf.Method):
                 raise ValueError(f"{name} >= {smallest} must hold, but got {getattr(self, name)}")
         if self.images < 2:
             raise ValueError(f"images >= 2 must hold, but got {self.images}")
-        if not self.alpha >= 0 or not self.learning_rate > 0:
+        if not (self.alpha >= 0 and self.tolerated >= 0 and self.learning_rate > 0):
             raise ValueError(
-                f"alpha >= 0 and learning_rate > 0 must hold, but got {self.alpha} and {self.learning_rate}"
+                "alpha >= 0, tolerated >= 0 and learning_rate > 0 must hold, but got "
+                f"{self.alpha}, {self.tolerated} and {self.learning_rate}"
             )
 
     @property
@@ -171,17 +173,18 @@ class EmoDir(pf.Method):
         members, images = self._afforded(task, parts)
         fronts: list[Front] = []
         for number, part in enumerate(parts):
-            reserve = members * self._joining_price(task, parts, number) + self.finetuning * task.budget.total
-            ration = Ration(task, reserve)
             work = [other.through(self._level(task, other)) for other in parts[number:]]
             later = sum(work[1:]) / work[0] * (self._searching + self.training)
             found = Found(task, part, self._head(task, part, images))
+            ration = Ration(task, self._reserve(task, fronts, [members] * len(work), parts[number:]))
             with recorded(task, f"evolution of {part}"), ration(self._searching, self.training + later):
                 genomes.evolve(part, found, part.price(found.head), Found.references(task))
             front = Front.of(task, part, found.front.masks, found.front.values / Found.references(task), members)
             if self.training:
-                before = predecessor(task, fronts) if self.crossing else None
+                sizes = [len(front.masks), *[members] * len(work[1:])]
+                ration = Ration(task, self._reserve(task, fronts, sizes, parts[number:]))
                 with recorded(task, f"training of {part}"), ration(self.training, later):
+                    before = predecessor(task, fronts, self.tolerated / 100) if self.crossing else None
                     self._train(task, front, found.head, images, before)
             if self._ranks:
                 with recorded(task, f"impairments of {part}"):
@@ -196,11 +199,12 @@ class EmoDir(pf.Method):
         """Whether members are judged in the whole network, one by one."""
         return self.joint != "pairing"
 
-    def _joining_price(self, task: pf.Task, parts: Sequence[Part], done: int) -> float:
-        """Units for one member of every part: impairments of parts from `done` on, and joint schemes."""
-        if not self._ranks:
-            return scheme_price(task)  # members at one place make one scheme
-        return sum(part.price(REST) for part in parts[done:]) + len(parts) * scheme_price(task)
+    def _reserve(self, task: pf.Task, fronts: Sequence[Front], sizes: Sequence[int], parts: Sequence[Part]) -> float:
+        """Units for ranking so many members of the parts that are left, for joining them, and for fine-tuning."""
+        done = [len(front.masks) for front in fronts]
+        schemes = sum(done) + sum(sizes) if self._ranks else max([*done, *sizes])
+        ranking = sum(size * part.price(REST) for size, part in zip(sizes, parts, strict=True)) if self._ranks else 0.0
+        return ranking + schemes * scheme_price(task) + self.finetuning * task.budget.total
 
     def _level(self, task: pf.Task, part: Part) -> str:
         """The kind of detector: behind the last part it is always the network itself."""
@@ -216,8 +220,8 @@ class EmoDir(pf.Method):
     def _afforded(self, task: pf.Task, parts: Sequence[Part]) -> tuple[int, int]:
         """How many members of each front can be ranked and joined, and on how many images they can be trained."""
         total = task.budget.total
-        members = int((self.joining * total - task.price) / self._joining_price(task, parts, 0))
-        members = max(1, min(self.members, members))
+        price = self._reserve(task, [], [1] * len(parts), parts) - self.finetuning * total
+        members = max(1, min(self.members, int((self.joining * total - task.price) / price)))
         features = 1 + sum(task.network.share(0, part.start) for part in parts)
         work = sum(part.through(self._level(task, part)) for part in parts)
         return members, self._images(task, members * len(parts), features + 3 * members * work)
@@ -237,30 +241,41 @@ class EmoDir(pf.Method):
         if before is not None:
             features += passes * task.network.share(0, part.start) + task.price - 1
         left = task.budget.left - features - len(front.masks) * (task.price - 1)
-        epochs = max(1, int(left / max(1e-9, 3 * passes * part.through(head) * len(front.masks))))
-        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
+        epochs, longer = divmod(int(left / max(1e-9, 3 * passes * part.through(head))), max(1, len(front.masks)))
+        recipe = pf.Recipe(learning_rate=self.learning_rate, batch=self.batch, images=images)
         weights = DENSE
         for row in range(len(front.masks)):
+            recipe = replace(recipe, epochs=max(1, epochs + (row < longer)))
             front.weights[row] = part.fit(front.masks[[row]], head, recipe, weights, before, self.alpha)
             weights = front.weights[row] if self.inheriting else DENSE
 
     def _join(self, task: pf.Task, fronts: Sequence[Front]) -> None:
-        """Evaluate the joint schemes, the largest first."""
+        """Evaluate joint schemes one by one, so that none is lost when the budget ends."""
+        rows: list[dict[str, float | str]] = []
+        try:
+            for by, scheme in self._schemes(task, fronts):
+                mask, weights = joined(task, fronts, scheme)
+                values = task.evaluate(mask, weights)[0]
+                rows.append(dict(zip(task.objectives, values.tolist(), strict=True)) | {"by": by})
+        finally:
+            task.record("joint schemes", pd.DataFrame(rows))
+
+    def _schemes(self, task: pf.Task, fronts: Sequence[Front]) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Joint schemes, the largest first, and what sums of impairments promise for the rest of the budget."""
         impairments, params = [front.impairments for front in fronts], [front.params for front in fronts]
+        first: list[tuple[int, ...]] = []
         if self.joint == "ranking":
-            schemes = ranked(impairments, params)
-        elif self.joint == "sum":
-            total = task.network.total_params
-            schemes, points = summed(impairments, [total - sizes for sizes in params], (dense_error(task), total))
-            affordable = int((task.budget.left - self.finetuning * task.budget.total) / scheme_price(task))
-            schemes = [schemes[row] for row in thin(points / Found.references(task), max(1, affordable))]
-        else:
-            schemes = paired([len(front.masks) for front in fronts])
-        pruned = [scheme for scheme in schemes if any(row != UNPRUNED for row in scheme)]
-        if pruned:
-            masks, weights = zip(*(joined(task, fronts, scheme) for scheme in pruned), strict=True)
-            values = task.evaluate(pf.Masks.join(masks), weights)
-            task.record("joint schemes", pd.DataFrame(values, columns=list(task.objectives)))
+            first = [scheme for scheme in ranked(impairments, params) if is_pruned(scheme)]
+        elif self.joint == "pairing":
+            first = [scheme for scheme in paired([len(front.masks) for front in fronts]) if is_pruned(scheme)]
+        yield from ((self.joint, scheme) for scheme in first)
+        if not self._ranks:
+            return
+        total = task.network.total_params
+        schemes, points = summed(impairments, [total - sizes for sizes in params], (dense_error(task), total))
+        rest = np.array([row for row, scheme in enumerate(schemes) if is_pruned(scheme) and scheme not in first], int)
+        affordable = max(0, int((task.budget.left - self.finetuning * task.budget.total) / scheme_price(task)))
+        yield from (("sum", schemes[row]) for row in rest[thin(points[rest] / Found.references(task), affordable)])
 
     def _finetune(self, task: pf.Task) -> None:
         """Train some of the front, evenly spread, as whole networks."""
@@ -308,7 +323,7 @@ class Genomes:
 
 
 class Ration:
-    """Shares of what the budget has left, beyond a reserve in units."""
+    """Shares of what the budget has left, beyond a reserve in units, which is never more than half of it."""
 
     def __init__(self, task: pf.Task, reserve: float) -> None:
         self._task = task
@@ -316,7 +331,8 @@ class Ration:
 
     def __call__(self, own: float, later: float) -> AbstractContextManager[None]:
         """A phase that may spend in the proportion of `own` to what comes `later`."""
-        units = max(0.0, self._task.budget.left - self._reserve) * own / (own + later)
+        left = self._task.budget.left
+        units = max(left - self._reserve, left / 2) * own / (own + later)
         return self._task.share(max(1e-9, units / self._task.budget.total))
 
 

@@ -84,10 +84,21 @@ def joined(task: pf.Task, fronts: Sequence[Front], scheme: Sequence[int]) -> tup
     return mask, task.assemble([(front.part, front.weights[row]) for front, row in chosen])
 
 
-def predecessor(task: pf.Task, fronts: Sequence[Front]) -> Predecessor | None:
-    """The parts so far, each with the member in the middle by impairment, or by size; None before the first."""
+def predecessor(task: pf.Task, fronts: Sequence[Front], tolerated: float) -> Predecessor | None:
+    """The parts so far, each with its smallest member whose impairment is tolerated, or the least one; None before any.
+
+    Where impairments were not measured it is the member in the middle by size.
+    """
     if not fronts:
         return None
-    orders = [np.argsort(front.impairments, kind="stable") for front in fronts]  # not numbers: the largest first
-    middle = [int(order[len(order) // 2]) if len(order) else UNPRUNED for order in orders]
-    return Predecessor(*joined(task, fronts, middle))
+    return Predecessor(*joined(task, fronts, [_useful(front, tolerated) for front in fronts]))
+
+
+def _useful(front: Front, tolerated: float) -> int:
+    """A row of the front, the largest first in it."""
+    if not len(front.masks):
+        return UNPRUNED
+    if np.isnan(front.impairments).all():
+        return len(front.masks) // 2
+    harmless = np.flatnonzero(front.impairments <= tolerated)
+    return int(harmless[-1] if len(harmless) else np.argmin(front.impairments))

@@ -34,7 +34,8 @@ class WeightedGA(pf.Method):
         "pruning and retraining in turn, the population rebuilt from the retrained elite. Our reconstruction: all "
         "numbers, truncation selection, microbial crossover, how a mutation draws what it removes, and when the elite "
         "is retrained. Not of the paper at all: a sweep of weightings within one run (fronts), each going on where "
-        "the one before ended, and the limit on what retraining may cost (retraining)."
+        "the one before ended, the limit on what retraining may cost (retraining), and a long training of the last "
+        "elite at the end (finishing)."
     )
     bibtex = """
     @inproceedings{yang2019multi,
@@ -108,9 +109,9 @@ class WeightedGA(pf.Method):
                 "fronts > 1 sets the error's weight and needs another, but got "
                 f"error={self.error}, computation={self.weighting[1]} and size={self.weighting[2]}"
             )
-        if min(self.weighting) < 0 or sum(self.weighting) == 0:
+        if not (min(self.weighting) >= 0 and 0 < sum(self.weighting) < math.inf):
             raise ValueError(
-                f"error, computation and size must be weights >= 0, not all of them 0, but got {self.weighting}"
+                f"error, computation and size must be finite weights >= 0, not all of them 0, but got {self.weighting}"
             )
 
     @property
@@ -180,9 +181,11 @@ class Herd:
         self._method = method
         images = min(method.images, task.train_images)
         self._recipe = pf.Recipe(epochs=method.epochs, learning_rate=method.learning_rate, images=images)
-        self.retraining_price = 3 * method.epochs * images / task.search_images + method.population * task.price
-        self.retrained = 0.0  # units that this has cost so far
+        self.retrained = 0.0  # units that retraining and rebuilding have cost so far
+        spent = task.budget.spent
         self._rebuild(task.layout.full(), DENSE)
+        self._rebuilding = task.budget.spent - spent + task.price - 1  # and the new weights' batch-norm images
+        self.retraining_price = 3 * method.epochs * images / task.search_images + self._rebuilding
         self.dense = float(self.terms[0, 0])  # the unpruned network's error
 
     def _rebuild(self, elite: pf.Masks, weights: str) -> None:
@@ -245,13 +248,11 @@ class Herd:
 
     def finish(self) -> None:
         """Train the elite of a sorted herd with all that is left of the current share; no retraining counts it."""
-        task = self._task
-        units = task.budget.left - (self._method.population + 1) * task.price + 1  # but for what evaluates it
-        passes = units * task.search_images / 3
-        epochs = int(passes / task.train_images)
-        images = task.train_images if epochs else int(passes)
+        passes = (self._task.budget.left - self._rebuilding) * self._task.search_images / 3
+        epochs = max(1, math.ceil(passes / self._task.train_images))
+        images = int(passes / epochs)
         if images > 0:
-            self._train(replace(self._recipe, epochs=max(1, epochs), images=images))
+            self._train(replace(self._recipe, epochs=epochs, images=images))
 
 
 class Mutation:
@@ -316,7 +317,7 @@ def channels(layer: nn.Module) -> tuple[int, ...] | None:
 
 
 def computation(task: pf.Task) -> pd.DataFrame:
-    """For the record: all undominated candidates, and the shares of multiply-adds, and of convolutions', they keep."""
+    """For the record: undominated candidates' errors, and the shares of multiply-adds, and of convolutions', kept."""
     masks, members = task.archive.front()
     network = task.network
     convolutional = [layer.convolutional for layer in network.layers]
@@ -325,9 +326,9 @@ def computation(task: pf.Task) -> pd.DataFrame:
     shares = {"multiply-adds kept": macs.sum(axis=1) / dense.sum()}
     if any(convolutional):
         shares["of convolutions"] = macs[:, convolutional].sum(axis=1) / dense[convolutional].sum()
-    values = pd.DataFrame([member.values for member in members], columns=list(task.objectives))
     own = {"mask": [member.mask for member in members], "weights": [member.weights for member in members]}
-    return values.assign(**own, **shares)
+    errors = {"error": [member.values[task.objectives.index("error")] for member in members]}
+    return pd.DataFrame(own | errors | shares).sort_values("multiply-adds kept", ignore_index=True)
 
 
 @pf.hookimpl

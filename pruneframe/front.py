@@ -6,6 +6,7 @@ the hypervolume lies in [0, 1] for any number of objectives. The computations ar
 
 from __future__ import annotations
 
+import heapq
 import math
 
 import moocore
@@ -57,6 +58,31 @@ def thin(points: Points, limit: int = FRONT_LIMIT) -> NDArray[np.int64]:
         shares = moocore.hv_contributions(np.clip(points[kept], 0.0, 1.0), ref=1.0)
         kept = np.delete(kept, int(np.argmin(shares)))
     return kept
+
+
+def pick(points: Points, number: int, beside: Points) -> NDArray[np.int64]:
+    """Rows of at most `number` points, in turn the one that adds most hypervolume to `beside` and to those before it.
+
+    What would add nothing is left out. A gain only falls as others are added, so that only the largest of the old ones
+    is computed anew: Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
+    """
+    have, covered = beside, hypervolume(beside)
+    queue = [(-math.inf, row) for row in range(len(points))]  # a heap: the largest gain, or its bound, comes first
+    chosen: list[int] = []
+    fresh: set[int] = set()  # rows whose gain is that beside all that is chosen
+    while queue and len(chosen) < number:
+        bound, row = heapq.heappop(queue)
+        if bound == 0:
+            break
+        if row in fresh:
+            chosen.append(row)
+            have, covered = np.vstack([have, points[row]]), covered - bound
+            fresh.clear()
+        else:
+            gain = hypervolume(np.vstack([have, points[row]])) - covered
+            heapq.heappush(queue, (-max(0.0, gain), row))
+            fresh.add(row)
+    return np.array(chosen, dtype=np.int64)
 
 
 def attainment(fronts: list[Points], share: float) -> Points:

@@ -15,6 +15,11 @@ from .front import non_dominated
 UNPRUNED = -1  # in the place of a member's row: the part stays as it is
 
 
+def is_pruned(scheme: Sequence[int]) -> bool:
+    """Whether a joint scheme takes a member of any part."""
+    return any(row != UNPRUNED for row in scheme)
+
+
 def ranked(impairments: Sequence[np.ndarray], params: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
     """Nested joint schemes, one row of each part's front: by global performance impairment ranking.
 

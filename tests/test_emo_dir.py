@@ -79,8 +79,8 @@ def test_the_contract_holds(change: str, units: Units) -> None:
 def test_joint_schemes_shrink_and_start_with_the_unpruned_network(units: str, batch_norm: str) -> None:
     budget = 120 if batch_norm == "frozen" else 240
     task = searched(CUTS, budget=budget, units=units, batch_norm=batch_norm)
-    evaluations = task.archive.evaluations
-    params = [evaluation.values[task.objectives.index("params")] for evaluation in evaluations]
+    evaluations, schemes = task.archive.evaluations, task.records["joint schemes"]
+    params = [evaluations[0].values[task.objectives.index("params")], *schemes.params[schemes.by == "ranking"]]
     assert params[0] == task.network.total_params
     assert len(params) > 3
     assert all(after < before for before, after in pairwise(params))
@@ -115,7 +115,7 @@ def test_a_scheme_joins_the_masks_and_weights_of_its_members(monkeypatch: pytest
 @pytest.mark.parametrize("change", ["detector=linear", "detector=rest", "cuts=none", "batch=8", "images=40"])
 @pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
 def test_every_member_is_trained(change: str, batch_norm: str) -> None:
-    budget = 200 if batch_norm == "frozen" else 400  # every mask and every training costs 60 images more
+    budget = 240 if batch_norm == "frozen" else 480  # every mask and every training costs 60 images more
     task = searched(*([] if change.startswith("cuts") else [CUTS]), change, budget=budget, batch_norm=batch_norm)
     tables = [task.records[name] for name in task.records if name.startswith("front of")]
     assert sum(map(len, tables)) > 5
@@ -124,16 +124,17 @@ def test_every_member_is_trained(change: str, batch_norm: str) -> None:
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
 def test_a_trained_scheme_is_what_it_was_trained_as_when_statistics_shift(units: str) -> None:
-    task = searched(CUTS, budget=240, units=units, batch_norm="shifted")
-    bench = task._workbench
-    masks, members = task.archive.front()
     shown = 0
-    for row, member in enumerate(members):
-        if member.weights != DENSE:
-            shown += 1
-            masked, own = bench.masked(masks[[row]], member.weights), bench.state(member.weights)
-            assert all(np.allclose(masked[name], own[name], atol=1e-5) for name in own)
-    assert shown > 2
+    for seed in (0, 1):
+        task = searched(CUTS, budget=480, seed=seed, units=units, batch_norm="shifted")
+        bench = task._workbench
+        masks, members = task.archive.front()
+        for row, member in enumerate(members):
+            if member.weights != DENSE:
+                shown += 1
+                masked, own = bench.masked(masks[[row]], member.weights), bench.state(member.weights)
+                assert all(np.allclose(masked[name], own[name], atol=1e-5) for name in own)
+    assert shown > 4
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
@@ -175,7 +176,7 @@ def test_pairing_pays_for_no_impairments() -> None:
     task = searched(CUTS, "joint=pairing", budget=120)
     assert not [name for name in task.records["phases"].phase if name.startswith("impairments")]
     assert len(task.archive.evaluations) > 3
-    assert task.budget.spent > 0.7 * task.budget.total
+    assert task.budget.spent > 0.9 * task.budget.total
 
 
 def test_phases_are_recorded_and_account_for_everything_spent() -> None:
@@ -184,7 +185,7 @@ def test_phases_are_recorded_and_account_for_everything_spent() -> None:
     assert phases.units.sum() + 1 == pytest.approx(task.budget.spent)  # and the unpruned network
     assert {"joint schemes", "fine-tuning"} <= set(phases.index)
     assert phases.units["fine-tuning"] > 0.1 * task.budget.total
-    assert task.budget.spent > 0.7 * task.budget.total
+    assert task.budget.spent > 0.9 * task.budget.total
 
 
 def test_a_network_that_cannot_be_cut_is_declined() -> None:
