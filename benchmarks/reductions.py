@@ -4,7 +4,7 @@
 
 Of each run's final front, the member that saves most among those whose *search* error is at most so many points above
 the dense network's; each of the three is chosen for itself. Beside it what that member loses on the test images.
-Medians over seeds, and the worst seed in brackets.
+Medians over the seeds that have such a member, and the worst of them in brackets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pruneframe.mask import Masks
 from pruneframe.network import Network
-from pruneframe.readout import methods
+from pruneframe.readout import facts
 from pruneframe.registry import Registry
 from pruneframe.result import choose
 from pruneframe.store import RunFolder, StudyFolder
@@ -61,37 +61,40 @@ def chosen(run: RunFolder, network: Network, losses: list[float]) -> Iterator[di
 def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
     """Print one row per method, and per loss."""
     wanted = [float(loss) for loss in losses.split(",")]
-    folders = [run for study in studies for run in StudyFolder.existing(study).runs() if run.finished]
-    called, registry = methods(folders), Registry()
+    registry = Registry()
     networks: dict[tuple[str, str], Network] = {}
-    rows = []
-    for run in folders:
-        identity = run.identity
-        key = identity["problem"], identity["units"]
+    found, ended = [], []
+    for told in facts(*map(StudyFolder.existing, studies)).runs:
+        if told["status"] != "done":
+            continue
+        head = {key: told[key] for key in ("board", "problem", "method", "budget", "seed")}
+        ended.append(head)
+        key = told["problem"], told["units"]
         if key not in networks:
             networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load().network
-        head = {"problem": key[0], "method": called[run.path], "budget": identity["budget"], "seed": identity["seed"]}
-        rows += [head | found for found in chosen(run, networks[key], wanted)]
-    if not rows:
+        found += [head | row for row in chosen(RunFolder(Path(told["folder"])), networks[key], wanted)]
+    if not found:
         raise click.UsageError(f"no finished run here has a member within {losses} points of the unpruned network")
     if as_json:
-        print(*(json.dumps(row) for row in rows), sep="\n")
+        print(*(json.dumps(row) for row in found), sep="\n")
     else:
-        Console().print(table(pd.DataFrame(rows)))
+        Console().print(table(pd.DataFrame(found), pd.DataFrame(ended)))
 
 
-def table(rows: pd.DataFrame) -> Table:
-    """Medians over seeds, the worst one in brackets."""
+def table(rows: pd.DataFrame, ended: pd.DataFrame) -> Table:
+    """Medians over the seeds that have such a member, of so many, and the worst of these in brackets."""
     shown = Table("problem", "method", "seeds", "points", *SAVINGS)
-    keys = ["problem", "method", "budget", "loss"]
-    for (problem, method, budget, loss), own in rows.groupby(keys, sort=False):
+    keys = ["board", "method", "budget"]
+    seeds = ended.groupby(keys).seed.nunique()
+    for (board, method, budget, loss), own in rows.groupby([*keys, "loss"], sort=False):
         cells = []
         for name, form in SAVINGS.items():
             found = own[own.saving == name]
             value, worst = form.format(found.value.median()), form.format(found.value.min())
             lost = f"{found.test_drop.median():+.2f} [{found.test_drop.max():+.2f}]"
             cells.append(escape(f"{value} [{worst}], test {lost}"))
-        shown.add_row(problem, escape(f"{method} at {budget:g}"), str(own.seed.nunique()), f"{loss:g}", *cells)
+        count = f"{own.seed.nunique()} of {seeds[board, method, budget]}"
+        shown.add_row(escape(board), escape(f"{method} at {budget:g}"), count, f"{loss:g}", *cells)
     return shown
 
 

@@ -31,6 +31,16 @@ def named(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [run | {"method": f"{run['method']} at {run['budget']:g}"} for run in runs]
 
 
+def comparable(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same runs of one problem; a usage error unless they agree in what makes numbers comparable but the budget."""
+    for rule in ("units", "batch_norm", "search_images", "objectives"):
+        found = sorted({json.dumps(run[rule]) for run in runs})
+        if len(found) > 1:
+            given = " and ".join(found)
+            raise click.UsageError(f"runs of {runs[0]['problem']} must have the same {rule}, but have {given}")
+    return runs
+
+
 def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
     """One panel a problem, one dot a run, a bar at the median."""
     figure, axes = panels(len(values))
@@ -54,10 +64,10 @@ def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
 def main(studies: tuple[Path, ...], method: str, indicator: str, figure: Path | None, as_json: bool) -> None:
     """Print one row per problem and other method."""
-    runs = [run for study in studies for run in summaries(StudyFolder(study)) if run["status"] == "done"]
+    runs = [run for run in summaries(*map(StudyFolder.existing, studies)) if run["status"] == "done"]
     drawn: dict[str, Values] = {}
     for problem in dict.fromkeys(run["problem"] for run in runs):
-        here = named([run for run in runs if run["problem"] == problem])
+        here = named(comparable([run for run in runs if run["problem"] == problem]))
         values = {run["method"]: [r[indicator] for r in here if r["method"] == run["method"]] for run in here}
         drawn[problem] = dict(values)
         fixed = [run["method"] for run in here if run["deterministic"]]

@@ -196,11 +196,11 @@ def test_one_shot_prints_a_row_for_every_scorer_and_share() -> None:
     assert rows[5]["distortion"] < rows[2]["distortion"]  # at 80 %, the reason why the score exists
 
 
-def studied(folder: Path, methods: list[str], budget: float, seeds: int) -> StudyFolder:
+def studied(folder: Path, methods: list[str], budget: float, seeds: int, **changes: Any) -> StudyFolder:
     """A small study on digits, carried out."""
     study = StudyFolder(folder)
     study.prepare({}, {})
-    settings = {"budget": budget, "search_images": 60}
+    settings = {"budget": budget, "search_images": 60} | changes
     planned = plan(Registry(), methods, ["lenet-digits"], range(seeds), settings, "cpu", 1, lambda line: None)
     for run in planned.runs:
         carry_out(run, folder, ())
@@ -227,6 +227,19 @@ def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> 
     assert row["other_median"] == np.median([run["hypervolume"] for run in summaries(large)])
     assert not row["significant"]  # two seeds allow no claim
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_of_another_kind_are_not_compared_and_none_counts_twice(tmp_path: Path) -> None:
+    study, other = (studied(tmp_path / name, ["random", "magnitude"], 5.0, 2) for name in ("a", "b"))
+    (row,) = printed("significance.py", str(study.path), str(other.path), "--method", "random")
+    assert row["seeds"] == 2  # both hold the same runs
+    filters = studied(tmp_path / "filters", ["random"], 5.0, 1, units="filter")
+    command = [sys.executable, str(BENCHMARKS / "significance.py"), str(study.path), str(filters.path)]
+    refused = subprocess.run([*command, "--method", "random"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "must have the same units" in refused.stderr
+    rows = printed("reductions.py", str(study.path), str(other.path), "--loss", "90")
+    assert len(rows) == 2 * 2 * 3
 
 
 def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: Path) -> None:
