@@ -55,9 +55,15 @@ def thin(points: Points, limit: int = FRONT_LIMIT) -> NDArray[np.int64]:
     """Indices, ascending, of at most `limit` points: the smallest contribution to the hypervolume goes first."""
     kept = np.arange(len(points))
     while len(kept) > limit:
-        shares = moocore.hv_contributions(np.clip(points[kept], 0.0, 1.0), ref=1.0)
-        kept = np.delete(kept, int(np.argmin(shares)))
+        kept = np.delete(kept, int(np.argmin(contributions(points[kept]))))
     return kept
+
+
+def contributions(points: Points) -> NDArray[np.float64]:
+    """What each point adds to the hypervolume of the others, float64[n]."""
+    if len(points) == 0:
+        return np.zeros(0)
+    return np.asarray(moocore.hv_contributions(np.clip(points, 0.0, 1.0), ref=1.0))
 
 
 def pick(points: Points, number: int, beside: Points) -> NDArray[np.int64]:

@@ -24,8 +24,9 @@ from pruneframe.store import StudyFolder
 from pruneframe.study import plan
 from pruneframe.task import Task
 from pruneframe.testing import check_method, make_task, tiny_problem
-from pruneframe_plugins.hamp import SELECTORS, Known, Portfolio
 from pruneframe_plugins.netadapt import Ladder
+from pruneframe_plugins.portfolio import SELECTORS, Portfolio
+from pruneframe_plugins.surrogate import Known
 from pruneframe_reports.records import Records
 
 OBJECTIVES = ("error", "latency", "memory")
