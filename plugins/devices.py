@@ -31,7 +31,7 @@ def peak_memory(module: nn.Module, input_shape: tuple[int, ...]) -> float:
     """Bytes of all parameters and buffers, and of the values that live at once in one image's forward pass, at most.
 
     A value lives from where it is computed to its last use; what only looks at another in another shape, or writes in
-    its place, takes nothing. Raises InputError if torch.fx cannot trace the module.
+    its place, takes nothing; but torch.fx sees x += y as x + y. Raises InputError if torch.fx cannot trace the module.
     """
     try:
         traced = fx.symbolic_trace(module)
@@ -60,7 +60,14 @@ def _shares(node: fx.Node, module: nn.Module) -> bool:
     if node.op == "call_module":
         called = module.get_submodule(str(node.target))
         return isinstance(called, VIEWS) or getattr(called, "inplace", False)
-    return node.target in VIEW_CALLS or bool(node.kwargs.get("inplace", False))
+    if node.op == "call_method":
+        name = str(node.target)
+        return name in VIEW_CALLS or (name.endswith("_") and not name.endswith("__"))
+    if node.op == "call_function":
+        named = node.normalized_arguments(module, normalize_to_only_use_kwargs=True)
+        inplace = (named.kwargs if named else node.kwargs).get("inplace", False)
+        return node.target in VIEW_CALLS or bool(inplace)
+    return False
 
 
 def _bytes(node: fx.Node) -> float:
@@ -217,7 +224,8 @@ class LocalCuda(Timed):
         image = torch.zeros(1, *network.network.input_shape, device=self.where)
         with torch.inference_mode():
             module(image)
-            before = torch.cuda.memory_allocated() - sum(tensor.nbytes for tensor in module.state_dict().values())
+            own = [image, *module.state_dict().values()]
+            before = torch.cuda.memory_allocated() - sum(tensor.nbytes for tensor in own)
             torch.cuda.reset_peak_memory_stats()
             module(image)
         return float(torch.cuda.max_memory_allocated() - before)

@@ -101,8 +101,13 @@ class Profile:
 
 
 def _time(network: Network, layer: Layer, size: tuple[int, ...], device: Device) -> Timings:
-    """One layer at several widths; `size` is that of its input behind the channels."""
+    """One layer at several widths; `size` is that of its input behind the channels.
+
+    Raises InputError for a linear layer that is not fed one row of features.
+    """
     module = network.module.get_submodule(layer.name)
+    if isinstance(module, nn.Linear) and size:
+        raise InputError(f"layer {layer.name!r} must be fed rows of features to be timed alone, but is fed more")
     outputs, inputs = (_steps(width) for width in network.parameter(f"{layer.name}.weight").shape[:2])
     twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
     shapes = [(twin.weight.shape[1] * getattr(twin, "groups", 1), *size) for twin in twins]
@@ -117,14 +122,14 @@ def _steps(width: int) -> list[int]:
 
 
 def _resized(module: nn.Module, outputs: int, inputs: int) -> nn.Conv2d | nn.Linear:
-    """A layer like this one, of other widths; a depthwise one has as many groups as outputs."""
+    """A layer like this one, of other widths; one with groups as it is, since none of its channels is ever removed."""
     twin = copy.deepcopy(module)
     assert isinstance(twin, nn.Conv2d | nn.Linear)
+    if isinstance(twin, nn.Conv2d) and twin.groups > 1:
+        return twin
     twin.weight = nn.Parameter(torch.zeros(outputs, inputs, *twin.weight.shape[2:]), requires_grad=False)
     if twin.bias is not None:
         twin.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
-    if isinstance(twin, nn.Conv2d) and twin.groups > 1:
-        twin.groups = outputs
     return twin
 
 

@@ -194,7 +194,8 @@ class Task:
 
     def _probe_price(self, objectives: Sequence[Objective], images: int) -> float:
         """Units for the images, and for statistics and timed passes where an objective needs them."""
-        if any(objective.physical for objective in objectives) and self._workbench.target is None:
+        target = self._workbench.target
+        if any(objective.physical and (target is None or objective.timed > target.timed) for objective in objectives):
             raise InputError("a physical objective, such as latency, must be among the problem's own")
         predicts = any(objective.predicts for objective in objectives)
         price = images / self.search_images if predicts else 0.0

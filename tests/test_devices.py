@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from filelock import FileLock, Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,6 +90,29 @@ class Skipping(Chain):
 def test_peak_memory_by_hand(network: nn.Module, living: int) -> None:
     weights = 2 * 9 + 2 + 32 * 3 + 3
     assert peak_memory(network, (1, 6, 6)) == 4 * (weights + living)
+
+
+class InPlace(Chain):
+    """Adds and cuts off in place, as methods and functions do."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, view: Tensor) -> Tensor:  # an input that is called as a method is
+        x = self.conv(view)
+        y = x.clone()
+        if self.inplace:
+            y = F.relu(y.add_(x), True).add_(x)
+        else:
+            y = F.relu(y + x).add(x)
+        return self.linear(y.reshape(-1, 32))
+
+
+def test_what_is_written_in_place_takes_nothing() -> None:
+    weights = 2 * 9 + 2 + 32 * 3 + 3
+    assert peak_memory(InPlace(True), (1, 6, 6)) == 4 * (weights + 36 + 32)
+    assert peak_memory(InPlace(False), (1, 6, 6)) == 4 * (weights + 3 * 32)
 
 
 def test_memory_does_not_count_what_shares_its_place() -> None:
@@ -289,8 +313,10 @@ def test_a_probe_pays_for_what_its_objectives_look_at() -> None:
         spent = task.budget.spent
         task.probe(name, task.layout.full(), count=10)
         assert task.budget.spent - spent == pytest.approx(price), name
-    with pytest.raises(InputError, match="must be among the problem's own"):
-        make_task(tiny_problem("filter")).probe("latency", task.layout.full())
+    sizes = {"objectives": ("error", "memory"), "target": "local-cpu[repeats=3,warmup=1]"}
+    for untimed in ({}, sizes):  # a machine that is not locked is not timed on
+        with pytest.raises(InputError, match="must be among the problem's own"):
+            make_task(tiny_problem("filter", **untimed)).probe("latency", task.layout.full())
 
 
 class Stubborn(nn.Module):
