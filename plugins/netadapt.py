@@ -11,6 +11,8 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.workbench import DENSE
 
+SMALLEST = 1e-3  # share of the unpruned network's resource: steps that save less end the search
+
 
 @dataclass(frozen=True, repr=False)
 class NetAdapt(pf.Method):
@@ -21,7 +23,7 @@ class NetAdapt(pf.Method):
         "Published: Yang, Howard, Chen, Zhang, Go, Sandler, Sze and Adam, 'NetAdapt', ECCV 2018: proposals that each "
         "narrow one layer until a resource falls by a step, the best of which is kept. Ours: the best is the one that "
         "loses least accuracy for what it saves, as the comparison of hamp has it; errors are measured on the search "
-        "images, and there is no fine-tuning unless it is asked for."
+        "images, a step is halved where no layer alone can save it, and there is no fine-tuning unless it is asked for."
     )
     bibtex = """
     @inproceedings{yang2018netadapt,
@@ -61,17 +63,23 @@ class NetAdapt(pf.Method):
         steps: list[dict[str, float | str]] = []
         goal = self.step * dense
         try:
-            while proposals := self._proposals(resource, ladder, widths, left - goal):
+            while goal > SMALLEST * dense:
+                proposals = self._proposals(resource, ladder, widths, left - goal)
+                if not proposals:  # no layer alone saves so much any more
+                    goal /= 2
+                    continue
                 masks = ladder.masks([wide for wide, _ in proposals])
                 ids = [self._tuned(task, masks[[row]], weights) for row in range(len(masks))]
-                errors = task.evaluate(masks, ids)[:, error]
-                saved = left - np.array([remains for _, remains in proposals])
+                values = task.evaluate(masks, ids)
+                remains = np.array([remains for _, remains in proposals])
+                if resource.name in task.objectives:  # measured once more, so that no lucky measurement is kept
+                    remains = values[:, task.objectives.index(resource.name)]
+                saved, errors = np.maximum(left - remains, SMALLEST * dense), values[:, error]
                 best = int(np.lexsort((-saved, np.maximum(0, errors - current) / saved))[0])
                 layer = int(np.argmax(np.array(widths) != proposals[best][0]))
-                (widths, left), weights, current = proposals[best], ids[best], errors[best]
-                steps.append(
-                    {"layer": task.layout.names[layer], "resource": left / dense, "error of the step": current}
-                )
+                widths, left, weights, current = proposals[best][0], remains[best], ids[best], errors[best]
+                row = {"wanted": goal / dense, "resource": left / dense, "error of the step": current}
+                steps.append({"layer": task.layout.names[layer]} | row)
                 goal *= self.decay
         finally:
             task.record("steps", pd.DataFrame(steps))
@@ -81,8 +89,8 @@ class NetAdapt(pf.Method):
         others = [name for name in task.objectives if name != "error"]
         if "error" not in task.objectives or not others:
             task.decline("it weighs the objective 'error' against another, and the problem lacks one of them")
-        if self.resource is not None and self.resource == "error":
-            raise pf.InputError("resource must be another objective than the error")
+        if self.resource in ("error", "distortion"):
+            raise pf.InputError(f"resource must be something that pruning saves, but got {self.resource!r}")
         return self.resource or others[0]
 
     def _proposals(
@@ -132,11 +140,11 @@ class Resource:
 
     def __init__(self, task: pf.Task, name: str) -> None:
         self._task = task
-        self._name = name
+        self.name = name
 
     def __call__(self, mask: pf.Masks) -> float:
         """The value of one mask."""
-        return float(self._task.probe(self._name, mask, count=1)[0])
+        return float(self._task.probe(self.name, mask, count=1)[0])
 
 
 @pf.hookimpl

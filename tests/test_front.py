@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from pruneframe.front import attainment, hypervolume, hypervolume_curve, non_dominated, thin
+from pruneframe.front import attainment, contributions, hypervolume, hypervolume_curve, non_dominated, pick, thin
 
 STEPS = 8  # points on a grid have ties, and dominate cells that can be counted
 
@@ -164,3 +164,28 @@ def test_fronts_that_are_all_empty_have_an_empty_surface() -> None:
     script = "import numpy as np; from pruneframe.front import attainment; print(attainment([np.empty((0, 2))], 0.5))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(2, 3))
+def test_what_is_picked_is_the_best_in_turn(seed: int, number: int, objectives: int) -> None:
+    rng = np.random.default_rng(seed)
+    points, beside = rng.uniform(0, 1.2, (15, objectives)), rng.uniform(0.3, 1, (4, objectives))
+    chosen, have = pick(points, number, beside), beside
+    assert len(set(chosen)) == len(chosen) <= number
+    for row in chosen:
+        gains = [hypervolume(np.vstack([have, point])) - hypervolume(have) for point in points]
+        assert gains[row] == pytest.approx(max(gains))
+        assert gains[row] > 0
+        have = np.vstack([have, points[row]])
+    if len(chosen) < number:
+        assert hypervolume(np.vstack([have, points])) == pytest.approx(hypervolume(have))
+
+
+def test_contributions_are_what_the_front_loses_without_a_point() -> None:
+    points = np.random.default_rng(0).uniform(0, 1.2, (12, 3))
+    stays = non_dominated(np.clip(points, 0, 1))
+    front = points[stays]
+    lost = [hypervolume(front) - hypervolume(np.delete(front, row, axis=0)) for row in range(len(front))]
+    assert contributions(points)[stays] == pytest.approx(np.array(lost), abs=1e-12)
+    assert not contributions(points)[~stays].any()
+    assert contributions(points[:0]).shape == (0,)

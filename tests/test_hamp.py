@@ -189,7 +189,11 @@ def test_netadapt_narrows_one_layer_a_step_and_saves_what_it_should() -> None:
     steps = task.records["steps"]
     assert len(steps) > 3
     saved = -np.diff(steps.resource.to_numpy(), prepend=1)
-    assert np.all(saved >= 0.1 * 0.9 ** np.arange(len(steps)) - 1e-9)
+    assert np.all(saved >= steps.wanted - 1e-9)
+    assert steps.wanted[0] == 0.1
+    halvings = np.log2(0.9 * steps.wanted[:-1].to_numpy() / steps.wanted[1:].to_numpy())
+    assert halvings == pytest.approx(np.round(halvings))
+    assert halvings[0] == 0 < halvings.sum()  # at first a layer can save as much, at last none can
     assert task.archive.evaluations[0].mask == task.layout.full().digests()[0]
 
 
