@@ -60,7 +60,7 @@ def thin(points: Points, limit: int = FRONT_LIMIT) -> NDArray[np.int64]:
 
 
 def contributions(points: Points) -> NDArray[np.float64]:
-    """What each point adds to the hypervolume of the other undominated ones, float64[n]; dominated points add nothing."""
+    """What each point adds to the hypervolume of the other undominated ones, float64[n]; 0 for dominated ones."""
     if len(points) == 0:
         return np.zeros(0)
     return np.asarray(moocore.hv_contributions(np.clip(points, 0.0, 1.0), ref=1.0))
