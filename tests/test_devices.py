@@ -30,7 +30,7 @@ from pruneframe.errors import InputError
 from pruneframe.front import hypervolume
 from pruneframe.journal import Journal
 from pruneframe.ledger import BudgetSpent
-from pruneframe.profile import Profile, Timings
+from pruneframe.profile import Profile, Timings, _resized
 from pruneframe.registry import Registry
 from pruneframe.run import carry_out, measuring
 from pruneframe.series import interval, measure_series
@@ -267,6 +267,12 @@ def test_a_table_of_another_network_is_refused(change: str, tmp_path: Path) -> N
     replace(found, layers=tuple(other)).write(tmp_path / "table.json")
     with pytest.raises(InputError, match="differ in layer " + ("'conv9'" if change == "more" else "'stem'")):
         device(f"lookup-table[table={tmp_path / 'table.json'}]").latencies(candidates(task, task.layout.full()))
+
+
+def test_layers_are_timed_at_their_widths_and_those_with_groups_as_they_are() -> None:
+    assert _resized(nn.Conv2d(16, 8, 3), 4, 6).weight.shape == (4, 6, 3, 3)
+    grouped = _resized(nn.Conv2d(16, 16, 3, groups=4), 2, 1)
+    assert (grouped.weight.shape, grouped.groups) == ((16, 4, 3, 3), 4)  # type: ignore[union-attr] # a convolution
 
 
 def test_a_profile_sums_to_the_dense_network(tmp_path: Path) -> None:
