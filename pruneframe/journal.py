@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -58,6 +59,8 @@ class Journal:
         self._replay: deque[Answer] = deque()
         self._earlier: dict[tuple[str, str], list[Any]] = {}
         self._number = 0
+        self._under_way: Path | None = None
+        self._told = 0.0  # when it was written last; 0 for never
         self._dirty = threading.Event()
         self._closed = threading.Event()
         if path is not None:
@@ -76,6 +79,8 @@ class Journal:
         except BaseException:
             file.close()
             raise
+        self._under_way = under_way(path)
+        self._forget()
         self._syncing = threading.Thread(target=self._sync_regularly, daemon=True)
         self._syncing.start()
 
@@ -121,7 +126,21 @@ class Journal:
         answer = Answer(self._number, kind, key, values, charge, seconds)
         self._number += 1
         self._append(asdict(answer))
+        self._forget()
         return answer
+
+    def tell(self, what: str, share: float, charge: float, seconds: float) -> None:
+        """Say how much of the next answer is computed, which takes long: its share, of so many units; for who waits."""
+        if self._under_way is None or time.monotonic() - self._told < SYNC_SECONDS:
+            return
+        told = {"what": what, "share": share, "charge": share * charge, "seconds": seconds}
+        write_whole(self._under_way, lambda file: file.write(json.dumps(told).encode()))
+        self._told = time.monotonic()
+
+    def _forget(self) -> None:
+        """What was told is over."""
+        if self._under_way is not None:
+            self._under_way.unlink(missing_ok=True)
 
     @property
     def replaying(self) -> int:
@@ -146,10 +165,16 @@ class Journal:
     def __exit__(self, *exception: object) -> None:
         self._closed.set()
         if self._file is not None:
+            self._forget()
             self._syncing.join()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+
+
+def under_way(path: Path) -> Path:
+    """Where a journal at `path` says how far the answer is that it waits for."""
+    return path.with_suffix(".underway")
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -26,6 +26,7 @@ class Progress:
     measuring: float = 0.0  # seconds that those took
     tuned: int = 0  # members of the front that have had the common fine-tuning
     tuning: float = 0.0  # seconds that it took
+    under_way: str = ""  # what is being computed for long, and how far it is
     points: list[list[float]] = field(default_factory=list)
 
     def refresh(self) -> None:
@@ -38,8 +39,11 @@ class Progress:
         self.measuring = sum(line["seconds"] for line in lines if line["kind"] == MEMBER)
         tuned = self.folder.answers(finetuning=True)
         self.tuned, self.tuning = len(tuned), sum(line["seconds"] for line in tuned)
-        self.spent = sum(answer["charge"] for answer in answers)
-        self.seconds = sum(answer["seconds"] for answer in answers)
+        long = self.folder.under_way()
+        self.under_way = f" ({long['what']}, {long['share']:.0%})" if long else ""
+        paid = [*answers, long] if long else answers
+        self.spent = sum(answer["charge"] for answer in paid)
+        self.seconds = sum(answer["seconds"] for answer in paid)
         self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
         self.evaluations = len(self.points)
 
@@ -64,7 +68,7 @@ class Progress:
             return DONE
         if self.measured:
             return f"measuring its front ({self.measured} of {self.members})"
-        return "searching" if self.spent else WAITING
+        return f"searching{self.under_way}" if self.spent else WAITING
 
     @property
     def _front(self) -> int:

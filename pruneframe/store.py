@@ -4,6 +4,7 @@ STUDY/study.json                            commands, versions, hardware
 STUDY/runs/PROBLEM/METHOD/SEED-HASH/
     identity.json                           what the run is; written first
     journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
+    journal.underway                        how far the next one is, while it is computed
     evaluations.parquet  front.npz  diagnostics.parquet
     finetuning.jsonl  finetuned.npz         of `bench --finetune`, where it was asked for
     failure.json                            why it failed, if it did
@@ -28,7 +29,7 @@ import pandas as pd
 from .archive import Archive
 from .errors import InputError
 from .files import write_whole
-from .journal import read_lines
+from .journal import read_lines, under_way
 from .result import Members
 
 FORMAT = 1
@@ -141,6 +142,13 @@ class RunFolder:
         lines = read_lines(journal)[0] if journal.exists() else []
         sessions = [number for number, line in enumerate(lines) if "session" in line]
         return lines[sessions[-1] + 1 :] if sessions else []
+
+    def under_way(self) -> dict[str, Any] | None:
+        """What takes long and is being computed, the share of it that is done, its charge and seconds so far."""
+        try:
+            return json.loads(under_way(self.journal).read_bytes())
+        except FileNotFoundError:
+            return None
 
     def finetuned(self) -> dict[str, np.ndarray] | None:
         """The final front after the common fine-tuning: search_error and test_error of each member; None without."""

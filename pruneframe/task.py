@@ -160,7 +160,7 @@ class Task:
         rng = np.random.default_rng([*self._seed, zlib.crc32(key.encode())])
 
         def compute() -> list[Any]:
-            tuned = torch.from_numpy(self._workbench.tune(scores, tuning, rng))
+            tuned = torch.from_numpy(self._workbench.tune(scores, tuning, rng, self._teller("tuning", price)))
             return [self._workbench.shelf.put({"scores": tuned})]
 
         return self._scores("tune", key, price, compute)
@@ -217,7 +217,8 @@ class Task:
         seed = zlib.crc32(f"{self._seed} {key}".encode())
 
         def compute() -> list[Any]:
-            return [self._workbench.shelf.put(self._workbench.train(mask, weights, recipe, seed))]
+            tell = self._teller("training", price)
+            return [self._workbench.shelf.put(self._workbench.train(mask, weights, recipe, seed, tell))]
 
         return self._ask("train", key, price, compute).values[0]
 
@@ -271,6 +272,11 @@ class Task:
         self._known[kind, key] = answer.values
         self._ledger.charge(answer.charge, answer.seconds)
         return answer
+
+    def _teller(self, what: str, price: float) -> Callable[[float], None]:
+        """Passes on what share of an answer is computed, which starts now and takes long."""
+        start = time.perf_counter()
+        return lambda share: self._journal.tell(what, share, price, time.perf_counter() - start)
 
     def _old(self, kind: str, key: str) -> list[Any] | None:
         """The answer to the same question earlier in this run, or in a session under other versions."""

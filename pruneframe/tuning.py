@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -59,6 +59,7 @@ def tune(
     rng: np.random.Generator,
     device: torch.device,
     shifted: bool = False,
+    tell: Callable[[float], None] | None = None,
 ) -> Scores:
     """The same scores float32[units] in another order, so that global cuts change the network's outputs less.
 
@@ -68,7 +69,7 @@ def tune(
     Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and Lazebnik, "Piggyback", ECCV 2018, and
     Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?", CVPR 2020.
 
-    `shifted`: batch norm's statistics move with the pruned network, batch by batch.
+    `shifted`: batch norm's statistics move with the pruned network, batch by batch. `tell` hears what share is done.
     """
     slopes_of = _Slopes(network, device, shifted)
     ranks = torch.from_numpy(_ranks(scores)).to(device)
@@ -83,6 +84,8 @@ def tune(
         velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size
         falling = (1 + math.cos(math.pi * step / steps)) / 2
         ranks -= (tuning.last_rate + (tuning.rate - tuning.last_rate) * falling) * velocity
+        if tell:
+            tell((step + 1) / steps)
     return _reordered(scores, ranks.cpu().numpy(), tuning)
 
 

@@ -206,19 +206,24 @@ class Workbench:
         module.load_state_dict(self.state(weights))
         return Network(module, self.network.input_shape, self.network.layout.units)
 
-    def tune(self, scores: Scores, tuning: Tuning, rng: np.random.Generator) -> Scores:
-        """A score that is tuned on training images, float32[units]."""
+    def tune(
+        self, scores: Scores, tuning: Tuning, rng: np.random.Generator, tell: Callable[[float], None] | None = None
+    ) -> Scores:
+        """A score that is tuned on training images, float32[units]; `tell` hears what share is done."""
         loaded = self.loaded
         device, shifted = torch.device(self._engine.device), loaded.batch_norm_images is not None
-        return tune(self.network, loaded.data, scores, tuning, rng, device, shifted)
+        return tune(self.network, loaded.data, scores, tuning, rng, device, shifted, tell)
 
-    def train(self, mask: Masks, weights: str, recipe: Recipe, seed: int) -> State:
-        """The weights, on the CPU, after masked training on the train split."""
+    def train(
+        self, mask: Masks, weights: str, recipe: Recipe, seed: int, tell: Callable[[float], None] | None = None
+    ) -> State:
+        """The weights, on the CPU, after masked training on the train split; `tell` hears what share is done."""
         split = self.loaded.training_images(recipe.images or len(self.loaded.data.train))
         images = self.images(split)
         module = copy.deepcopy(self.network.module)
         module.load_state_dict(self.state(weights))
         module.to(images.tensor.device)
         labels = torch.from_numpy(images.labels).to(images.tensor.device)
-        train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0))
+        epoch_done = (lambda epoch, _: tell(epoch / recipe.epochs)) if tell else None
+        train(module, images.tensor, labels, recipe, seed, self.network.keep(mask, 0), progress=epoch_done)
         return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}

@@ -17,7 +17,7 @@ from pruneframe.journal import Answer, Journal
 from pruneframe.progress import Progress
 from pruneframe.readout import facts, long_table, summaries
 from pruneframe.registry import Registry
-from pruneframe.run import Run, carry_out
+from pruneframe.run import Run, carry_out, environment
 from pruneframe.store import RunFolder, StudyFolder
 from pruneframe.study import plan
 
@@ -263,6 +263,29 @@ def test_progress_reads_a_journal_while_it_grows(tmp_path: Path, monkeypatch: py
     assert progress.hypervolume == pytest.approx(summary["hypervolume_search"])
     assert progress.state == "done"
     assert progress.seconds_left == 0
+
+
+def test_a_long_answer_is_shown_while_it_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = planned(["random"])
+    StudyFolder(tmp_path).prepare({}, {})
+    stopped(run, tmp_path, 4, monkeypatch)
+    progress = Progress(run.folder(StudyFolder(tmp_path)), run.budget)
+    progress.refresh()
+    assert (progress.spent, progress.state) == (4, "searching")
+    seconds = progress.seconds
+    with Journal(progress.folder.journal, environment(run.device)) as journal:
+        journal.tell("tuning", 0.25, 8.0, 3.0)
+        journal.tell("tuning", 0.5, 8.0, 6.0)  # too soon after the one before
+        progress.refresh()
+        assert (progress.spent, progress.state) == (4 + 2, "searching (tuning, 25%)")
+        assert progress.seconds == seconds + 3
+        journal.write("tune", "key", ["id"], 8.0, 12.0)
+        progress.refresh()
+        assert (progress.spent, progress.state) == (4 + 8, "searching")
+        monkeypatch.setattr("pruneframe.journal.SYNC_SECONDS", 0.0)
+        journal.tell("training", 0.5, 8.0, 6.0)
+    progress.refresh()
+    assert (progress.spent, progress.state) == (4 + 8, "searching")  # nothing is under way where nobody computes
 
 
 def test_studies_of_two_machines_can_be_merged(tmp_path: Path) -> None:

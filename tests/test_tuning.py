@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pruneframe import Data, Masks, Tuning
+from pruneframe import Data, Masks, Recipe, Tuning
 from pruneframe.engine import pair
 from pruneframe.journal import Journal, Shelf
 from pruneframe.ledger import BudgetSpent, Ledger
@@ -56,6 +56,20 @@ def test_cuts_by_a_tuned_score_change_the_outputs_less_also_on_other_images(
     tuned = task.tune(scores, Tuning(images=10_000, batch=50, rate=0.002, least=0.7 * share, most=1.3 * share))
     assert np.array_equal(np.sort(tuned), np.sort(scores))
     assert distortion(task, tuned, share) < 0.8 * distortion(task, scores, share)
+
+
+def test_whoever_waits_hears_how_much_of_a_tuning_and_of_a_training_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float, float]] = []
+    monkeypatch.setattr(Journal, "tell", lambda self, what, share, charge, seconds: told.append((what, share, charge)))
+    with Journal(tmp_path / "journal.jsonl", HERE) as journal:
+        task = task_of(journal=journal)
+        task.tune(random_scores(task), Tuning(images=40, batch=10))
+        task.train(task.layout.full(), recipe=Recipe(epochs=2, images=20))
+    tuning = [("tuning", share, pytest.approx(4 * 40 / SEARCH)) for share in (0.25, 0.5, 0.75, 1)]
+    training = [("training", share, pytest.approx(3 * 2 * 20 / SEARCH)) for share in (0.5, 1)]
+    assert told == tuning + training
 
 
 def test_nothing_moves_without_a_rate() -> None:
