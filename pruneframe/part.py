@@ -227,8 +227,13 @@ class Part:
     def fit_head(self, recipe: Recipe) -> str:
         """Train a pooling and linear detector on the unpruned part's features; returns its id for `evaluate`.
 
-        The features are charged, and three passes of the detector for an image of an epoch.
+        The features are charged, and three passes of the detector for an image of an epoch. Raises ValueError for the
+        last part, behind which the network itself classifies: evaluate it at REST.
         """
+        if self.stop == self._sub.end:
+            raise ValueError(
+                f"a detector stands behind a part that ends before layer {self.stop}, but this is the last"
+            )
         images = self._train_images(recipe)
         self._feed(self._name(images), images, self.stop)
         key = f"{self.stop} {recipe}"

@@ -102,6 +102,13 @@ def test_cross_network_training_pulls_the_features_towards_the_unpruned_ones():
     assert distance(part.fit(mask, head, long, alpha=10.0)) < distance("dense")
 
 
+def test_no_detector_stands_behind_the_whole_network() -> None:
+    task = make_task(tiny_problem())
+    with pytest.raises(ValueError, match="but this is the last"):
+        task.part(1, len(task.network.layers)).fit_head(RECIPE)
+    assert task.budget.spent == 0
+
+
 def test_parts_are_replayed_from_the_journal(tmp_path):
     problem = tiny_problem()
 
