@@ -111,12 +111,12 @@ class Hamp(pf.Method):
         try:
             while idle < IDLE:
                 spent, before = task.budget.spent, known.hypervolume
-                mates = task.rng.integers(len(parents.genomes), size=2 * size * self._born)
-                children = variation.vary(parents.genomes[mates], size * self._born, variables, task.rng)
+                mates = task.rng.integers(len(parents.genomes), size=(size * self._born, 2))
+                children = variation.vary(parents.genomes[mates.ravel()], len(mates), variables, task.rng)
                 chosen = known.screened(children, size, variables) if self._born > 1 else np.arange(size)
-                children, mates = children[chosen], mates.reshape(-1, 2)[chosen]
+                children, selectors = children[chosen], parents.selectors[mates[chosen]]
                 points = measure(children)
-                portfolio.credit(parents.selectors[mates], known.add(children, points))
+                portfolio.credit(selectors, known.add(children, points))
                 born = known.hypervolume
                 steps = known.proposals(self.local, variables, task.rng, self.surrogate)
                 found = measure(steps)
