@@ -84,16 +84,9 @@ class Analytic(Device):
     """
 
     name = "analytic"
-    speed: float = pf.setting(1e10, "multiply-adds a second")
-    bandwidth: float = pf.setting(1e10, "bytes of weights a second")
-    start: float = pf.setting(1e-5, "seconds that a layer takes in any case")
-
-    def __post_init__(self) -> None:
-        if not (self.speed > 0 and self.bandwidth > 0 and self.start >= 0):
-            raise ValueError(
-                f"speed > 0, bandwidth > 0 and start >= 0 must hold, but got {self.speed}, {self.bandwidth} and "
-                f"{self.start}"
-            )
+    speed: float = pf.setting(1e10, "multiply-adds a second", above=0)
+    bandwidth: float = pf.setting(1e10, "bytes of weights a second", above=0)
+    start: float = pf.setting(1e-5, "seconds that a layer takes in any case", least=0)
 
     def latencies(self, networks: Sequence[Physical]) -> NDArray[np.float64]:
         return np.array([[self._seconds(network)] for network in networks])
@@ -112,12 +105,8 @@ class Timed(Device):
     """Real forward passes of one image: each network warms up, then all take turns in random order."""
 
     measured = True
-    repeats: int = pf.setting(50, "timed passes of each network")
-    warmup: int = pf.setting(10, "passes before them")
-
-    def __post_init__(self) -> None:
-        if self.repeats < 1 or self.warmup < 0:
-            raise ValueError(f"repeats >= 1 and warmup >= 0 must hold, but got {self.repeats} and {self.warmup}")
+    repeats: int = pf.setting(50, "timed passes of each network", least=1)
+    warmup: int = pf.setting(10, "passes before them", least=0)
 
     @property
     def forwards(self) -> int:

@@ -71,52 +71,38 @@ class EmoDir(pf.Method):
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
     encoding: str = pf.setting("mask", "what the genome of a part is")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
-    population: int = pf.setting(50, "genomes of a part, at most")
-    generations: int = pf.setting(5, "of a part, at least; where evaluations are few, the population shrinks")
-    least: float = pf.setting(0.1, "share of every layer's units that stay")
-    members: int = pf.setting(20, "of a part's front that are trained and ranked, at most")
-    training: float = pf.setting(0.5, "share of the budget for cross-network training; 0 switches it off")
-    alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training")
+    population: int = pf.setting(50, "genomes of a part, at most", least=SMALLEST)
+    generations: int = pf.setting(5, "of a part, at least; where evaluations are few, the population shrinks", least=1)
+    least: float = pf.setting(0.1, "share of every layer's units that stay", least=0, most=1)
+    members: int = pf.setting(20, "of a part's front that are trained and ranked, at most", least=1)
+    training: float = pf.setting(
+        0.5, "share of the budget for cross-network training; 0 switches it off", least=0, most=1
+    )
+    alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training", least=0)
     crossing: bool = pf.setting(True, "half of a part's inputs in training come from a pruned predecessor")
-    tolerated: float = pf.setting(5.0, "points of impairment that this predecessor's parts have at most, if any can")
+    tolerated: float = pf.setting(
+        5.0, "points of impairment that this predecessor's parts have at most, if any can", least=0
+    )
     inheriting: bool = pf.setting(True, "a member's training begins with the weights of the next larger one")
-    batch: int = pf.setting(64, "images of a training step")
-    images: int = pf.setting(5000, "training images whose features are kept, at most")
-    learning_rate: float = pf.setting(0.01, "of the training, at first")
-    joining: float = pf.setting(0.25, "share of the budget for impairments and joint schemes; members are so many")
+    batch: int = pf.setting(64, "images of a training step", least=1)
+    images: int = pf.setting(5000, "training images whose features are kept, at most", least=2)
+    learning_rate: float = pf.setting(0.01, "of the training, at first", above=0)
+    joining: float = pf.setting(
+        0.25, "share of the budget for impairments and joint schemes; members are so many", above=0, most=1
+    )
     joint: Literal["ranking", "sum", "pairing"] = pf.setting(
         "ranking",
         "schemes by impairment, and what they leave of the budget on sums; or all by the sums of impairments and "
         "parameters; or the members at the same place in every part's front",
     )
-    finetuning: float = pf.setting(0.0, "share of the budget for training joint schemes at the end")
-    finetuned: int = pf.setting(5, "joint schemes that are trained, at most")
+    finetuning: float = pf.setting(0.0, "share of the budget for training joint schemes at the end", least=0, most=1)
+    finetuned: int = pf.setting(5, "joint schemes that are trained, at most", least=1)
 
     def __post_init__(self) -> None:
-        for name in (*SHARES, "least"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
-        if not self.joining > 0:
-            raise ValueError(f"joining > 0 must hold, since parts alone are no networks, but got {self.joining}")
+        super().__post_init__()
         if self._searching < LEFT - 1e-9:  # sums of shares round
             given = " + ".join(str(getattr(self, name)) for name in SHARES)
             raise ValueError(f"{' + '.join(SHARES)} <= {1 - LEFT} must hold, but got {given}")
-        for name, smallest in (
-            ("population", SMALLEST),
-            ("generations", 1),
-            ("members", 1),
-            ("finetuned", 1),
-            ("batch", 1),
-        ):
-            if getattr(self, name) < smallest:
-                raise ValueError(f"{name} >= {smallest} must hold, but got {getattr(self, name)}")
-        if self.images < 2:
-            raise ValueError(f"images >= 2 must hold, but got {self.images}")
-        if not (self.alpha >= 0 and self.tolerated >= 0 and self.learning_rate > 0):
-            raise ValueError(
-                "alpha >= 0, tolerated >= 0 and learning_rate > 0 must hold, but got "
-                f"{self.alpha}, {self.tolerated} and {self.learning_rate}"
-            )
 
     @property
     def _searching(self) -> float:

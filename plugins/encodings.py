@@ -35,11 +35,9 @@ class Mask(pf.Encoding):
     """One bit per unit: the genome is the mask."""
 
     name = "mask"
-    noise: float = pf.setting(0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling")
-
-    def __post_init__(self) -> None:
-        if not self.noise >= 0:
-            raise ValueError(f"noise >= 0 must hold, but got {self.noise}")
+    noise: float = pf.setting(
+        0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling", least=0
+    )
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
         zeros, ones = np.zeros(layout.total), np.ones(layout.total)
@@ -64,11 +62,9 @@ class UnitThreshold(pf.Encoding):
     """A real number per unit; units with at least one half are kept."""
 
     name = "unit-threshold"
-    noise: float = pf.setting(0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling")
-
-    def __post_init__(self) -> None:
-        if not self.noise >= 0:
-            raise ValueError(f"noise >= 0 must hold, but got {self.noise}")
+    noise: float = pf.setting(
+        0.1, "standard deviation, in ranks from 0 to 1, that blurs the scores when sampling", least=0
+    )
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
         zeros, ones = np.zeros(layout.total), np.ones(layout.total)
@@ -93,11 +89,7 @@ class LayerThreshold(pf.Encoding):
     """One quantile per layer: the share of the layer's units, least important first, that is removed."""
 
     name = "layer-threshold"
-    highest: float = pf.setting(0.95, "largest share of a layer that may be removed")
-
-    def __post_init__(self) -> None:
-        if not 0 < self.highest <= 1:
-            raise ValueError(f"0 < highest <= 1 must hold, but got {self.highest}")
+    highest: float = pf.setting(0.95, "largest share of a layer that may be removed", above=0, most=1)
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
         layers = len(layout.sizes)
@@ -122,13 +114,10 @@ class GlobalCut(pf.Encoding):
     """
 
     name = "global-cut"
-    reach: float = pf.setting(2.0, "largest size of a factor's natural logarithm")
-    noise: float = pf.setting(0.1, "standard deviation of the logarithms in every second sample; 0 in the others")
-
-    def __post_init__(self) -> None:
-        for name in ("reach", "noise"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} >= 0 must hold, but got {getattr(self, name)}")
+    reach: float = pf.setting(2.0, "largest size of a factor's natural logarithm", least=0)
+    noise: float = pf.setting(
+        0.1, "standard deviation of the logarithms in every second sample; 0 in the others", least=0
+    )
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
         layers = len(layout.sizes)
@@ -177,11 +166,7 @@ class ChannelCount(pf.Encoding):
     """An integer per layer: units kept, in steps; a layer keeps at least one step, or all of it if it has fewer."""
 
     name = "channel-count"
-    step: int = pf.setting(1, "units per step; 8 suits the vector units of most processors")
-
-    def __post_init__(self) -> None:
-        if self.step < 1:
-            raise ValueError(f"step >= 1 must hold, but got {self.step}")
+    step: int = pf.setting(1, "units per step; 8 suits the vector units of most processors", least=1)
 
     def _steps(self, layout: pf.Layout) -> np.ndarray:
         return np.array([-(-size // self.step) for size in layout.sizes], dtype=np.float64)

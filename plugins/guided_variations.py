@@ -42,11 +42,7 @@ class WeightedFlip(pf.Variation):
     """
 
     name = "weighted-flip"
-    rate: float = pf.setting(0.002, "share of the free bits that flip; at least one, unless it is 0")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"0 <= rate <= 1 must hold, but got {self.rate}")
+    rate: float = pf.setting(0.002, "share of the free bits that flip; at least one, unless it is 0", least=0, most=1)
 
     def vary(
         self,
@@ -102,11 +98,9 @@ class BlockShift(pf.Variation):
     """
 
     name = "block-shift"
-    rate: float = pf.setting(0.002, "share of the free bits that flip in a block; at least one, unless it is 0")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"0 <= rate <= 1 must hold, but got {self.rate}")
+    rate: float = pf.setting(
+        0.002, "share of the free bits that flip in a block; at least one, unless it is 0", least=0, most=1
+    )
 
     def vary(
         self,

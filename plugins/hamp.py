@@ -61,28 +61,23 @@ class Hamp(pf.Method):
     scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: sbx-pm")
     population: int | None = pf.setting(
-        None, f"genomes; none: the budget's evaluations / {GENERATIONS}, from {SMALLEST} to {LARGEST}"
+        None, f"genomes; none: the budget's evaluations / {GENERATIONS}, from {SMALLEST} to {LARGEST}", least=SMALLEST
     )
     portfolio: bool = pf.setting(True, "three selections with quotas; off: rank and crowding alone")
-    floor: float = pf.setting(0.1, "least quota of a selection, as a share of the places")
-    local: int = pf.setting(8, "proposals of the local search that a generation evaluates; 0 switches it off")
-    screening: int = pf.setting(8, "children per place, of which those that promise most are evaluated; 1: all")
+    floor: float = pf.setting(
+        0.1, "least quota of a selection, as a share of the places", least=0, most=1 / len(SELECTORS)
+    )
+    local: int = pf.setting(8, "proposals of the local search that a generation evaluates; 0 switches it off", least=0)
+    screening: int = pf.setting(
+        8, "children per place, of which those that promise most are evaluated; 1: all", least=1
+    )
     surrogate: bool = pf.setting(
         True, "what promises most is told by a surrogate; off: steps and children are taken at random"
     )
-    tuned: int = pf.setting(0, "training images of a short fine-tuning before a candidate is evaluated; 0: none")
-    learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first")
-
-    def __post_init__(self) -> None:
-        if self.population is not None and self.population < SMALLEST:
-            raise ValueError(f"population >= {SMALLEST} must hold, but got {self.population}")
-        if not 0 <= self.floor <= 1 / len(SELECTORS):
-            raise ValueError(f"0 <= floor <= 1/{len(SELECTORS)} must hold, but got {self.floor}")
-        if self.local < 0 or self.tuned < 0 or self.screening < 1 or not self.learning_rate > 0:
-            raise ValueError(
-                "local >= 0, screening >= 1, tuned >= 0 and learning_rate > 0 must hold, but got "
-                f"{self.local}, {self.screening}, {self.tuned} and {self.learning_rate}"
-            )
+    tuned: int = pf.setting(
+        0, "training images of a short fine-tuning before a candidate is evaluated; 0: none", least=0
+    )
+    learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first", above=0)
 
     def search(self, task: pf.Task) -> None:
         if task.units != "filter":

@@ -62,10 +62,10 @@ GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating wh
 SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
 
 
-def from_preset(name: str, help: str) -> Any:
-    """A setting that the preset gives where the user does not."""
+def from_preset(name: str, help: str, **bounds: float) -> Any:
+    """A setting that the preset gives where the user does not; `bounds` as those of `setting`."""
     values = ", ".join(f"{preset}: {values[name]}" for preset, values in PRESETS.items())
-    return pf.setting(None, f"{help}; {values}")
+    return pf.setting(None, f"{help}; {values}", **bounds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,23 +104,30 @@ class Hierarchical(pf.Method):
     )
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
     phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
-    share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off")
-    tuning: float = from_preset("tuning", "share of the budget, before both phases, that tunes the score by gradient")
+    share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off", least=0, most=1)
+    tuning: float = from_preset(
+        "tuning", "share of the budget, before both phases, that tunes the score by gradient", least=0, below=1
+    )
     refining: float = from_preset(
-        "refining", "share of phase 2's budget, first in it, that tunes the score inside the corridor"
+        "refining", "share of phase 2's budget, first in it, that tunes the score inside the corridor", least=0, below=1
     )
     tuning_rate: float = from_preset(
-        "tuning_rate", "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first"
+        "tuning_rate",
+        "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first",
+        least=0,
+        most=1,
     )
     scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
-    population: int = from_preset("population", "genomes, at most")
+    population: int = from_preset("population", "genomes, at most", least=SMALLEST)
     generations: int = from_preset(
-        "generations", "of a phase, at least; where evaluations are few, the population shrinks"
+        "generations", "of a phase, at least; where evaluations are few, the population shrinks", least=1
     )
     threshold_scope: Literal["layer", "weight", "global"] = from_preset(
         "threshold_scope", "one threshold per layer, per unit, or for all with a factor per layer"
     )
-    highest: float = from_preset("highest", "largest share of a layer that a threshold per layer removes")
+    highest: float = from_preset(
+        "highest", "largest share of a layer that a threshold per layer removes", above=0, most=1
+    )
     guide: str = from_preset("guide", "objective on training images that steers phase 1 in the error's place, or none")
     guide_share: float = from_preset("guide_share", "training images of the guide, as a share of the search images")
     delta: float = from_preset("delta", "points of error above dense that the light anchor may have")
@@ -128,44 +135,27 @@ class Hierarchical(pf.Method):
         "corridor", "what both anchors keep stays (anchors), or may go as well (survivors)"
     )
     survival: float = from_preset(
-        "survival", "weight of survival in phase 1's front, beside the score's rank in its layer"
+        "survival", "weight of survival in phase 1's front, beside the score's rank in its layer", least=0, most=1
     )
-    temperature: float = from_preset("temperature", "of the sigmoid that samples bits by importance")
+    temperature: float = from_preset("temperature", "of the sigmoid that samples bits by importance", above=0, most=1)
     crossover: str = from_preset("crossover", "variation of two parents' free bits before the mutation, or none")
     mutation: str = from_preset("mutation", "variation with a setting `rate`")
     schedule: Literal["decay", "success"] = from_preset(
         "schedule", "the rate falls geometrically, or follows the one-fifth success rule"
     )
-    rate: float = from_preset("rate", "share of the free bits that flip, at first")
-    last_rate: float = from_preset("last_rate", "the same at the end of the budget, and the least")
+    rate: float = from_preset("rate", "share of the free bits that flip, at first", least=0, most=1)
+    last_rate: float = from_preset("last_rate", "the same at the end of the budget, and the least", least=0, most=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settled = self.settled()
-        if settled is self:
-            self._check()
+        if settled.last_rate > settled.rate:
+            raise ValueError(f"last_rate <= rate must hold, but got {settled.last_rate} > {settled.rate}")
 
     def settled(self) -> Self:
         """The method with the preset's value for every setting that is not given."""
         lacking = {f.name for f in fields(self) if getattr(self, f.name) is None}
         return replace(self, **{name: PRESETS[self.preset][name] for name in lacking}) if lacking else self
-
-    def _check(self) -> None:
-        for name in ("tuning", "refining"):
-            if not 0 <= getattr(self, name) < 1:
-                value = getattr(self, name)
-                raise ValueError(f"0 <= {name} < 1 must hold, so that something is left to evaluate, but got {value}")
-        for name in ("tuning_rate", "share", "survival", "rate", "last_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
-        for name in ("temperature", "highest"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"0 < {name} <= 1 must hold, but got {getattr(self, name)}")
-        if self.population < SMALLEST:
-            raise ValueError(f"population >= {SMALLEST} must hold, but got {self.population}")
-        if self.generations < 1:
-            raise ValueError(f"generations >= 1 must hold, but got {self.generations}")
-        if self.last_rate > self.rate:
-            raise ValueError(f"last_rate <= rate must hold, but got {self.last_rate} > {self.rate}")
 
     def search(self, task: pf.Task) -> None:
         if "error" not in task.objectives:

@@ -35,11 +35,9 @@ class MOEAD(pf.Method):
     encoding: str = pf.setting("mask", "what a genome is")
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
-    population: int | None = pf.setting(None, "weight vectors, at most; none: a tenth of the budget, from 4 to 100")
-
-    def __post_init__(self) -> None:
-        if self.population is not None and self.population < 2:
-            raise ValueError(f"population >= 2 must hold, but got {self.population}")
+    population: int | None = pf.setting(
+        None, "weight vectors, at most; none: a tenth of the budget, from 4 to 100", least=2
+    )
 
     def search(self, task: pf.Task) -> None:
         search_by("moead", task, self.encoding, self.scorer, self.variation, self.population)

@@ -36,16 +36,12 @@ class NetAdapt(pf.Method):
     """
     resource: str | None = pf.setting(None, "objective that each step saves; none: the problem's first but the error")
     scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
-    step: float = pf.setting(0.025, "share of the unpruned network's resource that the first step saves")
-    decay: float = pf.setting(0.96, "factor of that share from step to step")
-    tuned: int = pf.setting(0, "training images of a short fine-tuning of every proposal; 0: none")
-    learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first")
-
-    def __post_init__(self) -> None:
-        if not 0 < self.step < 1 or not 0 < self.decay <= 1:
-            raise ValueError(f"0 < step < 1 and 0 < decay <= 1 must hold, but got {self.step} and {self.decay}")
-        if self.tuned < 0 or not self.learning_rate > 0:
-            raise ValueError(f"tuned >= 0 and learning_rate > 0 must hold, but got {self.tuned}, {self.learning_rate}")
+    step: float = pf.setting(
+        0.025, "share of the unpruned network's resource that the first step saves", above=0, below=1
+    )
+    decay: float = pf.setting(0.96, "factor of that share from step to step", above=0, most=1)
+    tuned: int = pf.setting(0, "training images of a short fine-tuning of every proposal; 0: none", least=0)
+    learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first", above=0)
 
     @property
     def deterministic(self) -> bool:

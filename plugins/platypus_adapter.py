@@ -29,11 +29,9 @@ class Platypus(pf.Method):
     encoding: str = pf.setting("layer-threshold", "what a genome is")
     scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
-    population: int | None = pf.setting(None, "genomes per generation; none: a tenth of the budget, from 4 to 100")
-
-    def __post_init__(self) -> None:
-        if self.population is not None and self.population < 4:
-            raise ValueError(f"population >= 4 must hold, but got {self.population}")
+    population: int | None = pf.setting(
+        None, "genomes per generation; none: a tenth of the budget, from 4 to 100", least=4
+    )
 
     def search(self, task: pf.Task) -> None:
         variables = task.encoding(self.encoding).variables(task.layout)

@@ -84,11 +84,9 @@ class BitFlip(pf.Variation):
     """Flips each free bit with a small chance; at least one bit in expectation."""
 
     name = "bit-flip"
-    rate: float = pf.setting(0.001, "chance of each free bit to flip; at least one bit per genome in expectation")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"0 <= rate <= 1 must hold, but got {self.rate}")
+    rate: float = pf.setting(
+        0.001, "chance of each free bit to flip; at least one bit per genome in expectation", least=0, most=1
+    )
 
     def vary(
         self,
@@ -119,11 +117,7 @@ class ImportanceGuided(pf.Variation):
     """
 
     name = "importance-guided"
-    rate: float = pf.setting(0.002, "share of the bits drawn for a tournament; at least two")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"0 <= rate <= 1 must hold, but got {self.rate}")
+    rate: float = pf.setting(0.002, "share of the bits drawn for a tournament; at least two", least=0, most=1)
 
     def vary(
         self,
@@ -170,19 +164,12 @@ class SbxPm(pf.Variation):
     """
 
     name = "sbx-pm"
-    crossover: float = pf.setting(0.9, "chance of a pair to be crossed")
-    spread: float = pf.setting(15.0, "distribution index of the crossover; larger stays nearer to the parents")
-    mutation: float | None = pf.setting(None, "chance of a variable to be mutated; none: one over their number")
-    reach: float = pf.setting(20.0, "distribution index of the mutation; larger moves less")
-
-    def __post_init__(self) -> None:
-        for name in ("crossover", "mutation"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"0 <= {name} <= 1 must hold, but got {value}")
-        for name in ("spread", "reach"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} >= 0 must hold, but got {getattr(self, name)}")
+    crossover: float = pf.setting(0.9, "chance of a pair to be crossed", least=0, most=1)
+    spread: float = pf.setting(15.0, "distribution index of the crossover; larger stays nearer to the parents", least=0)
+    mutation: float | None = pf.setting(
+        None, "chance of a variable to be mutated; none: one over their number", least=0, most=1
+    )
+    reach: float = pf.setting(20.0, "distribution index of the mutation; larger moves less", least=0)
 
     def vary(
         self,

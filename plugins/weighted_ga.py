@@ -70,40 +70,39 @@ class WeightedGA(pf.Method):
         1,
         f"weightings that share the budget; of several, the error's share falls from {CAREFUL} to {BOLD}, and the "
         "others keep their proportion",
+        least=1,
     )
     scorer: str = pf.setting("magnitude", "importance of the current weights, behind what a mutation removes")
-    population: int = pf.setting(30, "genomes")
-    survivors: float = pf.setting(0.5, "share of the population that a generation keeps")
-    crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent")
-    mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does")
-    step: float = pf.setting(0.1, "largest share of a linear layer's remaining units that a mutation removes")
-    smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any")
-    loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained")
-    every: int = pf.setting(20, "generations after which it is retrained in any case")
-    retraining: float = pf.setting(
-        0.7, "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off"
+    population: int = pf.setting(30, "genomes", least=SMALLEST)
+    survivors: float = pf.setting(0.5, "share of the population that a generation keeps", least=0, most=1)
+    crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent", least=0, most=1)
+    mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does", least=0, most=1)
+    step: float = pf.setting(
+        0.1, "largest share of a linear layer's remaining units that a mutation removes", least=0, most=1
     )
-    finishing: float = pf.setting(0.3, "share of the budget that trains each weighting's last elite; 0 switches it off")
-    epochs: int = pf.setting(1, "of a retraining")
-    images: int = pf.setting(10_000, "training images of an epoch, at most")
-    learning_rate: float = pf.setting(0.01, "of a retraining, at first")
+    smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any", least=0, most=1)
+    loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained", least=0)
+    every: int = pf.setting(20, "generations after which it is retrained in any case", least=1)
+    retraining: float = pf.setting(
+        0.7,
+        "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off",
+        least=0,
+        most=1,
+    )
+    finishing: float = pf.setting(
+        0.3, "share of the budget that trains each weighting's last elite; 0 switches it off", least=0, most=1
+    )
+    epochs: int = pf.setting(1, "of a retraining", least=1)
+    images: int = pf.setting(10_000, "training images of an epoch, at most", least=1)
+    learning_rate: float = pf.setting(0.01, "of a retraining, at first", above=0)
 
     def __post_init__(self) -> None:
-        for name in ("survivors", "crossover", "mutation", "step", "smallest", "retraining", "finishing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
-        if self.population < SMALLEST:
-            raise ValueError(f"population >= {SMALLEST} must hold, but got {self.population}")
-        for name in ("fronts", "every", "epochs", "images"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} >= 1 must hold, but got {getattr(self, name)}")
+        super().__post_init__()
         if not 2 <= self.parents < self.population:
             raise ValueError(
                 f"at least 2 of the population must survive, and not all, but survivors={self.survivors} of "
                 f"{self.population} are {self.parents}"
             )
-        if not self.loss >= 0 or not self.learning_rate > 0:
-            raise ValueError(f"loss >= 0 and learning_rate > 0 must hold, but got {self.loss} and {self.learning_rate}")
         if self.fronts > 1 and (self.error is not None or self.weighting[1:] == (0, 0)):
             raise ValueError(
                 "fronts > 1 sets the error's weight and needs another, but got "

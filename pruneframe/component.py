@@ -20,19 +20,58 @@ OPENING, CLOSING = "[", "]"
 SPEC = re.compile(r"([A-Za-z0-9_.-]+)(?:\[(.*)\])?", re.DOTALL)
 
 
-def setting(default: Any, help: str) -> Any:
-    """A field of a component with its help beside it."""
-    return field(default=default, metadata={"help": help})
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a setting may hold: from `least` to `most`, or between `above` and `below`; none: unbounded."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def rule(self, name: str) -> str:
+        """As in `0 <= share < 1` or `population >= 4`; empty where nothing is bounded."""
+        lower = next(
+            ((bound, sign) for bound, sign in ((self.least, "="), (self.above, "")) if bound is not None), None
+        )
+        upper = next(((bound, sign) for bound, sign in ((self.most, "="), (self.below, "")) if bound is not None), None)
+        if lower and upper:
+            return f"{lower[0]:.4g} <{lower[1]} {name} <{upper[1]} {upper[0]:.4g}"
+        if lower:
+            return f"{name} >{lower[1]} {lower[0]:.4g}"
+        return f"{name} <{upper[1]} {upper[0]:.4g}" if upper else ""
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field of a component with its help beside it, and the numbers that it may hold, see `Range`."""
+    return field(default=default, metadata={"help": help, "range": Range(least, most, above, below)})
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting as `pruneframe info` shows it."""
+    """One setting as `pruneframe info` shows it; `rule` says what numbers it may hold."""
 
     name: str
     type: str
     default: object
     help: str
+    rule: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +79,13 @@ class Component(ABC):
     """Something with a name and settings that a plugin brings."""
 
     name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a number out of its range; one that is not given has none."""
+        for item in dataclasses.fields(self):
+            value, allowed = getattr(self, item.name), item.metadata.get("range", Range())
+            if isinstance(value, int | float) and value not in allowed:
+                raise ValueError(f"{allowed.rule(item.name)} must hold, but got {value}")
 
     def __repr__(self) -> str:
         changed = [
@@ -54,7 +100,13 @@ class Component(ABC):
         """All settings, in the order of the fields."""
         hints = get_type_hints(cls)
         return [
-            Setting(f.name, _type_name(hints[f.name]), f.default, f.metadata.get("help", ""))
+            Setting(
+                f.name,
+                _type_name(hints[f.name]),
+                f.default,
+                f.metadata.get("help", ""),
+                f.metadata.get("range", Range()).rule(f.name),
+            )
             for f in dataclasses.fields(cls)
         ]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruneframe.component import Component, Setting, parse_spec, setting, split
+from pruneframe.component import Component, Range, Setting, parse_spec, setting, split
 from pruneframe.errors import InputError
 
 
@@ -18,7 +18,7 @@ class Sample(Component):
     """Every type that a setting may have."""
 
     name = "sample"
-    count: int = setting(3, "an integer")
+    count: int = setting(3, "an integer", least=0)
     rate: float = setting(0.5, "a number")
     fast: bool = setting(False, "a switch")
     scorer: str = setting("magnitude", "the name of a part")
@@ -29,9 +29,14 @@ class Sample(Component):
     sizes: tuple[int, ...] = setting((8, 64), "numbers")
     operators: tuple[str, ...] = setting(("uniform",), "names of parts")
 
-    def __post_init__(self) -> None:
-        if self.count < 0:
-            raise ValueError(f"count >= 0 must hold, but got {self.count}")
+
+@dataclass(frozen=True, repr=False)
+class Bounded(Component):
+    """Numbers within ranges."""
+
+    name = "bounded"
+    rate: float = setting(0.5, "a number", above=0, below=1)
+    limit: int | None = setting(None, "an integer or nothing", least=1, most=9)
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,12 +202,27 @@ def test_brackets_must_balance(text: str) -> None:
 
 def test_settings_are_listed_in_order_with_type_default_and_help() -> None:
     listed = Sample.settings()
-    assert listed[0] == Setting("count", "int", 3, "an integer")
+    assert listed[0] == Setting("count", "int", 3, "an integer", "count >= 0")
     assert [item.type for item in listed] == [
         *("int", "float", "bool", "str", "layer | weight", "1 | 2 | 4", "int | none", "str | none"),
         *("int+...", "str+..."),
     ]
     assert [item.default for item in listed] == list(vars(Sample()).values())
+
+
+def test_bounds_themselves_may_be_held_or_not() -> None:
+    assert all(number in Range(least=0, most=1) for number in (0, 0.5, 1))
+    assert not any(number in Range(above=0, below=1) for number in (0, 1, float("nan")))
+    assert 1e300 in Range()
+    assert Bounded.configured({"limit": "9"}).limit == 9
+    for name, rule in {"rate": "0 < rate < 1", "limit": "1 <= limit <= 9"}.items():
+        for text, value in {"0": 0, "10": 10, "nan": float("nan")}.items():
+            if name == "rate" or text != "nan":
+                with pytest.raises(InputError, match=f"bounded: {rule} must hold, but got {value}"):
+                    Bounded.configured({name: text})
+    ranges = {"most": Range(most=1), "below": Range(below=1), "above": Range(above=1 / 3), "free": Range()}
+    rules = [allowed.rule(name) for name, allowed in ranges.items()]
+    assert rules == ["most <= 1", "below < 1", "above > 0.3333", ""]
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

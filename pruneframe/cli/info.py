@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,7 +52,7 @@ def describe(kind: str, entry: Entry) -> dict[str, Any]:
         names = ("units", "objectives", "batch_norm", "search_images", "budget")
         fields = [{"name": n, "default": getattr(value, n), "help": "", "type": ""} for n in names]
         return head | {"about": value.summary, "source": value.source, "settings": fields, "engine": available()}
-    fields = [{"name": s.name, "type": s.type, "default": s.default, "help": s.help} for s in value.settings()]
+    fields = [asdict(setting) for setting in value.settings()]
     about = inspect.getdoc(value) or ""
     return head | {"about": about, "source": getattr(value, "provenance", ""), "settings": fields}
 
@@ -66,6 +67,7 @@ def _text(found: dict[str, Any]) -> str:
         lines += ["", "settings"]
     for item in found["settings"]:
         kind = f"{item['type']}; " if item["type"] else ""
+        kind += f"{item['rule']}; " if item.get("rule") else ""
         value = item["default"]
         default = "none" if value is None else ",".join(value) if isinstance(value, tuple) else value
         lines.append(
