@@ -30,6 +30,7 @@ from pruneframe.errors import InputError
 from pruneframe.front import hypervolume
 from pruneframe.journal import Journal
 from pruneframe.ledger import BudgetSpent
+from pruneframe.network import Network
 from pruneframe.profile import Profile, Timings, _resized
 from pruneframe.registry import Registry
 from pruneframe.run import carry_out, measuring
@@ -273,6 +274,21 @@ def test_layers_are_timed_at_their_widths_and_those_with_groups_as_they_are() ->
     assert _resized(nn.Conv2d(16, 8, 3), 4, 6).weight.shape == (4, 6, 3, 3)
     grouped = _resized(nn.Conv2d(16, 16, 3, groups=4), 2, 1)
     assert (grouped.weight.shape, grouped.groups) == ((16, 4, 3, 3), 4)  # type: ignore[union-attr] # a convolution
+
+
+def test_a_linear_layer_on_several_rows_cannot_be_timed_alone() -> None:
+    class Mixer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convs = nn.Sequential(nn.Conv2d(2, 5, 1), nn.ReLU(), nn.Conv2d(5, 4, 3))
+            self.mix, self.head = nn.Linear(6, 6), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.mix(self.convs(x)).mean(dim=(2, 3)))  # type: ignore[no-any-return] # Modules
+
+    network = Network(Mixer(), (2, 8, 8), "filter")
+    with pytest.raises(InputError, match="layer 'mix' must be fed rows of features to be timed alone"):
+        Profile.measure(network, LocalCpu(repeats=1, warmup=0), {})
 
 
 def test_a_profile_sums_to_the_dense_network(tmp_path: Path) -> None:
