@@ -14,7 +14,7 @@ import pruneframe as pf
 from pruneframe.front import REGION_MARGIN, attainment
 from pruneframe.report import fronts, members
 
-from .style import DENSE, Look, label, legend_below, looks, panels, shown
+from .style import DENSE, Look, label, legend_below, logarithmic, looks, panels, shown
 
 BAND = (0.25, 0.75)  # shares of the runs that attain its edges
 ByMethod = dict[str, list[np.ndarray]]  # the normalised fronts of its runs
@@ -103,10 +103,9 @@ def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:
     values = _values(inside[board.objectives[1]].to_numpy(), board, 1)
     left = min([1.0, *values[values > 0]])
     axis.set_ylim(100 * min([board.dense_test[0], *inside.error]) - 0.5, 100 * top)
-    if left < FEW:
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlim(left / 1.1, 1.1)
+    if left < FEW:
+        logarithmic(axis, "x")
 
 
 def _surfaces(axis: Any, fronts: list[np.ndarray], board: pf.Board, look: Look, method: str) -> None:

@@ -11,10 +11,11 @@ import pandas as pd
 
 import pruneframe as pf
 
-from .style import Look, legend_below, looks, panels, strips
+from .style import Look, legend_below, logarithmic, looks, panels, strips
 
 ROWS = 4  # a run's record with more is drawn
 WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
+LETTER = 0.06  # inches that one takes in a row's name
 HEAD = ("record", "board", "method", "seed")
 
 
@@ -74,6 +75,15 @@ def _changing(rows: pd.DataFrame) -> list[str]:
     return [name for name in names if rows[name].nunique() > 1]
 
 
+def _row_names(rows: pd.DataFrame) -> list[str]:
+    """What a column of words calls the rows, where it calls them the same in every run; else nothing."""
+    for column in rows.columns.difference(list(HEAD)):
+        runs = [run[column].tolist() for _, run in rows.groupby(["method", "seed"])]
+        if all(isinstance(name, str) for name in runs[0]) and all(run == runs[0] for run in runs):
+            return list(map(str, runs[0]))
+    return []
+
+
 def _lines(rows: pd.DataFrame, names: Sequence[str], style: dict[str, Look]) -> Any:
     """One strip for each column, over the rows of a record."""
     figure, axes = strips(len(names))
@@ -84,9 +94,13 @@ def _lines(rows: pd.DataFrame, names: Sequence[str], style: dict[str, Look]) -> 
                 axis.plot(np.arange(len(run)), run[name].to_numpy(dtype=np.float64), color=color, lw=0.7, label=label)
         values = rows[name].dropna()
         if values.min() > 0 and values.max() > WIDE * values.min():
-            axis.set_yscale("log")
+            logarithmic(axis, "y")
         axis.set_ylabel(name)
-    axes[-1].set_xlabel("row")
+    if called := _row_names(rows):
+        axes[-1].set_xticks(range(len(called)), called, rotation=90)
+        figure.set_figheight(figure.get_figheight() + LETTER * max(map(len, called)))
+    else:
+        axes[-1].set_xlabel("row")
     legend_below(figure, axes[0])
     return figure
 

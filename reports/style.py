@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import pruneframe as pf
 
@@ -22,6 +23,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DENSE = {"color": "black", "marker": "*", "markersize": 7, "linestyle": "none", "zorder": 5}
+DECADES = 30  # times the least value that the largest is, for ticks at whole decades alone
 LINE = 0.16  # inches that a line of the legend takes
 WIDE_NAME = 24  # letters of a method's name that leave no room for a second one beside it
 WIDEST_NAME = 48  # that fit into a column
@@ -64,6 +66,16 @@ class Look:
     def line(self) -> dict[str, Any]:
         """Its lines, for matplotlib."""
         return {"color": self.color, "linestyle": self.dashes, "linewidth": self.width, "alpha": self.alpha}
+
+
+def logarithmic(axes: Any, direction: Literal["x", "y"]) -> None:
+    """Make an axis whose limits are set logarithmic, with plain numbers: text is never read as mathematics here."""
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[direction]
+    axes.set(**{f"{direction}scale": "log"})
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1,) if high > DECADES * low else (1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def looks(methods: Sequence[str], highlight: str | None = None) -> dict[str, Look]:

@@ -34,9 +34,10 @@ from pruneframe_reports.profile import Profile, performance
 from pruneframe_reports.progress import Progress
 from pruneframe_reports.published import PublishedResults
 from pruneframe_reports.ranks import Ranks
+from pruneframe_reports.records import Records
 from pruneframe_reports.reductions import Reductions
 from pruneframe_reports.results import Results, operating_point, results, spread
-from pruneframe_reports.style import folded, label, looks
+from pruneframe_reports.style import folded, label, logarithmic, looks, panels
 
 
 @pytest.fixture(autouse=True)
@@ -448,3 +449,32 @@ def test_curves_over_seconds_end_at_the_last_answer() -> None:
     [item] = Progress(over="seconds").draw(table, study)
     assert lines_of(item)["first"][-1, 0] == 2.0
     assert item.figure.axes[0].get_xlabel() == "seconds"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.04, 1.1), (2.0, 40.0), (3e-7, 0.9), (1.0, 1e9)])
+def test_a_logarithmic_axis_has_plain_numbers_as_ticks(low: float, high: float) -> None:
+    figure, (axes,) = panels(1)
+    axes.set_ylim(low, high)
+    logarithmic(axes, "y")
+    figure.canvas.draw()
+    written = [label.get_text() for label in axes.get_yticklabels(which="both")]
+    values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in written if text]  # no formula, printed as it is
+    assert sum(low <= value <= high for value in values) >= 2
+    assert axes.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(("words", "shown"), [("abcdef", list("abcdef")), ("abcxyz", [])])
+def test_rows_of_a_record_are_called_as_all_runs_call_them(words: str, shown: list[str]) -> None:
+    runs = [("first", 0, "abcdef"), ("first", 1, words)]
+    rows = [
+        {"board": "board", "record": "phases", "method": method, "seed": seed, "phase": name, "units": 1.0 + place}
+        for method, seed, called in runs
+        for place, name in enumerate(called)
+    ]
+    _, study = hand_made()
+    study = replace(study, records=pd.DataFrame(rows).assign(board=study.boards[0].label))
+    (item,) = Records().draw(pd.DataFrame(), study)
+    assert isinstance(item, pf.Figure)
+    axes = item.figure.axes[-1]
+    assert [text.get_text() for text in axes.get_xticklabels()][: len(shown)] == shown
+    assert axes.get_xlabel() == ("" if shown else "row")
