@@ -20,7 +20,8 @@ from pruneframe.workbench import DENSE
 PRESETS = {"sparsity": (0.4, 0.1, 0.5), "computation": (0.4, 0.5, 0.1), "balanced": (0.4, 0.3, 0.3)}
 TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
-SMALLEST = 4  # genomes: two that survive, and a child of each
+SMALLEST, LARGEST = 4, 30  # genomes; of four two survive, each with a child
+SPREAD = 0.7  # times the root of the evaluations; few genomes come further in few of them
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,12 +74,19 @@ class WeightedGA(pf.Method):
         least=1,
     )
     scorer: str = pf.setting("magnitude", "importance of the current weights, behind what a mutation removes")
-    population: int = pf.setting(30, "genomes", least=SMALLEST)
-    survivors: float = pf.setting(0.5, "share of the population that a generation keeps", least=0, most=1)
+    population: int | None = pf.setting(
+        None,
+        f"genomes; none: {SPREAD} times the root of the evaluations that a weighting could pay for, from {SMALLEST} to "
+        f"{LARGEST}",
+        least=SMALLEST,
+    )
+    survivors: float = pf.setting(
+        0.5, "share of the population that a generation keeps, but two at least and not all", least=0, most=1
+    )
     crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent", least=0, most=1)
     mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does", least=0, most=1)
     step: float = pf.setting(
-        0.1, "largest share of a linear layer's remaining units that a mutation removes", least=0, most=1
+        0.3, "largest share of a linear layer's remaining units that a mutation removes", least=0, most=1
     )
     smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any", least=0, most=1)
     loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained", least=0)
@@ -90,7 +98,7 @@ class WeightedGA(pf.Method):
         most=1,
     )
     finishing: float = pf.setting(
-        0.3, "share of the budget that trains each weighting's last elite; 0 switches it off", least=0, most=1
+        0.1, "share of the budget that trains each weighting's last elite; 0 switches it off", least=0, most=1
     )
     epochs: int = pf.setting(1, "of a retraining", least=1)
     images: int = pf.setting(10_000, "training images of an epoch, at most", least=1)
@@ -98,11 +106,6 @@ class WeightedGA(pf.Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.parents < self.population:
-            raise ValueError(
-                f"at least 2 of the population must survive, and not all, but survivors={self.survivors} of "
-                f"{self.population} are {self.parents}"
-            )
         if self.fronts > 1 and (self.error is not None or self.weighting[1:] == (0, 0)):
             raise ValueError(
                 "fronts > 1 sets the error's weight and needs another, but got "
@@ -112,11 +115,6 @@ class WeightedGA(pf.Method):
             raise ValueError(
                 f"error, computation and size must be finite weights >= 0, not all of them 0, but got {self.weighting}"
             )
-
-    @property
-    def parents(self) -> int:
-        """Genomes that survive a generation."""
-        return round(self.survivors * self.population)
 
     @property
     def weighting(self) -> tuple[float, float, float]:
@@ -142,7 +140,7 @@ class WeightedGA(pf.Method):
             task.decline("its fitness needs the objective 'error', which the problem does not have")
         history: list[dict[str, float]] = []
         try:
-            herd = Herd(task, self)
+            herd = Herd(task, self, self.population or self._suitable(task))
             for number, weighting in enumerate(self.weightings):
                 share = max(1e-9, task.budget.left / task.budget.total / (self.fronts - number))
                 with task.share(share):
@@ -153,6 +151,11 @@ class WeightedGA(pf.Method):
         finally:
             task.record("fitness", pd.DataFrame(history))
             task.record("computation of the front", computation(task))
+
+    def _suitable(self, task: pf.Task) -> int:
+        """Genomes that suit the budget: of many, few generations could be paid for, and nothing would get far."""
+        evaluations = task.budget.total / task.price / self.fronts
+        return max(SMALLEST, min(LARGEST, round(SPREAD * math.sqrt(evaluations))))
 
     def _generations(self, task: pf.Task, herd: Herd, weighting: np.ndarray) -> Iterator[dict[str, float]]:
         """The herd's state after every generation, until the budget ends."""
@@ -175,9 +178,11 @@ class WeightedGA(pf.Method):
 class Herd:
     """A population of masks under one set of weights, with the terms of their fitness, float64[n, 3] from 0 to 1."""
 
-    def __init__(self, task: pf.Task, method: WeightedGA) -> None:
+    def __init__(self, task: pf.Task, method: WeightedGA, size: int) -> None:
         self._task = task
         self._method = method
+        self._size = size
+        self._parents = min(max(2, round(method.survivors * size)), size - 1)
         images = min(method.images, task.train_images)
         self._recipe = pf.Recipe(epochs=method.epochs, learning_rate=method.learning_rate, images=images)
         self.retrained = 0.0  # units that retraining and rebuilding have cost so far
@@ -190,7 +195,7 @@ class Herd:
     def _rebuild(self, elite: pf.Masks, weights: str) -> None:
         """An elite and mutants of it, under new weights; nothing changes where the budget ends before."""
         mutation = Mutation(self._task, self._method, weights)
-        mutants = np.repeat(elite.unpack(0)[None], self._method.population - 1, axis=0)
+        mutants = np.repeat(elite.unpack(0)[None], self._size - 1, axis=0)
         for mutant in mutants:
             mutation(mutant)
         masks = pf.Masks.join([elite, pf.Masks.pack(mutants, elite.layout)])
@@ -219,8 +224,8 @@ class Herd:
 
     def breed(self) -> None:
         """Replace the less fit of a sorted herd by children: a survivor, infected by a fitter one, and mutated."""
-        parents, layout = self._method.parents, self.masks.layout
-        children = np.empty((self._method.population - parents, layout.total), dtype=bool)
+        parents, layout = self._parents, self.masks.layout
+        children = np.empty((self._size - parents, layout.total), dtype=bool)
         for child in children:
             winner, loser = sorted(self._task.rng.choice(parents, size=2, replace=False))
             child[:] = self.masks.unpack(loser)

@@ -26,7 +26,7 @@ from pruneframe.study import plan
 from pruneframe.task import Task
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe.workbench import DENSE
-from pruneframe_plugins.weighted_ga import PRESETS, Herd, Mutation, WeightedGA, lines
+from pruneframe_plugins.weighted_ga import LARGEST, PRESETS, SMALLEST, Herd, Mutation, WeightedGA, lines
 from pruneframe_reports.records import Records
 
 SMALL = ("population=6", "images=20", "every=3")
@@ -98,7 +98,7 @@ def test_a_mutation_only_removes_and_never_empties_a_layer(units: Units) -> None
 
 def test_convolutions_lose_whole_lines_and_linear_layers_single_weights() -> None:
     task = make_task(tiny_problem())
-    mutation = Mutation(task, method_of("mutation=1", "smallest=1"), DENSE)
+    mutation = Mutation(task, method_of("mutation=1", "smallest=1", "step=0.1"), DENSE)
     keep = np.ones(task.layout.total, dtype=bool)
     mutation(keep)
     scores = task.layout.split(task.scores("magnitude"))
@@ -241,6 +241,28 @@ def test_the_front_is_recorded_with_its_multiply_adds() -> None:
     assert front["of convolutions"].to_numpy() == pytest.approx(by_hand)
 
 
+@pytest.mark.parametrize(
+    ("survivors", "size", "parents"), [(0.0, 6, 2), (0.5, 6, 3), (1.0, 6, 5), (0.5, SMALLEST, 2), (0.1, 30, 3)]
+)
+def test_two_genomes_survive_at_least_and_not_all(survivors: float, size: int, parents: int) -> None:
+    task = make_task(tiny_problem(), budget=300)
+    herd = Herd(task, WeightedGA(survivors=survivors), size)
+    herd.sort(np.ones(3))
+    before = herd.masks
+    herd.breed()
+    assert len(herd.masks) == size
+    assert np.array_equal(herd.masks.bits[:parents], before.bits[:parents])
+    assert task.budget.spent == pytest.approx((2 * size - parents) * task.price)
+
+
+def test_a_population_suits_what_a_weighting_can_pay_for() -> None:
+    sizes = [
+        [WeightedGA(fronts=fronts)._suitable(make_task(tiny_problem(), budget=budget)) for budget in (20, 400, 1e4)]
+        for fronts in (1, 4)
+    ]
+    assert sizes == [[SMALLEST, 14, LARGEST], [SMALLEST, 7, LARGEST]]
+
+
 def test_a_problem_without_the_error_is_declined() -> None:
     with pytest.raises(Declined, match="objective 'error'"):
         searched(objectives=("distortion", "params"))
@@ -250,8 +272,7 @@ def test_a_problem_without_the_error_is_declined() -> None:
     "change",
     [
         "population=3",
-        "survivors=1",
-        "survivors=0",
+        "survivors=1.1",
         "mutation=2",
         "fronts=0",
         "error=-1",
