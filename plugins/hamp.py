@@ -32,12 +32,12 @@ class Hamp(pf.Method):
     provenance = (
         "Published (Hong et al., doi 10.1016/j.fmre.2022.07.013): a memetic multi-objective search with "
         "portfolio-based selection and a surrogate-assisted local search, for accuracy, latency and memory that are "
-        "measured. Our "
-        "reconstruction: an integer per layer, filters of largest L2 norm first; rank and crowding (NSGA-II), "
-        "hypervolume contribution (SMS-EMOA) and reference vectors (NSGA-III) as the portfolio; quotas by the "
-        "hypervolume that children of those chosen gained; cubic radial basis functions as the surrogate, a "
-        "local search from the members that contribute most; all numbers. Not of the paper at "
-        "all: the surrogate also chooses which children are evaluated (screening)."
+        "measured. Our reconstruction: an integer per layer, filters in the order of a score; rank and crowding "
+        "(NSGA-II), hypervolume contribution (SMS-EMOA) and reference vectors (NSGA-III) as the portfolio; quotas by "
+        "the hypervolume that children of those chosen gained; cubic radial basis functions as the surrogate, a local "
+        "search from the members that contribute most; all numbers. Not of the paper at all: the surrogate also "
+        "chooses which children are evaluated (screening), and filters are ordered by the score `reconstruction`, not "
+        "by their L2 norms."
     )
     bibtex = """
     @article{hong2024hardware,
@@ -58,7 +58,7 @@ class Hamp(pf.Method):
         ),
     )
     encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer")
-    scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
+    scorer: str = pf.setting("reconstruction", "importance that decides which filters of a layer stay; l2: their norms")
     variation: str | None = pf.setting(None, "operators in turn, joined by +; none: sbx-pm")
     population: int | None = pf.setting(
         None, f"genomes; none: the budget's evaluations / {GENERATIONS}, from {SMALLEST} to {LARGEST}", least=SMALLEST
