@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ PRESETS = {"sparsity": (0.4, 0.1, 0.5), "computation": (0.4, 0.5, 0.1), "balance
 TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
 SMALLEST, LARGEST = 4, 30  # genomes; of four two survive, each with a child
+FINEST, COARSEST = 0.1, 0.3  # steps
+SHRUNK = 0.01  # of a linear layer remains at the end, if it loses half a step whenever it mutates
+ENDING, BETWEEN = 0.3, 0.1  # of a budget for last trainings: between weightings, the next elite's go on with them
 SPREAD = 0.7  # times the root of the evaluations; few genomes come further in few of them
 
 
@@ -85,8 +88,12 @@ class WeightedGA(pf.Method):
     )
     crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent", least=0, most=1)
     mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does", least=0, most=1)
-    step: float = pf.setting(
-        0.3, "largest share of a linear layer's remaining units that a mutation removes", least=0, most=1
+    step: float | None = pf.setting(
+        None,
+        "largest share of a linear layer's remaining units that a mutation removes; none: what lets it shrink to a "
+        f"hundredth in the generations that a weighting could pay for, from {FINEST} to {COARSEST}",
+        least=0,
+        most=1,
     )
     smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any", least=0, most=1)
     loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained", least=0)
@@ -97,8 +104,12 @@ class WeightedGA(pf.Method):
         least=0,
         most=1,
     )
-    finishing: float = pf.setting(
-        0.1, "share of the budget that trains each weighting's last elite; 0 switches it off", least=0, most=1
+    finishing: float | None = pf.setting(
+        None,
+        f"share of the budget that trains each weighting's last elite; none: {ENDING} of one, {BETWEEN} of several; 0 "
+        "switches it off",
+        least=0,
+        most=1,
     )
     epochs: int = pf.setting(1, "of a retraining", least=1)
     images: int = pf.setting(10_000, "training images of an epoch, at most", least=1)
@@ -140,11 +151,11 @@ class WeightedGA(pf.Method):
             task.decline("its fitness needs the objective 'error', which the problem does not have")
         history: list[dict[str, float]] = []
         try:
-            herd = Herd(task, self, self.population or self._suitable(task))
+            herd = Herd(task, self.suited(task.budget.total / task.price))
             for number, weighting in enumerate(self.weightings):
                 share = max(1e-9, task.budget.left / task.budget.total / (self.fronts - number))
                 with task.share(share):
-                    with task.share(max(1e-9, share * (1 - self.finishing))):
+                    with task.share(max(1e-9, share * (1 - self._finishing))):
                         for state in self._generations(task, herd, np.array(weighting)):
                             history.append({"weighting": number, "units": task.budget.spent} | state)
                     herd.finish()
@@ -152,10 +163,22 @@ class WeightedGA(pf.Method):
             task.record("fitness", pd.DataFrame(history))
             task.record("computation of the front", computation(task))
 
-    def _suitable(self, task: pf.Task) -> int:
-        """Genomes that suit the budget: of many, few generations could be paid for, and nothing would get far."""
-        evaluations = task.budget.total / task.price / self.fronts
-        return max(SMALLEST, min(LARGEST, round(SPREAD * math.sqrt(evaluations))))
+    @property
+    def _finishing(self) -> float:
+        """Share of the budget for the last trainings."""
+        return (ENDING if self.fronts == 1 else BETWEEN) if self.finishing is None else self.finishing
+
+    def suited(self, evaluations: float) -> Self:
+        """With a population and a step that suit a budget of so many evaluations, where they are not given.
+
+        Of many genomes few generations could be paid for, and small steps would not get far in them.
+        """
+        own = evaluations / self.fronts
+        population = self.population or max(SMALLEST, min(LARGEST, round(SPREAD * math.sqrt(own))))
+        generations = own * (1 - self._finishing) / (population - surviving(self.survivors, population))
+        mutations = max(1e-9, self.mutation * generations)
+        step = min(COARSEST, max(FINEST, -2 * math.log(SHRUNK) / mutations)) if self.step is None else self.step
+        return replace(self, population=population, step=step)
 
     def _generations(self, task: pf.Task, herd: Herd, weighting: np.ndarray) -> Iterator[dict[str, float]]:
         """The herd's state after every generation, until the budget ends."""
@@ -178,11 +201,12 @@ class WeightedGA(pf.Method):
 class Herd:
     """A population of masks under one set of weights, with the terms of their fitness, float64[n, 3] from 0 to 1."""
 
-    def __init__(self, task: pf.Task, method: WeightedGA, size: int) -> None:
+    def __init__(self, task: pf.Task, suited: WeightedGA) -> None:
+        assert suited.population is not None
         self._task = task
-        self._method = method
-        self._size = size
-        self._parents = min(max(2, round(method.survivors * size)), size - 1)
+        self._method = method = suited
+        self._size = suited.population
+        self._parents = surviving(suited.survivors, self._size)
         images = min(method.images, task.train_images)
         self._recipe = pf.Recipe(epochs=method.epochs, learning_rate=method.learning_rate, images=images)
         self.retrained = 0.0  # units that retraining and rebuilding have cost so far
@@ -263,7 +287,9 @@ class Mutation:
     """Removes a filter or an input channel of some convolutions, and a few units of some linear layers."""
 
     def __init__(self, task: pf.Task, method: WeightedGA, weights: str) -> None:
+        assert method.step is not None
         self._method = method
+        self._step = method.step
         self._rng = task.rng
         self._layout = task.layout
         self._scores = task.scores(method.scorer, weights)
@@ -285,7 +311,7 @@ class Mutation:
     def _thin(self, keep: np.ndarray, scores: np.ndarray) -> None:
         """Remove a few units of a linear layer; the last one stays."""
         kept = np.flatnonzero(keep)
-        number = min(len(kept) - 1, math.ceil(self._rng.random() * self._method.step * len(kept)))
+        number = min(len(kept) - 1, math.ceil(self._rng.random() * self._step * len(kept)))
         if number <= 0:
             return
         if self._rng.random() < self._method.smallest:
@@ -305,6 +331,11 @@ class Mutation:
             axis, alive, norms = found[self._rng.integers(len(found))]
             chances = 1 / np.maximum(norms.astype(np.float64), 1e-12)
             np.moveaxis(keep, axis, 0)[self._rng.choice(alive, p=chances / chances.sum())] = False
+
+
+def surviving(survivors: float, population: int) -> int:
+    """Genomes of a population that survive a generation: two at least, and not all."""
+    return min(max(2, round(survivors * population)), population - 1)
 
 
 def lines(layer: nn.Module) -> tuple[int, ...] | None:

@@ -26,7 +26,17 @@ from pruneframe.study import plan
 from pruneframe.task import Task
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe.workbench import DENSE
-from pruneframe_plugins.weighted_ga import LARGEST, PRESETS, SMALLEST, Herd, Mutation, WeightedGA, lines
+from pruneframe_plugins.weighted_ga import (
+    COARSEST,
+    FINEST,
+    LARGEST,
+    PRESETS,
+    SMALLEST,
+    Herd,
+    Mutation,
+    WeightedGA,
+    lines,
+)
 from pruneframe_reports.records import Records
 
 SMALL = ("population=6", "images=20", "every=3")
@@ -123,7 +133,7 @@ def test_a_grouped_convolution_loses_outputs_alone() -> None:
 
 def test_weak_filters_go_first_more_often() -> None:
     task = make_task(tiny_problem("filter"))
-    mutation = Mutation(task, method_of("mutation=0"), DENSE)
+    mutation = Mutation(task, method_of("mutation=0", "step=0.1"), DENSE)
     norms = np.abs(task.layout.split(task.scores("magnitude"))[0])
     gone = np.zeros(len(norms))
     for _ in range(2000):
@@ -246,7 +256,7 @@ def test_the_front_is_recorded_with_its_multiply_adds() -> None:
 )
 def test_two_genomes_survive_at_least_and_not_all(survivors: float, size: int, parents: int) -> None:
     task = make_task(tiny_problem(), budget=300)
-    herd = Herd(task, WeightedGA(survivors=survivors), size)
+    herd = Herd(task, WeightedGA(survivors=survivors, population=size, step=0.3))
     herd.sort(np.ones(3))
     before = herd.masks
     herd.breed()
@@ -255,12 +265,21 @@ def test_two_genomes_survive_at_least_and_not_all(survivors: float, size: int, p
     assert task.budget.spent == pytest.approx((2 * size - parents) * task.price)
 
 
-def test_a_population_suits_what_a_weighting_can_pay_for() -> None:
-    sizes = [
-        [WeightedGA(fronts=fronts)._suitable(make_task(tiny_problem(), budget=budget)) for budget in (20, 400, 1e4)]
-        for fronts in (1, 4)
+def test_population_and_step_suit_what_a_weighting_can_pay_for() -> None:
+    suited = [[WeightedGA(fronts=fronts).suited(budget) for budget in (20, 400, 2000, 1e5)] for fronts in (1, 4)]
+    assert [[one.population for one in row] for row in suited] == [
+        [SMALLEST, 14, LARGEST, LARGEST],
+        [SMALLEST, 7, 16, LARGEST],
     ]
-    assert sizes == [[SMALLEST, 14, LARGEST], [SMALLEST, 7, LARGEST]]
+    for row in suited:
+        steps = [one.step for one in row]
+        assert steps == sorted(steps, reverse=True)
+        assert (steps[0], steps[-1]) == (COARSEST, FINEST)
+    assert WeightedGA(population=5, step=0.7).suited(400) == WeightedGA(population=5, step=0.7)
+    middle = WeightedGA(population=20, mutation=1).suited(800)
+    assert FINEST < middle.step < COARSEST  # type: ignore[operator] # it is a number now
+    generations = 800 * (1 - 0.3) / 10
+    assert (1 - middle.step / 2) ** generations == pytest.approx(0.01, rel=0.5)  # type: ignore[operator]
 
 
 def test_a_problem_without_the_error_is_declined() -> None:
