@@ -232,6 +232,7 @@ class LookupTable(Device):
     table: str = pf.setting("", "the file")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.table:
             raise ValueError("table must name a file that pruneframe data --profile has written")
 

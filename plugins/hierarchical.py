@@ -129,8 +129,10 @@ class Hierarchical(pf.Method):
         "highest", "largest share of a layer that a threshold per layer removes", above=0, most=1
     )
     guide: str = from_preset("guide", "objective on training images that steers phase 1 in the error's place, or none")
-    guide_share: float = from_preset("guide_share", "training images of the guide, as a share of the search images")
-    delta: float = from_preset("delta", "points of error above dense that the light anchor may have")
+    guide_share: float = from_preset(
+        "guide_share", "training images of the guide, as a share of the search images", above=0, most=1
+    )
+    delta: float = from_preset("delta", "points of error above dense that the light anchor may have", least=0)
     corridor: Literal["anchors", "survivors"] = from_preset(
         "corridor", "what both anchors keep stays (anchors), or may go as well (survivors)"
     )

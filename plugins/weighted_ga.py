@@ -154,8 +154,11 @@ class WeightedGA(pf.Method):
             herd = Herd(task, self.suited(task.budget.total / task.price))
             for number, weighting in enumerate(self.weightings):
                 share = max(1e-9, task.budget.left / task.budget.total / (self.fronts - number))
+                ending = self._finishing * share
+                if ending * task.budget.total < herd.retraining_price:
+                    ending = 0.0  # less than a retraining would change little, and cost a new population
                 with task.share(share):
-                    with task.share(max(1e-9, share * (1 - self._finishing))):
+                    with task.share(max(1e-9, share - ending)):
                         for state in self._generations(task, herd, np.array(weighting)):
                             history.append({"weighting": number, "units": task.budget.spent} | state)
                     herd.finish()

@@ -8,6 +8,7 @@ earlier sessions serve as a cache.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -125,8 +126,8 @@ class Journal:
         """Log a new answer before the method sees it."""
         answer = Answer(self._number, kind, key, values, charge, seconds)
         self._number += 1
+        self._forget()  # first, so that no reader counts it twice
         self._append(asdict(answer))
-        self._forget()
         return answer
 
     def tell(self, what: str, share: float, charge: float, seconds: float) -> None:
@@ -134,13 +135,15 @@ class Journal:
         if self._under_way is None or time.monotonic() - self._told < SYNC_SECONDS:
             return
         told = {"what": what, "share": share, "charge": share * charge, "seconds": seconds}
-        write_whole(self._under_way, lambda file: file.write(json.dumps(told).encode()))
+        with contextlib.suppress(OSError):  # a full disk may not end what could still be answered
+            write_whole(self._under_way, lambda file: file.write(json.dumps(told).encode()))
         self._told = time.monotonic()
 
     def _forget(self) -> None:
         """What was told is over."""
         if self._under_way is not None:
-            self._under_way.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._under_way.unlink(missing_ok=True)
 
     @property
     def replaying(self) -> int:

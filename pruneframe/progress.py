@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Progress:
     measuring: float = 0.0  # seconds that those took
     tuned: int = 0  # members of the front that have had the common fine-tuning
     tuning: float = 0.0  # seconds that it took
-    under_way: str = ""  # what is being computed for long, and how far it is
+    under_way: dict[str, Any] | None = None  # what is being computed for long, and how far it is; not yet spent
     points: list[list[float]] = field(default_factory=list)
 
     def refresh(self) -> None:
@@ -39,11 +40,9 @@ class Progress:
         self.measuring = sum(line["seconds"] for line in lines if line["kind"] == MEMBER)
         tuned = self.folder.answers(finetuning=True)
         self.tuned, self.tuning = len(tuned), sum(line["seconds"] for line in tuned)
-        long = self.folder.under_way()
-        self.under_way = f" ({long['what']}, {long['share']:.0%})" if long else ""
-        paid = [*answers, long] if long else answers
-        self.spent = sum(answer["charge"] for answer in paid)
-        self.seconds = sum(answer["seconds"] for answer in paid)
+        self.under_way = self.folder.under_way()
+        self.spent = sum(answer["charge"] for answer in answers)
+        self.seconds = sum(answer["seconds"] for answer in answers)
         self.points = [answer["values"] for answer in answers if answer["kind"] == "evaluate"]
         self.evaluations = len(self.points)
 
@@ -68,7 +67,9 @@ class Progress:
             return DONE
         if self.measured:
             return f"measuring its front ({self.measured} of {self.members})"
-        return f"searching{self.under_way}" if self.spent else WAITING
+        if self.under_way:
+            return f"searching ({self.under_way['what']}, {self.under_way['share']:.0%})"
+        return "searching" if self.spent else WAITING
 
     @property
     def _front(self) -> int:
@@ -82,4 +83,16 @@ class Progress:
             return self.tuning / self.tuned * (self._front - self.tuned)
         if self.measured:
             return self.measuring / self.measured * max(0, self.members - self.measured)
-        return self.seconds / self.spent * (self.budget - self.spent) if self.spent else None
+        spent, seconds = self._with_what_is_under_way
+        return seconds / spent * (self.budget - spent) if spent else None
+
+    @property
+    def units(self) -> float:
+        """Spent, and computed of what is under way, which a kill would lose."""
+        return self._with_what_is_under_way[0]
+
+    @property
+    def _with_what_is_under_way(self) -> tuple[float, float]:
+        """Units and seconds."""
+        more = self.under_way or {"charge": 0.0, "seconds": 0.0}
+        return self.spent + more["charge"], self.seconds + more["seconds"]

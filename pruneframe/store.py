@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from .journal import read_lines, under_way
 from .result import Members
 
 FORMAT = 1
+SILENT = 60.0  # seconds after which whoever computed has gone
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,13 @@ class RunFolder:
         return lines[sessions[-1] + 1 :] if sessions else []
 
     def under_way(self) -> dict[str, Any] | None:
-        """What takes long and is being computed, the share of it that is done, its charge and seconds so far."""
+        """What takes long and is being computed, the share of it that is done, its charge and seconds so far.
+
+        None where nobody has told for a while: a killed process leaves the file behind.
+        """
+        path = under_way(self.journal)
         try:
-            return json.loads(under_way(self.journal).read_bytes())
+            return json.loads(path.read_bytes()) if time.time() - path.stat().st_mtime < SILENT else None
         except FileNotFoundError:
             return None
 

@@ -32,12 +32,14 @@ def train(
     keep: dict[str, Tensor] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     progress: Callable[[int, float], None] | None = None,
+    tell: Callable[[float], None] | None = None,
 ) -> None:
     """Train in place; what `keep` (bool tensors by parameter name) removes stays exactly zero.
 
     images float32[n, channels, height, width], labels int64[n]. `loss` is given a batch's outputs and its rows int64[b]
     and defaults to cross-entropy with the labels. The same seed and thread count give the same weights.
-    `progress` is called after every epoch with its number and mean loss. The module ends in evaluation mode.
+    `progress` is called after every epoch with its number and mean loss, `tell` after every step with the share done.
+    The module ends in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
     kept = {module.get_parameter(name): mask.to(images.device) for name, mask in (keep or {}).items()}
@@ -54,7 +56,9 @@ def train(
         for epoch in range(recipe.epochs):
             order = torch.randperm(len(images), generator=generator).to(images.device)
             total = 0.0
-            for rows in order.tensor_split(batches):  # even ones: batch norm cannot train on a last batch of one
+            for step, rows in enumerate(
+                order.tensor_split(batches), 1
+            ):  # even ones: batch norm cannot train on a last batch of one
                 optimiser.zero_grad(set_to_none=True)
                 outputs = module(images[rows])
                 value = loss(outputs, rows) if loss else F.cross_entropy(outputs, labels[rows])
@@ -63,6 +67,8 @@ def train(
                 _zero(kept)
                 schedule.step()
                 total += value.item() * len(rows)
+                if tell:
+                    tell((epoch + step / batches) / recipe.epochs)
             if progress:
                 progress(epoch + 1, total / len(images))
     module.eval().requires_grad_(False)

@@ -224,6 +224,5 @@ class Workbench:
         module.load_state_dict(self.state(weights))
         module.to(images.tensor.device)
         labels = torch.from_numpy(images.labels).to(images.tensor.device)
-        epoch_done = (lambda epoch, _: tell(epoch / recipe.epochs)) if tell else None
-        train(module, images.tensor, labels, recipe, seed, self.network.keep(mask, 0), progress=epoch_done)
+        train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0), tell=tell)
         return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}

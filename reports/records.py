@@ -15,6 +15,7 @@ from .style import Look, legend_below, logarithmic, looks, panels, strips
 
 ROWS = 4  # a run's record with more is drawn
 WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
+MANY, LONGEST = 20, 40  # rows that are called by their names, and letters of one
 LETTER = 0.06  # inches that one takes in a row's name
 HEAD = ("record", "board", "method", "seed")
 
@@ -76,11 +77,12 @@ def _changing(rows: pd.DataFrame) -> list[str]:
 
 
 def _row_names(rows: pd.DataFrame) -> list[str]:
-    """What a column of words calls the rows, where it calls them the same in every run; else nothing."""
+    """What a column of words calls a few rows: distinct short names, the same in every run; else nothing."""
     for column in rows.columns.difference(list(HEAD)):
         runs = [run[column].tolist() for _, run in rows.groupby(["method", "seed"])]
-        if all(isinstance(name, str) for name in runs[0]) and all(run == runs[0] for run in runs):
-            return list(map(str, runs[0]))
+        names = [name for name in runs[0] if isinstance(name, str) and len(name) <= LONGEST]
+        if len(set(names)) == len(runs[0]) <= MANY and all(run == names for run in runs):
+            return names
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -277,15 +278,23 @@ def test_a_long_answer_is_shown_while_it_is_computed(tmp_path: Path, monkeypatch
         journal.tell("tuning", 0.25, 8.0, 3.0)
         journal.tell("tuning", 0.5, 8.0, 6.0)  # too soon after the one before
         progress.refresh()
-        assert (progress.spent, progress.state) == (4 + 2, "searching (tuning, 25%)")
-        assert progress.seconds == seconds + 3
+        assert (progress.units, progress.state) == (4 + 2, "searching (tuning, 25%)")
+        assert (progress.spent, progress.seconds) == (4, seconds)  # a kill would lose the rest
+        assert progress.seconds_left == pytest.approx((seconds + 3) / 6 * (20 - 6))
         journal.write("tune", "key", ["id"], 8.0, 12.0)
         progress.refresh()
-        assert (progress.spent, progress.state) == (4 + 8, "searching")
+        assert (progress.units, progress.spent, progress.state) == (4 + 8, 4 + 8, "searching")
         monkeypatch.setattr("pruneframe.journal.SYNC_SECONDS", 0.0)
         journal.tell("training", 0.5, 8.0, 6.0)
     progress.refresh()
     assert (progress.spent, progress.state) == (4 + 8, "searching")  # nothing is under way where nobody computes
+    left_behind = progress.folder.journal.with_suffix(".underway")
+    left_behind.write_text('{"what": "training", "share": 0.5, "charge": 4.0, "seconds": 6.0}')
+    progress.refresh()
+    assert progress.units == 4 + 8 + 4
+    os.utime(left_behind, (0, 0))
+    progress.refresh()
+    assert progress.units == 4 + 8
 
 
 def test_studies_of_two_machines_can_be_merged(tmp_path: Path) -> None:

@@ -463,9 +463,18 @@ def test_a_logarithmic_axis_has_plain_numbers_as_ticks(low: float, high: float) 
     assert axes.get_yscale() == "log"
 
 
-@pytest.mark.parametrize(("words", "shown"), [("abcdef", list("abcdef")), ("abcxyz", [])])
-def test_rows_of_a_record_are_called_as_all_runs_call_them(words: str, shown: list[str]) -> None:
-    runs = [("first", 0, "abcdef"), ("first", 1, words)]
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ([list("abcdef"), list("abcdef")], list("abcdef")),
+        ([list("abcdef"), list("abcxyz")], []),
+        ([list("abcaef")], []),
+        ([[letter * 64 for letter in "abcdef"]], []),
+        ([[f"row {number}" for number in range(30)]], []),
+    ],
+)
+def test_a_few_rows_of_a_record_are_called_as_all_runs_call_them(words: list[list[str]], shown: list[str]) -> None:
+    runs = [("first", seed, called) for seed, called in enumerate(words)]
     rows = [
         {"board": "board", "record": "phases", "method": method, "seed": seed, "phase": name, "units": 1.0 + place}
         for method, seed, called in runs

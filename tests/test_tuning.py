@@ -66,9 +66,9 @@ def test_whoever_waits_hears_how_much_of_a_tuning_and_of_a_training_is_done(
     with Journal(tmp_path / "journal.jsonl", HERE) as journal:
         task = task_of(journal=journal)
         task.tune(random_scores(task), Tuning(images=40, batch=10))
-        task.train(task.layout.full(), recipe=Recipe(epochs=2, images=20))
+        task.train(task.layout.full(), recipe=Recipe(epochs=2, images=20, batch=10))
     tuning = [("tuning", share, pytest.approx(4 * 40 / SEARCH)) for share in (0.25, 0.5, 0.75, 1)]
-    training = [("training", share, pytest.approx(3 * 2 * 20 / SEARCH)) for share in (0.5, 1)]
+    training = [("training", share, pytest.approx(3 * 2 * 20 / SEARCH)) for share in (0.25, 0.5, 0.75, 1)]
     assert told == tuning + training
 
 

@@ -79,7 +79,7 @@ def _plain(console: Console, tracked: dict[Run, Progress]) -> Watch:
 def _figures(progress: Progress) -> tuple[str, str, str]:
     left = progress.seconds_left
     return (
-        f"{progress.spent:.0f}/{progress.budget:g}",
+        f"{progress.units:.0f}/{progress.budget:g}",
         f"{progress.hypervolume:.4f}",
         "?" if left is None else f"{int(left) // 60}:{int(left) % 60:02}",
     )
