@@ -56,9 +56,8 @@ def train(
         for epoch in range(recipe.epochs):
             order = torch.randperm(len(images), generator=generator).to(images.device)
             total = 0.0
-            for step, rows in enumerate(
-                order.tensor_split(batches), 1
-            ):  # even ones: batch norm cannot train on a last batch of one
+            # Even batches: batch norm cannot train on a last batch of one.
+            for step, rows in enumerate(order.tensor_split(batches), 1):
                 optimiser.zero_grad(set_to_none=True)
                 outputs = module(images[rows])
                 value = loss(outputs, rows) if loss else F.cross_entropy(outputs, labels[rows])
