@@ -132,7 +132,7 @@ class Hierarchical(pf.Method):
     guide_share: float = from_preset(
         "guide_share", "training images of the guide, as a share of the search images", above=0, most=1
     )
-    delta: float = from_preset("delta", "points of error above dense that the light anchor may have", least=0)
+    delta: float = from_preset("delta", "points of error above dense that the light anchor may have")
     corridor: Literal["anchors", "survivors"] = from_preset(
         "corridor", "what both anchors keep stays (anchors), or may go as well (survivors)"
     )
