@@ -258,3 +258,35 @@ def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: P
     allowed = front["search_error"] <= run.result["dense_error"] + 0.02
     best = {row["saving"]: row["value"] for row in rows if row["loss"] == 2}["fewer multiply-adds"]
     assert best == pytest.approx(network.total_macs / macs[allowed].min())
+
+
+def test_a_rematch_counts_who_beats_whom_in_every_objective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import rematch
+
+    values = np.array([[0.1, 0.5, 3.0], [0.3, 0.9, 5.0], [0.2, 0.6, 4.0], [0.1, 0.6, 4.0]])
+    low = np.array([1.0, 3.0, 1.4, 2.0])
+    field = rematch.Field(np.array(["a", "a", "b", "b"]), values, low, low + 0.5, 0.0)
+    row = rematch.beaten(field, "a", "b")  # only the third is beaten by the first: the fourth is as accurate
+    assert (row["beat"], row["beaten"], row["surely"]) == (1, 1, 0)  # and the intervals overlap: 1.5 > 1.4
+    assert rematch.beaten(field, "b", "a")["beaten"] == 1  # the second, by both
+    assert rematch.beaten(field, "b", "a") | {"noise": 0.0} == {
+        "method": "b", "other": "a", "members": 2, "beat": 2, "others": 2, "beaten": 1, "surely": 1, "noise": 0.0
+    }  # fmt: skip
+
+
+def test_a_rematch_times_all_fronts_in_one_series(tmp_path: Path) -> None:
+    physical = {"units": "filter", "objectives": ("error", "latency", "memory")}
+    target = "local-cpu[repeats=3,warmup=1]"
+    study = studied(tmp_path / "timed", ["netadapt", "nsga2"], 20.0, 1, target=target, **physical)
+    rows = printed("rematch.py", str(study.path))
+    assert [(row["method"], row["other"]) for row in rows] == [("netadapt", "nsga2"), ("nsga2", "netadapt")]
+    sizes = {run["method"]: run["front_size"] for run in summaries(study)}
+    assert all(row["members"] == sizes[row["method"]] for row in rows)
+    assert all(row["surely"] <= row["beaten"] <= row["others"] for row in rows)
+    assert len({row["noise"] for row in rows}) == 1
+    estimated = studied(tmp_path / "estimated", ["nsga2"], 20.0, 1, target="analytic", **physical)
+    command = [sys.executable, str(BENCHMARKS / "rematch.py"), str(estimated.path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "'analytic' times nothing" in refused.stderr

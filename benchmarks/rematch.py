@@ -1,0 +1,131 @@
+"""Which method's final members beat another's in every objective, all of them timed once more in one series.
+
+    python benchmarks/rematch.py STUDY... [--json]
+
+For studies whose objectives a device measures. The final fronts of all runs on a board, and the unpruned network, take
+turns on the device, so that what slows the machine down slows all of them down; errors are those on the test images. A
+member beats another when it is smaller in every objective; surely, when the 95 % intervals of the two median times do
+not overlap either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pruneframe.device import Device
+from pruneframe.journal import Shelf
+from pruneframe.mask import Masks
+from pruneframe.objective import Candidate, Objective
+from pruneframe.readout import facts
+from pruneframe.registry import Registry
+from pruneframe.run import Run, measuring
+from pruneframe.series import Overheard, interval
+from pruneframe.store import RunFolder, StudyFolder
+from pruneframe.suitability import target_of
+from pruneframe.workbench import Workbench
+
+FEW = 10  # images that members predict on the way; their errors are known
+
+
+@dataclass(frozen=True)
+class Field:
+    """All final members of a board: whose they are, objective values float64[n, objectives], and intervals of times.
+
+    `low` and `high` are in seconds, float64[n]; `noise` is by how much the unpruned network differs, timed twice.
+    """
+
+    methods: NDArray[np.str_]
+    values: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    noise: float
+
+
+def raced(registry: Registry, folders: Sequence[RunFolder], methods: Sequence[str]) -> Field:
+    """The members of some runs of one board, in one series."""
+    identity = folders[0].identity
+    run = Run(**{field.name: _hashable(identity[field.name]) for field in fields(Run)})
+    problem = registry.problem(run.problem).with_settings(**run.settings)
+    target = target_of(registry, problem)
+    if target is None or not target.measured:
+        raise click.UsageError(f"the objectives of {run.problem} must be timed, but {problem.target!r} times nothing")
+    if target.device.identity != run.target_identity:
+        raise click.UsageError(f"the runs were timed on {run.target_identity}, but this is {target.device.identity}")
+    torch.set_num_threads(run.threads)
+    overheard = Overheard(target.device)
+    loaded, fronts = problem.load(), [folder.front() for folder in folders]
+    benches = [Workbench(loaded, "cpu", Shelf(folder.weights), target) for folder in folders]
+    dense = replace(benches[0].dense(benches[0].subset("search", FEW)), device=cast(Device, overheard))
+    members = [dense, *(one for pair in zip(benches, fronts, strict=True) for one in _members(*pair, dense))]
+    values = np.vstack([front["test"] for front in fronts])
+    objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
+    with measuring(target):
+        for column, objective in enumerate(objectives):
+            if objective.physical:
+                values[:, column] = objective.measure_all(members)[1:]
+    assert overheard.times is not None
+    compared, again, *_ = np.median(overheard.times, axis=1)  # the unpruned network is timed as two
+    low, high = np.transpose([interval(times) for times in overheard.times[2:]])
+    owners = np.repeat(np.array(methods), [len(front["test"]) for front in fronts])
+    return Field(owners, values, low, high, float(abs(again / compared - 1)))
+
+
+def _members(bench: Workbench, front: dict[str, np.ndarray], dense: Candidate) -> Iterator[Candidate]:
+    """A run's final members, measured where the unpruned network is and beside it."""
+    masks, weights = Masks(front["bits"], bench.network.layout), list(map(str, front["weights"]))
+    for member in bench.candidates(masks, weights, bench.subset("search", FEW)):
+        yield replace(member, device=dense.device, dense=dense)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def beaten(field: Field, first: str, second: str) -> dict[str, Any]:
+    """How many members of the second method are beaten by any of the first, and how many of the first beat any."""
+    own, theirs = field.methods == first, field.methods == second
+    better = np.all(field.values[own][:, None] < field.values[theirs][None], axis=2)
+    surely = better & (field.high[own][:, None] < field.low[theirs][None])
+    return {
+        "method": first,
+        "other": second,
+        "members": int(own.sum()),
+        "beat": int(better.any(axis=1).sum()),
+        "others": int(theirs.sum()),
+        "beaten": int(better.any(axis=0).sum()),
+        "surely": int(surely.any(axis=0).sum()),
+    }
+
+
+@click.command()
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--json", "as_json", is_flag=True, help="One object per board and pair of methods.")
+def main(studies: tuple[Path, ...], as_json: bool) -> None:
+    """Print one row per board and ordered pair of methods."""
+    registry = Registry()
+    runs = [run for run in facts(*map(StudyFolder.existing, studies)).runs if run["status"] == "done"]
+    for board in dict.fromkeys(run["board"] for run in runs):
+        here = [run for run in runs if run["board"] == board]
+        names = [run["method"] for run in here]
+        field = raced(registry, [RunFolder(Path(run["folder"])) for run in here], names)
+        for first, second in permutations(dict.fromkeys(names), 2):
+            row = {"board": board} | beaten(field, first, second) | {"noise": field.noise}
+            text = (
+                "{board}: {beaten} of {others} members of {other} are beaten in every objective, {surely} of them "
+                "surely, by {beat} of {members} of {method}; noise {noise:.1%}"
+            )
+            print(json.dumps(row) if as_json else text.format(**row))
+
+
+if __name__ == "__main__":
+    main()
