@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch_pruning import DependencyGraph, prune_conv_out_channels, prune_linear_out_channels
 
 from pruneframe import Masks, Network
 from pruneframe.engine import Engine, State
@@ -97,6 +100,24 @@ def test_every_layer_may_be_emptied(name: str) -> None:
         masked, shrunk, small = masked_and_shrunk(network, masks[[row]])
         prove(masked, shrunk)
         assert [sum(p.numel() for p in small.parameters())] == network.params(masks[[row]])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_shrunk_network_is_the_one_that_torch_pruning_makes(name: str, seed: int) -> None:
+    network = NETWORKS[name]
+    keep = np.random.default_rng(seed).random(network.layout.total) < 0.5
+    for part in network.layout.slices:
+        keep[part.start] = True  # it leaves no layer empty
+    state = network.module.state_dict()
+    small = shrink(network, Masks.pack(keep[None], network.layout), state)
+    theirs = copy.deepcopy(network.module).requires_grad_(True)  # it follows gradients
+    graph = DependencyGraph().build_dependency(theirs, torch.zeros(1, *network.input_shape))
+    for layer, part in zip(network.layout.names, network.layout.split(keep), strict=True):
+        gone, module = np.flatnonzero(~part).tolist(), theirs.get_submodule(layer)
+        cut = prune_conv_out_channels if isinstance(module, nn.Conv2d) else prune_linear_out_channels
+        graph.get_pruning_group(module, cut, idxs=gone).prune()
+    assert digest(small.state_dict()) == digest(theirs.state_dict())
 
 
 def test_the_dense_mask_leaves_the_network_as_it_is() -> None:
