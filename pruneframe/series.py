@@ -24,7 +24,7 @@ from .workbench import Workbench
 class Series:
     """Values of the physical objectives, float64[1 + members, physical], the unpruned network's first.
 
-    Where something was timed, `timings` has a row for each: the median seconds of a forward pass, and the 95 % interval
+    Where the device measures, `timings` has a row for each: the median seconds of a forward pass, and the 95 % interval
     of that median; `noise` is the share by which the unpruned network's medians differ when it is measured as two.
     """
 
@@ -72,7 +72,8 @@ def measure_series(
         dense = replace(dense, device=device)
         members = [replace(one, device=device, dense=dense) for one in bench.candidates(masks, weights, bench.search)]
         values = np.transpose([objective.measure_all([dense, *members]) for objective in physical])
-        found = [values.tolist(), *_summarised(overheard.times, len(values))]
+        measured = bench.target is not None and bench.target.measured
+        found = [values.tolist(), *_summarised(overheard.times if measured else None, len(values))]
         answer = journal.write(MEMBER, key, found, 0.0, time.perf_counter() - start)
     values, timings, noise = answer.values
     return Series(np.array(values), pd.DataFrame(timings, columns=["seconds", "low", "high"]), noise)

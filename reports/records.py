@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ WIDE = 100  # times the smallest value that the largest is, for a logarithmic ax
 MANY, LONGEST = 20, 40  # rows that are called by their names, and letters of one
 LETTER = 0.06  # inches that one takes in a row's name
 HEAD = ("record", "board", "method", "seed")
+BOUNDS = ["low", "high"]  # columns with the interval around a record's only other number
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,20 +30,27 @@ class Records(pf.Report):
     appendix = True
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
-        style = looks(study.methods, study.highlight)
         for number, board in enumerate(study.boards, 1):
             own = study.records[study.records.board == board.label] if len(study.records) else study.records
-            for place, (record, rows) in enumerate(own.groupby("record", sort=False) if len(own) else (), 1):
-                found = rows.dropna(axis=1, how="all")
-                longest = found.groupby(["method", "seed"]).size().max()
-                id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
-                if longest <= ROWS:
-                    yield pf.Table(id, caption, _printed(found), board.label, data=found.drop(columns="board"))
-                elif set(board.objectives[:2]) <= set(found):
-                    yield pf.Figure(id, caption, _points(found, board.objectives, style), board.label)
-                elif names := _changing(found):
-                    figure = _lines(found, names, style)
-                    yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.label)
+            items = _items(own, board, number, looks(study.methods, study.highlight))
+            yield from sorted(items, key=lambda item: isinstance(item, pf.Table))  # figures share their lines
+
+
+def _items(
+    records: pd.DataFrame, board: pf.Board, number: int, style: dict[str, Look]
+) -> Iterator[pf.Figure | pf.Table]:
+    """One for each record."""
+    for place, (record, rows) in enumerate(records.groupby("record", sort=False) if len(records) else (), 1):
+        found = rows.dropna(axis=1, how="all")
+        longest = found.groupby(["method", "seed"]).size().max()
+        id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
+        if longest <= ROWS:
+            yield pf.Table(id, caption, _printed(found), board.label, data=found.drop(columns="board"))
+        elif set(board.objectives[:2]) <= set(found):
+            yield pf.Figure(id, caption, _points(found, board.objectives, style), board.label)
+        elif names := _changing(found):
+            figure = _lines(found, names, style)
+            yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.label)
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,9 +79,10 @@ def _points(rows: pd.DataFrame, objectives: Sequence[str], style: dict[str, Look
 
 
 def _changing(rows: pd.DataFrame) -> list[str]:
-    """Columns of numbers that are not the same all over."""
+    """Columns of numbers that are not the same all over, without the bounds of another."""
     names = [str(name) for name in rows.select_dtypes("number") if name not in HEAD]
-    return [name for name in names if rows[name].nunique() > 1]
+    others = [name for name in names if name not in BOUNDS]
+    return [name for name in (others if len(others) == len(names) - 2 == 1 else names) if rows[name].nunique() > 1]
 
 
 def _row_names(rows: pd.DataFrame) -> list[str]:
@@ -87,17 +96,19 @@ def _row_names(rows: pd.DataFrame) -> list[str]:
 
 
 def _lines(rows: pd.DataFrame, names: Sequence[str], style: dict[str, Look]) -> Any:
-    """One strip for each column, over the rows of a record."""
+    """One strip for each column, over the rows of a record; bounds are drawn as a band."""
     figure, axes = strips(len(names))
     for axis, name in zip(axes, names, strict=True):
         for method, found in rows.groupby("method"):
             for number, (_, run) in enumerate(found.groupby("seed")):
-                color, label = style[str(method)].color, None if number else str(method)
-                axis.plot(np.arange(len(run)), run[name].to_numpy(dtype=np.float64), color=color, lw=0.7, label=label)
+                color, label, places = style[str(method)].color, None if number else str(method), np.arange(len(run))
+                axis.plot(places, run[name].to_numpy(dtype=np.float64), color=color, lw=0.7, label=label)
+                if set(BOUNDS) <= set(run) - set(names):
+                    axis.fill_between(places, *run[BOUNDS].to_numpy(dtype=np.float64).T, color=color, alpha=0.25, lw=0)
         values = rows[name].dropna()
         if values.min() > 0 and values.max() > WIDE * values.min():
             logarithmic(axis, "y")
-        axis.set_ylabel(name)
+        axis.set_title(name, loc="left", pad=2)  # beside a low strip, a long name would run into the next
     if called := _row_names(rows):
         axes[-1].set_xticks(range(len(called)), called, rotation=90)
         figure.set_figheight(figure.get_figheight() + LETTER * max(map(len, called)))

@@ -107,7 +107,7 @@ def panels(count: int, height: float = 2.3) -> tuple[Any, list[Any]]:
 
 def strips(count: int) -> tuple[Any, list[Any]]:
     """A figure with `count` low axes, one above the other, over one horizontal axis."""
-    size = (COLUMN, 0.6 + 0.75 * count)
+    size = (COLUMN, 0.5 + 0.85 * count)
     figure, axes = plt.subplots(count, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
     return figure, list(axes[:, 0])
 

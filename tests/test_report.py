@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -487,3 +488,22 @@ def test_a_few_rows_of_a_record_are_called_as_all_runs_call_them(words: list[lis
     axes = item.figure.axes[-1]
     assert [text.get_text() for text in axes.get_xticklabels()][: len(shown)] == shown
     assert axes.get_xlabel() == ("" if shown else "row")
+
+
+def test_strips_name_what_they_draw_above_it_and_bounds_as_a_band() -> None:
+    head = {"record": "timings", "method": "first", "seed": 0}
+    rows = [head | {"seconds": 1.0 + n, "low": 0.5 + n, "high": 2.0 + n} for n in range(6)]
+    rows += [head | {"record": "quotas", "low": 1.0 + n, "high": 2.0 + n, "mean": 1.5 + n, "gain": n} for n in range(6)]
+    _, study = hand_made()
+    study = replace(study, records=pd.DataFrame(rows).assign(board=study.boards[0].label))
+    timings, quotas = (item.figure for item in Records().draw(pd.DataFrame(), study) if isinstance(item, pf.Figure))
+    (axes,) = timings.axes
+    assert axes.get_title(loc="left") == "seconds"
+    (band,) = axes.collections
+    assert band.get_datalim(axes.transData).intervaly.tolist() == [0.5, 7.0]
+    named = [axes.get_title(loc="left") for axes in quotas.axes]  # of two others, none is what these bound
+    assert named == ["low", "high", "mean", "gain"]
+    assert not any(axes.collections for axes in quotas.axes)
+    quotas.canvas.draw()
+    boxes = [axes.get_tightbbox().intervaly for axes in quotas.axes]
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(boxes))
