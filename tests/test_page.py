@@ -100,6 +100,8 @@ def test_the_browser_shows_all_sections_and_what_a_link_names(page: Path) -> Non
         len(item["best"]) for section in content["sections"] for item in section["items"] if item["kind"] == "table"
     )
     assert dom.count('<td class="best">') == best > 0
+    assert '<th class="words">method</th><th>runs</th>' in dom  # numbers stand on the right
+    assert '<td class="words">random</td><td>3</td>' in dom
     assert dom.count("<figure") == sum(
         item["kind"] in ("figure", "table") for s in content["sections"] for item in s["items"]
     )
