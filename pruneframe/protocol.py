@@ -11,12 +11,7 @@ from .front import FRONT_LIMIT, REGION_MARGIN
 from .report import Board, StudyFacts
 from .statistics import RESAMPLES, SIGNIFICANT
 
-HARDWARE = (
-    "platform",
-    "processor",
-    "gpu",
-    "cores",
-)  # what an anonymous comparison leaves out
+HARDWARE = ("platform", "processor", "gpu", "cores")  # what an anonymous comparison leaves out
 
 
 @dataclass(frozen=True)
@@ -103,8 +98,15 @@ def _compute(study: StudyFacts) -> str:
     return (
         "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
         "every evaluation, score and training step was charged, a backward pass as two forward ones, whatever the "
-        f"mask. The answers to all searches took {seconds / 3600:.2f} hours.{early}{tuned}"
+        f"mask. The answers to all searches took {_lasting(seconds)}.{early}{tuned}"
     )
+
+
+def _lasting(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 100:
+        return counted(round(seconds), "second")
+    return counted(round(seconds / 60), "minute") if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def _images(study: StudyFacts) -> str:
@@ -114,8 +116,8 @@ def _images(study: StudyFacts) -> str:
     tuned = f" Each of {again} members was measured once more after the common fine-tuning." if again else ""
     return (
         "The networks were never trained on the search images, and the search never saw a test image. Each member of a "
-        f"final front, thinned to at most {FRONT_LIMIT} members, was measured on the test split once, {looks} looks in "
-        f"all.{tuned} Nothing was chosen by its test error."
+        f"final front, thinned to at most {FRONT_LIMIT} members, was measured on the test split once, "
+        f"{counted(looks, 'look')} in all.{tuned} Nothing was chosen by its test error."
     )
 
 

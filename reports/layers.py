@@ -14,6 +14,7 @@ from .chosen import within
 from .style import legend_below, looks, panels
 
 POINTS = 1.0  # of accuracy that the chosen members may lose on the search split
+HEIGHT = 1.5  # inches: it stands beside the low figure of the generalisation
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +40,7 @@ def _figure(
     shares: dict[str, list[np.ndarray]], layers: Sequence[str], study: pf.StudyFacts, board: pf.Board, number: int
 ) -> pf.Figure:
     style = looks(study.methods, study.highlight)
-    figure, (axis,) = panels(1)
+    figure, (axis,) = panels(1, HEIGHT)
     places = np.arange(1, len(layers) + 1)
     for method, found in sorted(shares.items()):
         low, median, high = np.quantile(found, [0.25, 0.5, 0.75], axis=0)
@@ -51,7 +52,7 @@ def _figure(
     axis.set_xlim(0.5, len(layers) + 0.5)
     axis.locator_params(axis="x", integer=True)
     axis.set_xlabel("layer, in forward order")
-    axis.set_ylabel("share of its units kept")
+    axis.set_ylabel("share kept")
     legend_below(figure, axis)
     return pf.Figure(
         f"layers-{number}",

@@ -27,6 +27,9 @@ def test_looks_seeds_and_budgets_are_counted() -> None:
     assert "seeds 0, 1" in found["Runs"]
     assert "Budget: 10 units for each of 4 runs." in found["toy"]
     assert "stopped before" not in found["Compute"]
+    for seconds, lasting in ((20.0, "80 seconds"), (900.0, "60 minutes"), (9000.0, "10.0 hours")):
+        longer = replace(study, runs=tuple(run | {"seconds": seconds} for run in study.runs))
+        assert f"The answers to all searches took {lasting}." in told(longer)["Compute"]
     early = replace(study, runs=tuple(run | {"units_spent": 5.0 + run["seed"] * 5} for run in study.runs))
     assert "2 runs stopped before 99 % of the budget were spent." in told(early)["Compute"]
 
