@@ -30,7 +30,7 @@ from pruneframe.store import StudyFolder
 from pruneframe.study import plan
 
 HOSTILE = 'a_b*c* #panic() $x$ <y> @z \\ [w] `raw` // "quoted" é ü\nsecond line'
-PREAMBLE = r"\documentclass{article}\usepackage{booktabs,siunitx}\usepackage[margin=1cm]{geometry}\begin{document}"
+PREAMBLE = r"\documentclass{article}\usepackage{booktabs,siunitx}\usepackage[textwidth=7in]{geometry}\begin{document}"
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +222,7 @@ def test_the_tables_compile_as_latex(small: StudyFolder, tmp_path: Path) -> None
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "main.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in (tmp_path / "main.log").read_text()  # no table is wider than both columns of a paper
     assert "hypervolume of the final fronts" in text_of(tmp_path / "main.pdf")
 
 

@@ -21,6 +21,8 @@ from pruneframe.latex import cell, escaped, latex
         ("resnet20-cifar10", "resnet20-cifar10"),
         ("2x", "2x"),
         ("a_b & c", r"a\_b \& c"),
+        ("nsga2[a=b,c=d]", r"nsga2{[}a=b,\allowbreak{}c=d{]}"),
+        ("yes, sir,", "yes, sir,"),
     ],
 )
 def test_numbers_are_marked_and_names_are_not(text: str, expected: str) -> None:
@@ -40,4 +42,10 @@ def test_a_table_has_rules_a_label_and_its_best_in_bold() -> None:
     assert r"    a & \textbf{0.5} \\" in lines
     assert r"    b & \num{0.4} \\" in lines
     assert r"  \label{tab:results-1}" in lines
-    assert r"  \begin{tabular}{lr}" in lines
+    assert r"  \begin{tabular}{@{}lr@{}}" in lines
+
+
+def test_words_stand_on_the_left_and_long_ones_are_folded() -> None:
+    cells = {"p": ["0.1", ""], "verdict": ["better", "none"], "reports": ["short", "a sentence that is too long " * 2]}
+    text = latex(pf.Table("results-1", "", pd.DataFrame({"method": ["2x", "b"]} | cells)))
+    assert r"\begin{tabular}{@{}lrl>{\raggedright\arraybackslash}p{0.25\linewidth}@{}}" in text
