@@ -12,10 +12,11 @@ from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
 import pruneframe as pf
 from pruneframe.workbench import DENSE
+
+from .gene_mutation import Mutation
 
 PRESETS = {"sparsity": (0.5, 0.1, 0.4), "computation": (0.4, 0.5, 0.1), "balanced": (0.4, 0.3, 0.3)}
 TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
@@ -221,7 +222,7 @@ class Herd:
 
     def _rebuild(self, elite: pf.Masks, weights: str) -> None:
         """An elite and mutants of it, under new weights; nothing changes where the budget ends before."""
-        mutation = Mutation(self._task, self._method, weights)
+        mutation = self._mutation_under(weights)
         mutants = np.repeat(elite.unpack(0)[None], self._size - 1, axis=0)
         for mutant in mutants:
             mutation(mutant)
@@ -229,6 +230,12 @@ class Herd:
         self.terms = self._measure(masks, weights)
         self.masks, self._weights, self._mutation = masks, weights, mutation
         self.generation = 0  # since the population was rebuilt
+
+    def _mutation_under(self, weights: str) -> Mutation:
+        method = self._method
+        assert method.step is not None
+        settings = {"chance": method.mutation, "step": method.step, "smallest": method.smallest}
+        return Mutation(self._task, weights, scorer=method.scorer, **settings)
 
     def _measure(self, masks: pf.Masks, weights: str) -> np.ndarray:
         """The terms of the fitness, float64[n, 3]."""
@@ -286,72 +293,9 @@ class Herd:
             self._train(replace(self._recipe, epochs=epochs, images=images))
 
 
-class Mutation:
-    """Removes a filter or an input channel of some convolutions, and a few units of some linear layers."""
-
-    def __init__(self, task: pf.Task, method: WeightedGA, weights: str) -> None:
-        assert method.step is not None
-        self._method = method
-        self._step = method.step
-        self._rng = task.rng
-        self._layout = task.layout
-        self._scores = task.scores(method.scorer, weights)
-        layers = [task.network.module.get_submodule(name) for name in task.layout.names]
-        self._lines = [lines(layer) if task.units == "weight" else channels(layer) for layer in layers]
-
-    def __call__(self, keep: np.ndarray) -> None:
-        """Change one unpacked mask bool[units] in place."""
-        mutating = self._rng.random(len(self._lines)) < self._method.mutation
-        mutating[self._rng.integers(len(mutating))] = True
-        kept, scores = self._layout.split(keep), self._layout.split(self._scores)
-        for layer in np.flatnonzero(mutating):
-            shape = self._lines[layer]
-            if shape is None:
-                self._thin(kept[layer], scores[layer])
-            else:
-                self._remove_line(kept[layer].reshape(shape), scores[layer].reshape(shape))
-
-    def _thin(self, keep: np.ndarray, scores: np.ndarray) -> None:
-        """Remove a few units of a linear layer; the last one stays."""
-        kept = np.flatnonzero(keep)
-        number = min(len(kept) - 1, math.ceil(self._rng.random() * self._step * len(kept)))
-        if number <= 0:
-            return
-        if self._rng.random() < self._method.smallest:
-            keep[kept[np.argpartition(scores[kept], number)[:number]]] = False
-        else:
-            keep[self._rng.choice(kept, number, replace=False)] = False
-
-    def _remove_line(self, keep: np.ndarray, scores: np.ndarray) -> None:
-        """Remove an output or an input channel of a convolution, drawn inversely to its L1 norm; the last one stays."""
-        found = []
-        for axis in range(min(2, keep.ndim)):
-            others = tuple(other for other in range(keep.ndim) if other != axis)
-            alive = np.flatnonzero(keep.any(axis=others))
-            if len(alive) > 1:
-                found.append((axis, alive, np.where(keep, np.abs(scores), 0).sum(axis=others)[alive]))
-        if found:
-            axis, alive, norms = found[self._rng.integers(len(found))]
-            chances = 1 / np.maximum(norms.astype(np.float64), 1e-12)
-            np.moveaxis(keep, axis, 0)[self._rng.choice(alive, p=chances / chances.sum())] = False
-
-
 def surviving(survivors: float, population: int) -> int:
     """Genomes of a population that survive a generation: two at least, and not all."""
     return min(max(2, round(survivors * population)), population - 1)
-
-
-def lines(layer: nn.Module) -> tuple[int, ...] | None:
-    """How to see a convolution's weights, with its output channels, and its input channels if it has no groups."""
-    if not isinstance(layer, nn.Conv2d):
-        return None
-    shape = tuple(layer.weight.shape)
-    return shape if layer.groups == 1 else (shape[0], 1, -1)
-
-
-def channels(layer: nn.Module) -> tuple[int, ...] | None:
-    """How to see a convolution's filters, one by one."""
-    return (-1,) if isinstance(layer, nn.Conv2d) else None
 
 
 def computation(task: pf.Task) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from pruneframe.study import plan
 from pruneframe.task import Task
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe.workbench import DENSE
+from pruneframe_plugins.gene_mutation import Mutation, lines
 from pruneframe_plugins.weighted_ga import (
     COARSEST,
     FINEST,
@@ -33,9 +34,7 @@ from pruneframe_plugins.weighted_ga import (
     PRESETS,
     SMALLEST,
     Herd,
-    Mutation,
     WeightedGA,
-    lines,
 )
 from pruneframe_reports.records import Records
 
@@ -96,7 +95,7 @@ def test_the_fitness_is_linear_in_each_weight_and_orders_the_herd(which: int, mo
 @pytest.mark.parametrize("units", ["weight", "filter"])
 def test_a_mutation_only_removes_and_never_empties_a_layer(units: Units) -> None:
     task = make_task(tiny_problem(units))
-    mutation = Mutation(task, method_of("mutation=0.3", "step=0.5"), DENSE)
+    mutation = Mutation(task, DENSE, scorer="magnitude", chance=0.3, step=0.5, smallest=0.9)
     keep = np.ones(task.layout.total, dtype=bool)
     for _ in range(300):
         before = keep.copy()
@@ -108,7 +107,7 @@ def test_a_mutation_only_removes_and_never_empties_a_layer(units: Units) -> None
 
 def test_convolutions_lose_whole_lines_and_linear_layers_single_weights() -> None:
     task = make_task(tiny_problem())
-    mutation = Mutation(task, method_of("mutation=1", "smallest=1", "step=0.1"), DENSE)
+    mutation = Mutation(task, DENSE, scorer="magnitude", chance=1, step=0.1, smallest=1)
     keep = np.ones(task.layout.total, dtype=bool)
     mutation(keep)
     scores = task.layout.split(task.scores("magnitude"))
@@ -133,7 +132,7 @@ def test_a_grouped_convolution_loses_outputs_alone() -> None:
 
 def test_weak_filters_go_first_more_often() -> None:
     task = make_task(tiny_problem("filter"))
-    mutation = Mutation(task, method_of("mutation=0", "step=0.1"), DENSE)
+    mutation = Mutation(task, DENSE, scorer="magnitude", chance=0, step=0.1, smallest=0.9)
     norms = np.abs(task.layout.split(task.scores("magnitude"))[0])
     gone = np.zeros(len(norms))
     for _ in range(2000):
@@ -326,7 +325,7 @@ def test_a_run_on_real_digits_is_retrained_and_reported(units: Units, tmp_path: 
     assert {path.stem for path in folder.weights.iterdir()} == set(folder.front()["weights"]) - {DENSE}
     [drawn] = [item for item in Records().draw(long_table(study), facts(study)) if "computation" in item.caption]
     short = isinstance(drawn, pf.Table)
-    assert "of convolutions" in (drawn.frame if short else [axis.get_ylabel() for axis in drawn.figure.axes])
+    assert "of convolutions" in (drawn.frame if short else [axis.get_title(loc="left") for axis in drawn.figure.axes])
 
 
 def test_scores_follow_the_weights() -> None:
