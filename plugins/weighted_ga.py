@@ -18,7 +18,7 @@ from pruneframe.workbench import DENSE
 
 from .gene_mutation import Mutation
 
-PRESETS = {"sparsity": (0.5, 0.1, 0.4), "computation": (0.4, 0.5, 0.1), "balanced": (0.4, 0.3, 0.3)}
+PRESETS = {"sparsity": (0.7, 0.1, 0.2), "computation": (0.5, 0.45, 0.05), "balanced": (0.4, 0.3, 0.3)}
 TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
 SMALLEST, LARGEST = 4, 30  # genomes; of four two survive, each with a child

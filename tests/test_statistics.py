@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,19 @@ def test_equal_runs_are_not() -> None:
     assert not found.significant
     (fixed,) = compare([1.0] * 8, {"same": [1.0] * 8}, ["same"])
     assert fixed.p == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs"), [([1, 1, 2, 2], [0, 0, 0, 1]), ([3, 3, 1, 5, 2], [2, 2, 1, 4, 2]), ([0, 0, 0], [0, 0, 1])]
+)
+def test_ties_are_counted_over_all_splits(own: list[float], theirs: list[float]) -> None:
+    values, size = [*own, *theirs], len(own)
+    distances = [
+        abs(a12([values[i] for i in chosen], [value for i, value in enumerate(values) if i not in chosen]) - 0.5)
+        for chosen in combinations(range(len(values)), size)
+    ]
+    (found,) = compare(own, {"other": theirs})
+    assert found.p == pytest.approx(np.mean(np.array(distances) >= abs(a12(own, theirs) - 0.5) - 1e-12))
 
 
 def test_a_deterministic_method_is_one_number() -> None:
