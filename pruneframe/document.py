@@ -228,7 +228,8 @@ def content_of(item: Item | Paragraph) -> dict[str, Any]:
         columns = [str(name) for name in item.frame]
         best = [[row, columns.index(name)] for row, name in sorted(item.best)]
         return head | {"kind": "table", "columns": columns, "rows": rows, "best": best}
-    return head | {"kind": "figure", "file": f"{item.id}.pdf", "width": item.figure.get_figwidth()}
+    width, height = (float(inches) for inches in item.figure.get_size_inches())
+    return head | {"kind": "figure", "file": f"{item.id}.pdf", "width": width, "height": height}
 
 
 def _paired(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

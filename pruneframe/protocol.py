@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from .front import FRONT_LIMIT, REGION_MARGIN
-from .report import Board, StudyFacts
+from .report import Board, StudyFacts, without_machine
 from .statistics import RESAMPLES, SIGNIFICANT
 
 HARDWARE = ("platform", "processor", "gpu", "cores")  # what an anonymous comparison leaves out
@@ -59,6 +59,7 @@ def _runs(study: StudyFacts) -> str:
 
 def _rules(board: Board, study: StudyFacts, anonymous: bool) -> str:
     rules = board.rules
+    target = rules.get("target_identity", "")
     images = rules.get("images") or {}
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
     parts = [
@@ -69,16 +70,9 @@ def _rules(board: Board, study: StudyFacts, anonymous: bool) -> str:
         f"{counted(rules['threads'], 'thread')}.",
         f"Images: {counts}." if counts else rules and f"Images: {rules['search_images']} search.",
         f"Budget: {board.budget:g} units for each of {counted(len(study.done(board)), 'run')}.",
-        f"Latency and memory as {_target(rules['target_identity'], anonymous)}."
-        if rules.get("target_identity")
-        else "",
+        f"Latency and memory as {without_machine(target) if anonymous else target}." if target else "",
     ]
     return " ".join(part for part in parts if part)
-
-
-def _target(identity: str, anonymous: bool) -> str:
-    """A device, without the processor's name behind `on` where that must not be told."""
-    return identity.partition(" on ")[0] if anonymous else identity
 
 
 def _values(board: Board) -> str:
@@ -96,8 +90,8 @@ def _compute(study: StudyFacts) -> str:
     extra = sum(run.get("finetuning_units", 0.0) for run in study.runs)
     tuned = f" The common fine-tuning took {extra:.0f} units beside it." if extra else ""
     return (
-        "All methods of a problem had the same budget; one unit is one dense forward pass over the search set, and "
-        "every evaluation, score and training step was charged, a backward pass as two forward ones, whatever the "
+        "All methods that are compared had the same budget; one unit is one dense forward pass over the search set, "
+        "and every evaluation, score and training step was charged, a backward pass as two forward ones, whatever the "
         f"mask. The answers to all searches took {_lasting(seconds)}.{early}{tuned}"
     )
 
@@ -123,9 +117,9 @@ def _images(study: StudyFacts) -> str:
 
 def _indicators() -> str:
     return (
-        "Objectives are divided by the unpruned network's value, error by guessing's; the hypervolume's reference "
-        f"point is 1 in every objective and the ideal 0. The region's hypervolume divides the error by (the unpruned "
-        f"network's + {REGION_MARGIN:g})."
+        "Objectives are divided by the unpruned network's value, error and distortion by guessing's; the hypervolume's "
+        f"reference point is 1 in every objective and the ideal 0. The region's hypervolume divides the error by (the "
+        f"unpruned network's + {REGION_MARGIN:g})."
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .progress import Progress
-from .report import Board, StudyFacts
+from .report import Board, StudyFacts, without_machine
 from .result import DROPS
 from .store import RunFolder, StudyFolder
 
@@ -173,27 +173,50 @@ def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str] = ()) -> pd.D
 
 
 def methods(folders: Sequence[RunFolder]) -> dict[Path, str]:
-    """How each run's method is called: its repr, and its plugins' versions where runs differ in nothing else."""
+    """How each run's method is called: its repr, and the versions that differ where runs differ in nothing else."""
     identities = {folder.path: folder.identity for folder in folders}
-    versions: dict[tuple[str, str], set[str]] = {}
+    variants: dict[tuple[str, str], list[set[tuple[str, str]]]] = {}
     for identity in identities.values():
-        versions.setdefault((identity["board"], identity["method"]), set()).add(_versions(identity))
+        known = variants.setdefault((identity["board"], identity["method"]), [])
+        if (own := _versions(identity)) not in known:
+            known.append(own)
+    named = {key: _apart(known) for key, known in variants.items()}
     return {
-        path: identity["method"]
-        + (f" ({_versions(identity)})" if len(versions[identity["board"], identity["method"]]) > 1 else "")
+        path: identity["method"] + named[key][variants[key].index(_versions(identity))]
         for path, identity in identities.items()
+        for key in [(identity["board"], identity["method"])]
     }
 
 
-def _versions(identity: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in identity["versions"])
+def _versions(identity: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(name, version) for name, version in identity["versions"]}
+
+
+def _apart(variants: Sequence[set[tuple[str, str]]]) -> list[str]:
+    """What tells some sets of versions apart; no package or path is named, which an anonymous comparison must not."""
+    if len(variants) == 1:
+        return [""]
+    shared = set.intersection(*variants)
+    told = [", ".join(sorted({version for _, version in own - shared})) or "another" for own in variants]
+    return [f" (version {text})" for text in _numbered(told)]
+
+
+def _numbered(texts: Sequence[str]) -> list[str]:
+    """Texts with a number behind each that is not the only one of its kind."""
+    return [
+        text if texts.count(text) == 1 else f"{text} #{texts[: place + 1].count(text)}"
+        for place, text in enumerate(texts)
+    ]
 
 
 def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """A short name for every board: the problem, and what tells it from the problem's other boards."""
+    """A short name for every board: the problem, and what tells it from the problem's other boards.
+
+    Not the machine that it was measured on, which an anonymous comparison must not name.
+    """
     boards = {identity["board"]: identity for identity in identities}
-    labels = {}
-    for key, identity in boards.items():
+    labels = []
+    for identity in boards.values():
         rivals = [other for other in boards.values() if other["problem"] == identity["problem"]]
         apart = [
             rule
@@ -201,14 +224,14 @@ def _labels(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
             if len({str(other.get(rule)) for other in rivals}) > 1
         ]
         extra = ", ".join(f"{rule.partition('_identity')[0]} {_plain(identity.get(rule))}" for rule in apart)
-        labels[key] = identity["problem"] + (f" ({extra})" if extra else "")
-    return labels
+        labels.append(identity["problem"] + (f" ({extra})" if extra else ""))
+    return dict(zip(boards, _numbered(labels), strict=True))
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return "+".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else without_machine(str(value))
 
 
 def long_table(*studies: StudyFolder) -> pd.DataFrame:

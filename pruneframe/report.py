@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 class Figure:
     """A drawn figure; `id` is short, unique in its report and made of letters, digits and dashes.
 
-    `board` is the label of the board that it is about; empty where it is about all of them.
+    `board` is the label of the board that it is about; empty where it is about all of them. `methods` are those whose
+    finished runs are behind it, none of them where it shows no run; not given: all of its board's.
     """
 
     id: str
     caption: str
     figure: matplotlib.figure.Figure
     board: str = ""
+    methods: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Table:
     """A table as it is to be printed: one row a line, column names as headings.
 
     `best` are the cells (row, column) to be set in bold; `data` has the numbers behind it, for those who compute on,
-    where they are not the same.
+    where they are not the same; `board` and `methods` as a figure's.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Table:
     board: str = ""
     best: frozenset[tuple[int, str]] = frozenset()
     data: pd.DataFrame | None = None
+    methods: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,3 +147,8 @@ def best_first(runs: Iterable[dict[str, Any]]) -> list[str]:
     for run in runs:
         values.setdefault(run["method"], []).append(run["hypervolume"])
     return sorted(values, key=lambda method: (-float(np.median(values[method])), method))
+
+
+def without_machine(identity: str) -> str:
+    """A device's identity without the name of the machine that it measures, which stands behind `on`."""
+    return identity.partition(" on ")[0]

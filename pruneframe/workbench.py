@@ -127,7 +127,7 @@ class Workbench:
             candidates = self._unseen(masks, weights, images)
         size = SERIES if self.target is not None and self.target.measured else 1
         while series := list(islice(candidates, size)):
-            columns = [objective.measure_all(series) for objective in objectives]
+            columns = [_finite(objective, objective.measure_all(series)) for objective in objectives]
             yield from ([float(value) for value in row] for row in zip(*columns, strict=True))
 
     def _unseen(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
@@ -226,3 +226,10 @@ class Workbench:
         labels = torch.from_numpy(images.labels).to(images.tensor.device)
         train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0), tell=tell)
         return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+
+
+def _finite(objective: Objective, values: list[float]) -> list[float]:
+    """An objective's values; raises InputError where one is no number, or infinite."""
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"objective {objective!r} must give finite numbers, but gave {values}")
+    return values

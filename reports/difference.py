@@ -44,7 +44,7 @@ class Difference(pf.Report):
             corners, shares = rectangles(*sides)
             if shares.any():  # equal methods have nothing to show
                 figure = _figure(sides, corners, shares, pair, study, board)
-                yield pf.Figure(f"difference-{number}", _caption(board, *pair), figure, board.label)
+                yield pf.Figure(f"difference-{number}", _caption(board, *pair), figure, board.label, pair)
 
 
 def _pair(study: pf.StudyFacts, board: pf.Board) -> tuple[str, str] | None:

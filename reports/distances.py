@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import moocore
+import numpy as np
 import pandas as pd
 
 import pruneframe as pf
@@ -13,6 +15,8 @@ from pruneframe.front import non_dominated
 from pruneframe.report import best_first, members, normalised
 
 from .results import spread
+
+HEADINGS = {"igd_plus": "IGD+", "epsilon": "additive epsilon"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,38 +31,47 @@ class Distances(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            rows = members(table, board, "test")
-            if rows.method.nunique() > 1 and len(board.objectives) > 1:
-                yield _table(rows, study, board, number)
+            rows, runs = members(table, board, "test"), study.done(board)
+            order = best_first(runs)
+            if len(rows) and len(order) > 1 and len(board.objectives) > 1:
+                yield _table(_measured(rows, board, runs), order, board, number)
 
 
-def _table(rows: pd.DataFrame, study: pf.StudyFacts, board: pf.Board, number: int) -> pf.Table:
+def _measured(rows: pd.DataFrame, board: pf.Board, runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row a run; no numbers for one whose front has no member."""
     points = normalised(rows, board)
     union = points[non_dominated(points)]
-    data = []
-    for (method, seed), run in rows.groupby(["method", "seed"]):
-        own = normalised(run, board)
-        found = {"igd_plus": moocore.igd_plus(own, union), "epsilon": moocore.epsilon_additive(own, union)}
-        data.append({"method": method, "seed": seed} | found)
-    frame = pd.DataFrame(data)
-    order = [method for method in best_first(study.done(board)) if method in set(frame.method)]
-    headings = {"igd_plus": "IGD+", "epsilon": "additive epsilon"}
-    medians = frame.groupby("method")[list(headings)].median()
+    found = []
+    for run in runs:
+        own = normalised(rows[(rows.method == run["method"]) & (rows.seed == run["seed"])], board)
+        values = (moocore.igd_plus(own, union), moocore.epsilon_additive(own, union)) if len(own) else (np.nan, np.nan)
+        found.append({"method": run["method"], "seed": run["seed"]} | dict(zip(HEADINGS, values, strict=True)))
+    return pd.DataFrame(found)
+
+
+def _table(data: pd.DataFrame, order: Sequence[str], board: pf.Board, number: int) -> pf.Table:
+    own = {method: data[data.method == method] for method in order}
+    rows = [{"method": method} | {h: _cell(own[method][name]) for name, h in HEADINGS.items()} for method in order]
+    best = set()
+    for name, heading in HEADINGS.items():
+        medians = [own[method][name].median(skipna=False) for method in order]  # not of some runs alone
+        best |= {(row, heading) for row, value in enumerate(medians) if value == np.nanmin([*medians, np.inf])}
     return pf.Table(
         f"distances-{number}",
         f"{board.label}: distance of each final front (test split, normalised objectives) from the front of all runs "
-        "together, median over seeds with quartiles in brackets; smaller is better, the best in bold.",
-        pd.DataFrame(
-            [
-                {"method": method}
-                | {h: spread(list(frame[frame.method == method][name])) for name, h in headings.items()}
-                for method in order
-            ]
-        ),
+        "together, median over seeds with quartiles in brackets, and how many runs have a front where not all do; "
+        "smaller is better, the best in bold.",
+        pd.DataFrame(rows),
         board.label,
-        frozenset((order.index(str(medians[name].idxmin())), heading) for name, heading in headings.items()),
-        frame,
+        frozenset(best),
+        data,
     )
+
+
+def _cell(values: pd.Series) -> str:
+    known = values.dropna()
+    covered = "" if len(known) == len(values) else f", {len(known)} of {len(values)}"
+    return f"{spread(list(known))}{covered}" if len(known) else "none"
 
 
 @pf.hookimpl

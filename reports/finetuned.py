@@ -28,27 +28,42 @@ class Finetuned(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            after = list(fronts(table, board, "finetuned"))
-            if after:
-                tuned = {(method, seed) for method, seed, _ in after}
-                before = [front for front in fronts(table, board) if front[:2] in tuned]
-                epochs = sorted({run["finetuned"] for run in study.done(board) if run.get("finetuned")})
-                told = f"{' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])} of the problem's own fine-tuning"
-                yield _figure(before, after, told, study, board, number)
-                yield _table(before, after, told, study, board, number)
+            lengths = sorted({run["finetuned"] for run in study.done(board) if run.get("finetuned")})
+            for epochs in lengths:  # fronts that were trained for longer than others are not set beside them
+                runs = [run for run in study.done(board) if run.get("finetuned") == epochs]
+                pairs = Pairs(table, board, runs)
+                place = f"{number}" if len(lengths) == 1 else f"{number}-{epochs}"
+                told = f"{epochs} epoch{'s' * (epochs != 1)} of the problem's own fine-tuning"
+                yield _figure(pairs, told, study, board, f"finetuned-{place}")
+                yield _table(pairs, told, board, f"finetuned-table-{place}")
 
 
-Fronts = Sequence[tuple[str, int, pd.DataFrame]]
+class Pairs:
+    """The fronts of some runs as searched and after their fine-tuning, by method; runs without a member count, too."""
+
+    def __init__(self, table: pd.DataFrame, board: pf.Board, runs: Sequence[dict[str, Any]]) -> None:
+        self.methods = best_first(runs)
+        self._runs = [(run["method"], run["seed"]) for run in runs]
+        self._found = [
+            {(method, seed): front for method, seed, front in fronts(table, board, kind)}
+            for kind in ("member", "finetuned")
+        ]
+
+    def __call__(self, method: str) -> list[list[pd.DataFrame]]:
+        """Those before and those after, one a run."""
+        none = pd.DataFrame({"error": [], "test_error": [], "removed": []}, dtype=np.float64)
+        own = [key for key in self._runs if key[0] == method]
+        return [[found.get(key, none) for key in own] for found in self._found]
 
 
-def _figure(before: Fronts, after: Fronts, told: str, study: pf.StudyFacts, board: pf.Board, number: int) -> pf.Figure:
+def _figure(pairs: Pairs, told: str, study: pf.StudyFacts, board: pf.Board, id: str) -> pf.Figure:
     style = looks(study.methods, study.highlight)
     figure, (axis,) = panels(1)
-    for method in sorted({name for name, *_ in after}):
+    for method in sorted(pairs.methods):
         look = style[method]
-        for own, dashes, label in ((before, ":", None), (after, "-", method)):
-            found = [front[["test_error", "removed"]].to_numpy() for name, _, front in own if name == method]
-            surface = attainment([np.column_stack([points[:, 0], 1 - points[:, 1]]) for points in found], 0.5)
+        for own, dashes, label in zip(pairs(method), (":", "-"), (None, method), strict=True):
+            found = [np.column_stack([front.test_error, 1 - front.removed]) for front in own]
+            surface = attainment(found, 0.5)
             surface = surface[np.argsort(surface[:, 1])]
             x, y = surface[:, 1], 100 * surface[:, 0]
             axis.step(x, y, where="post", color=look.color, ls=dashes, lw=look.width, alpha=look.alpha, label=label)
@@ -57,29 +72,30 @@ def _figure(before: Fronts, after: Fronts, told: str, study: pf.StudyFacts, boar
     axis.set_ylabel("test error (%)")
     legend_below(figure, axis)
     return pf.Figure(
-        f"finetuned-{number}",
+        id,
         f"{board.label}: the surface that half of the runs attain as searched (dotted) and after {told} (solid), which "
         "every member had alike and which is not part of the budget. Star: the unpruned network.",
         figure,
         board.label,
+        tuple(pairs.methods),
     )
 
 
-def _table(before: Fronts, after: Fronts, told: str, study: pf.StudyFacts, board: pf.Board, number: int) -> pf.Table:
+def _table(pairs: Pairs, told: str, board: pf.Board, id: str) -> pf.Table:
     rows: list[dict[str, Any]] = []
-    for method in best_first(study.done(board)):
+    for method in pairs.methods:
         row: dict[str, Any] = {"method": method}
         for share in REMOVED:
-            errors = [[_error(front, share) for name, _, front in own if name == method] for own in (before, after)]
+            errors = [[_error(front, share) for front in own] for own in pairs(method)]
             row[f"{100 * share:g} % removed"] = " to ".join(_median(found) for found in errors)
-        if any(name == method for name, *_ in after):
-            rows.append(row)
+        rows.append(row)
     return pf.Table(
-        f"finetuned-table-{number}",
+        id,
         f"{board.label}: test error in per cent as searched and after {told}, median over seeds: of each front the "
         "member with the least search error, before and after, among those with at least so much removed.",
         pd.DataFrame(rows),
         board.label,
+        methods=tuple(pairs.methods),
     )
 
 

@@ -48,7 +48,7 @@ class Profile(pf.Report):
             "(1 - HV) is at most so many times the least that any run reached on that problem. Higher is better."
             f"{left_out}"
         )
-        yield pf.Figure("profile", caption, figure)
+        yield pf.Figure("profile", caption, figure, methods=tuple(ratios))
 
 
 def performance(study: pf.StudyFacts) -> dict[str, np.ndarray]:

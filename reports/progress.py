@@ -29,7 +29,7 @@ class Progress(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
             rows = table[(table.board == board.label) & (table.kind == "evaluation")]
-            ended = {(run["method"], run["seed"]) for run in study.done(board)}
+            ended = [(run["method"], run["seed"]) for run in study.done(board)]
             rows = rows[[key in ended for key in zip(rows.method, rows.seed, strict=True)]]
             if len(rows):
                 counted = (
@@ -42,16 +42,19 @@ class Progress(pf.Report):
                     "bands: quartiles."
                 )
                 style = looks(study.methods, study.highlight)
-                yield pf.Figure(f"progress-{number}", caption, self._figure(rows, board, style), board.label)
+                yield pf.Figure(f"progress-{number}", caption, self._figure(rows, ended, board, style), board.label)
 
-    def _figure(self, rows: pd.DataFrame, board: pf.Board, style: dict[str, Look]) -> Any:
+    def _figure(
+        self, rows: pd.DataFrame, ended: Sequence[tuple[str, int]], board: pf.Board, style: dict[str, Look]
+    ) -> Any:
         figure, (axis,) = panels(1)
         spent = "units_spent" if self.over == "units" else "seconds"
         grid = np.linspace(0, board.budget if self.over == "units" else rows.seconds.max(), STEPS)
-        for method, found in rows.groupby("method"):
-            curves = np.array([_curve(run, board, spent, grid) for _, run in found.groupby("seed")])
+        for method in sorted({name for name, _ in ended}):
+            runs = [rows[(rows.method == method) & (rows.seed == seed)] for name, seed in ended if name == method]
+            curves = np.array([_curve(run, board, spent, grid) for run in runs])
             low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
-            look = style[str(method)]
+            look = style[method]
             axis.plot(grid, median, label=method, **look.line)
             axis.fill_between(grid, low, high, color=look.color, alpha=0.2 * look.alpha, linewidth=0)
         axis.set_xlabel("units of compute" if self.over == "units" else "seconds")

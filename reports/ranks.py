@@ -12,10 +12,12 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.statistics import SIGNIFICANT, Ranking, rank
 
-from .results import LIBRARIES
-from .style import COLUMN, PAGE, looks
+from .results import unequal
+from .style import COLUMN, PAGE, folded, looks
 
 FEWEST_METHODS, FEWEST_BOARDS = 3, 2  # that Friedman's test is made for
+SHORT = 14  # letters of a name that leaves room for the ranks in one column
+ROUNDS = 3  # in which room for names is made: they move with the axes
 
 
 def medians(study: pf.StudyFacts) -> pd.DataFrame:
@@ -43,7 +45,8 @@ class Ranks(pf.Report):
             return
         found = rank(values)
         obstacle = _obstacle(found, study, methods)
-        yield pf.Figure("ranks", _caption(found, study, obstacle), _diagram(found, study, obstacle))
+        figure = _diagram(found, study, obstacle)
+        yield pf.Figure("ranks", _caption(found, study, obstacle), figure, methods=tuple(values.columns))
         if obstacle:
             yield pf.Remark(f"No claim over problems: {obstacle}.")
 
@@ -54,10 +57,8 @@ def _obstacle(found: Ranking, study: pf.StudyFacts, methods: int) -> str:
     twice = sorted({problem for problem in problems if problems.count(problem) > 1})
     if twice:
         return f"{', '.join(twice)} stands under several sets of rules, which are no independent problems"
-    for library in LIBRARIES:
-        versions = sorted({run.get("environment", {}).get(library, "") for b in study.boards for run in study.done(b)})
-        if len(versions) > 1:
-            return f"runs of {library} {' and '.join(versions)}"
+    if different := unequal([run for board in study.boards for run in study.done(board)]):
+        return f"runs of {different}"
     return "" if found.attainable else f"{len(problems)} problems cannot show that {methods} methods differ"
 
 
@@ -77,26 +78,39 @@ def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
     import scikit_posthocs
 
     style = looks(study.methods, study.highlight)
-    long = max(map(len, found.ranks.index)) > 30
-    figure, axis = plt.subplots(figsize=(PAGE if long else COLUMN, 0.7 + 0.16 * len(found.ranks)), layout="constrained")
+    called = {method: folded(method) for method in found.ranks.index}
+    lines = sum(name.count("\n") + 1 for name in called.values())
+    width = PAGE if max(map(len, called.values())) > SHORT else COLUMN
+    figure, axis = plt.subplots(figsize=(width, 0.7 + 0.16 * lines), layout="constrained")
     tellable = found.pairs if found.p <= SIGNIFICANT and not obstacle else found.pairs * 0 + 1
     scikit_posthocs.critical_difference_diagram(
-        found.ranks,
-        tellable,
+        found.ranks.rename(called),
+        tellable.rename(index=called, columns=called),
         ax=axis,
-        color_palette={method: style[method].color for method in found.ranks.index},
+        color_palette={called[method]: style[method].color for method in called},
         label_fmt_left="{label} ({rank:.2f})  ",
         label_fmt_right="  ({rank:.2f}) {label}",
-        text_h_margin=0.02,
+        text_h_margin=0.08,
     )
-    for (
-        line
-    ) in axis.get_lines():  # a crossbar's points come in the order of a set, which differs from process to process
+    for line in axis.get_lines():  # a crossbar's points come in the order of a set, which is another in every process
         points = np.asarray(line.get_xydata())
         if np.ptp(points[:, 1]) == 0:
             line.set_data(np.sort(points[:, 0]), points[:, 1])
     axis.grid(False)
+    _make_room(figure, axis)
     return figure
+
+
+def _make_room(figure: Any, axis: Any) -> None:
+    """Narrow the axes until the names beside them lie in the figure."""
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
+    width = figure.bbox.width
+    for _ in range(ROUNDS):
+        boxes = [text.get_window_extent() for text in axis.texts]
+        left, right = max(0.0, -min(box.x0 for box in boxes)), max(0.0, max(box.x1 for box in boxes) - width)
+        place = axis.get_position()
+        axis.set_position((place.x0 + left / width, place.y0, place.width - (left + right) / width, place.height))
 
 
 @pf.hookimpl

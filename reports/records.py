@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,14 +44,15 @@ def _items(
     for place, (record, rows) in enumerate(records.groupby("record", sort=False) if len(records) else (), 1):
         found = rows.dropna(axis=1, how="all")
         longest = found.groupby(["method", "seed"]).size().max()
+        own = tuple(found.method.unique())
         id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
         if longest <= ROWS:
-            yield pf.Table(id, caption, _printed(found), board.label, data=found.drop(columns="board"))
-        elif set(board.objectives[:2]) <= set(found):
-            yield pf.Figure(id, caption, _points(found, board.objectives, style), board.label)
+            yield pf.Table(id, caption, _printed(found), board.label, data=found.drop(columns="board"), methods=own)
+        elif len(board.objectives) > 1 and set(board.objectives[:2]) <= set(found):
+            yield pf.Figure(id, caption, _points(found, board.objectives, style), board.label, own)
         elif names := _changing(found):
             figure = _lines(found, names, style)
-            yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.label)
+            yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.label, own)
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -60,9 +62,11 @@ def _printed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(value: object) -> str:
-    """A value as a table shows it: counts in full, other numbers to four digits."""
+    """A value as a table shows it: counts in full, other numbers to four digits, nothing where there is none."""
     if not isinstance(value, float):
         return str(value)
+    if math.isnan(value):
+        return ""
     return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
 
 

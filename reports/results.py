@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class Results(pf.Report):
             order = best_first(runs)
             control = study.control if study.control in order else order[0]
             data = _tested(runs, order, control)
+            if "error" not in board.objectives:  # the region is one of errors
+                data = data.drop(columns=[name for name in data if name.startswith("hypervolume_region")])
             others = [row for row in _elsewhere(study, board) if row["method"] not in order]
             largest = [row for row, value in enumerate(data.hypervolume) if value == data.hypervolume.max()]
             best = frozenset((row, "HV") for row in largest if len(order) > 1)
@@ -39,19 +41,21 @@ class Results(pf.Report):
             yield pf.Table(
                 f"results-{number}", _caption(board, control, len(order) > 1, study), frame, board.label, best, data
             )
-            if flip := _flip(data):
+            for flip in _flips(data):
                 yield pf.Remark(f"{board.label}: {flip}", board.label)
 
 
 def _caption(board: pf.Board, control: str, compared: bool, study: pf.StudyFacts) -> str:
+    region = " HV region: the same, error divided by (that of the unpruned network + 10 points)."
     text = (
-        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets. HV: on "
-        "the test split. HV region: the same, error divided by (that of the unpruned network + 10 points). HV "
-        "search: on the search split."
+        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets. HV: on the "
+        f"test split.{region if 'error' in board.objectives else ''} HV search: on the search split."
     )
     if not compared:
         return text
     chosen = "" if control == study.control else ", which has the largest median and was not chosen beforehand"
+    if study.control not in (None, control):
+        chosen += f"; {study.control} has not run here"
     return (
         f"{text} The best in bold. Difference: of the medians, {control} minus the method, with the 95 % interval by "
         f"bootstrap. A12: chance that a run of {control} is better. p: two-sided Mann-Whitney (signed ranks against a "
@@ -98,16 +102,30 @@ def _verdict(
     found: Comparison, own: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], kinds: Sequence[bool]
 ) -> str:
     """What may be said of a method beside the control, one of several comparisons of their kinds."""
-    for library in LIBRARIES:
-        versions = sorted({run.get("environment", {}).get(library, "") for run in (*own, *theirs)})
-        if len(versions) > 1:
-            return f"no claim: {library} {' and '.join(versions)}"
+    if different := unequal([*own, *theirs]):
+        return f"no claim: {different}"
     if not found.attainable:
         needed = seeds_needed(kinds)
         return "no claim: too many comparisons" if needed is None else f"no claim: needs {needed} seeds"
     if found.p > SIGNIFICANT:
         return "no difference shown"
     return "worse" if found.a12 > 0.5 else "better"
+
+
+def unequal(runs: Sequence[dict[str, Any]]) -> str:
+    """The first library or plugin of which some runs have other versions than others, with these; else nothing.
+
+    Plugins are not named, since an anonymous comparison must not.
+    """
+    for library in LIBRARIES:
+        versions = {run.get("environment", {}).get(library, "") for run in runs}
+        if len(versions) > 1:
+            return f"{library} {' and '.join(sorted(versions))}"
+    plugins: dict[str, set[str]] = {}
+    for name, version in (plugin for run in runs for plugin in run.get("plugins", ())):
+        plugins.setdefault(name, set()).add(str(version))
+    different = next((versions for versions in plugins.values() if len(versions) > 1), set())
+    return f"versions {' and '.join(sorted(different))} of a plugin" if different else ""
 
 
 def _elsewhere(study: pf.StudyFacts, board: pf.Board) -> list[dict[str, str]]:
@@ -125,7 +143,8 @@ def _elsewhere(study: pf.StudyFacts, board: pf.Board) -> list[dict[str, str]]:
 
 def _printed(row: dict[str, Any]) -> dict[str, str]:
     shown = {"method": row["method"], "runs": str(row["runs"])}
-    for name, heading in INDICATORS.items():
+    for name in _indicators(row):
+        heading = INDICATORS[name]
         shown[heading] = f"{row[name]:.4f}"
         if row["runs"] > 1 and name == "hypervolume":
             shown[heading] += f" [{row[f'{name}_lower']:.4f}, {row[f'{name}_upper']:.4f}]"
@@ -138,16 +157,21 @@ def _printed(row: dict[str, Any]) -> dict[str, str]:
     return shown | {"verdict": row["verdict"]}
 
 
-def _flip(data: pd.DataFrame) -> str:
-    """A warning where the order of methods hangs on the indicator."""
-    orders = {name: list(data.sort_values(name, ascending=False, kind="stable").method) for name in INDICATORS}
+def _flips(data: pd.DataFrame) -> Iterator[str]:
+    """A warning for each other indicator by which the order of methods is another."""
+    orders = {name: list(data.sort_values(name, ascending=False, kind="stable").method) for name in _indicators(data)}
+    first = ", ".join(orders["hypervolume"])
     for name, order in orders.items():
         if order != orders["hypervolume"]:
-            return (
-                f"Warning: the order of methods depends on the indicator. By {INDICATORS['hypervolume']}: "
-                f"{', '.join(orders['hypervolume'])}; by {INDICATORS[name]}: {', '.join(order)}."
+            yield (
+                f"Warning: the order of methods depends on the indicator. By {INDICATORS['hypervolume']}: {first}; by "
+                f"{INDICATORS[name]}: {', '.join(order)}."
             )
-    return ""
+
+
+def _indicators(data: Container[str]) -> list[str]:
+    """Those that a board has."""
+    return [name for name in INDICATORS if name in data]
 
 
 def results(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from pruneframe.journal import Answer, Journal
 from pruneframe.progress import Progress
-from pruneframe.readout import facts, long_table, summaries
+from pruneframe.readout import _apart, _labels, facts, long_table, summaries
 from pruneframe.registry import Registry
 from pruneframe.run import Run, carry_out, environment
 from pruneframe.store import RunFolder, StudyFolder
@@ -233,8 +234,23 @@ def test_methods_are_told_apart_by_version_where_nothing_else_differs(tmp_path: 
     found = StudyFolder(tmp_path / "study")
     called = {run["method"] for run in facts(found).runs}
     assert len(called) == 2
+    assert all(re.fullmatch(r"own \(version [0-9a-f]+\)", name) for name in called), "no path, which may name its owner"
     assert called == set(long_table(found)["method"])
     assert {run["method"] for run in summaries(found)} == {"own"}
+
+
+def test_boards_and_versions_are_told_apart_without_naming_machines_or_packages() -> None:
+    rules = {"problem": "toy", "budget": 5.0}
+    machines = ("local-cpu on a fast one", "local-cpu on a slow one", "analytic")
+    identities = [rules | {"board": str(n), "target_identity": machine} for n, machine in enumerate(machines)]
+    assert list(_labels(identities).values()) == [
+        "toy (target local-cpu) #1",
+        "toy (target local-cpu) #2",
+        "toy (target analytic)",
+    ]
+    shared, own = ("pruneframe", "1"), [("/home/me/a.py", "x"), ("/home/me/a.py", "y"), ("/home/you/a.py", "y")]
+    assert _apart([{shared, one} for one in own]) == [" (version x)", " (version y #1)", " (version y #2)"]
+    assert _apart([{shared}]) == [""]
 
 
 def test_provenance_is_kept_with_the_study(study: StudyFolder) -> None:

@@ -263,6 +263,10 @@ def test_runs_of_other_versions_and_other_rules_are_not_compared() -> None:
     runs = tuple(run | {"environment": {"torch": "2" if run["method"] == "good" else "3"}} for run in study.runs)
     [item] = list(Results().draw(table, replace(study, runs=runs)))
     assert list(item.frame["verdict"]) == ["control", "no claim: torch 2 and 3"]
+    plugins = {"good": [["/home/me/objective.py", "a1"], ["mine", "1"]], "bad": [["/home/me/objective.py", "b2"]]}
+    runs = tuple(run | {"plugins": plugins[run["method"]]} for run in study.runs)
+    [item] = list(Results().draw(table, replace(study, runs=runs)))
+    assert list(item.frame["verdict"]) == ["control", "no claim: versions a1 and b2 of a plugin"]
     table, study = joined(hand_made(seeds("good", 4, 0.1)), hand_made(seeds("other", 4, 0.1), board="toy (budget 20)"))
     boards = tuple(replace(b, problem="toy", rules={"budget": 10.0 * n}) for n, b in enumerate(study.boards, 1))
     first, _ = Results().draw(table, replace(study, boards=boards))
@@ -278,6 +282,20 @@ def test_an_order_that_depends_on_the_indicator_is_a_warning() -> None:
     assert "By HV: careful, bold" in remark.text or "By HV: bold, careful" in remark.text
     assert "by HV region: " in remark.text
     assert len(list(Results().draw(*hand_made(seeds("good", 2, 0.1) | seeds("bad", 2, 0.2))))) == 1
+    runs = tuple(run | {"hypervolume_search": run["hypervolume_region"]} for run in study.runs)
+    told = [item.text for item in Results().draw(table, replace(study, runs=runs)) if isinstance(item, pf.Remark)]
+    assert ["by HV region: " in told[0], "by HV search: " in told[1]] == [True, True]
+
+
+def test_without_an_error_there_is_no_region_and_a_control_may_be_absent() -> None:
+    table, study = hand_made(seeds("good", 2, 0.1) | seeds("bad", 2, 0.2))
+    (board,) = study.boards
+    absent = replace(study, boards=(replace(board, objectives=("distortion", "params")),), control="third")
+    [item] = Results().draw(table, absent)
+    assert "HV region" not in item.frame
+    assert "HV region" not in item.caption
+    assert "hypervolume_region" not in item.data
+    assert "third has not run here" in item.caption
 
 
 def test_reductions_are_chosen_on_search_and_told_with_their_loss_on_test() -> None:
@@ -356,6 +374,20 @@ def test_a_run_without_a_member_counts_among_those_that_attain_nothing() -> None
     assert len(lines_of(front)["a"]) == 0, "one of three runs is less than half"
 
 
+def test_runs_without_a_member_do_not_flatter_their_method() -> None:
+    table, study = hand_made(seeds("a", 3, 0.2) | seeds("b", 3, 0.1) | seeds("c", 3, 0.1))
+    lost = (table.method == "b") & (table.seed > 0)
+    [item] = Distances().draw(table[~lost], study)
+    frame = item.frame.set_index("method")
+    assert frame.loc["b", "IGD+"].endswith(", 1 of 3")
+    assert {item.frame.method[row] for row, _ in item.best} == {"c"}
+    assert len(item.data) == 9
+    [item] = Distances().draw(table, study)
+    assert {item.frame.method[row] for row, _ in item.best} == {"b", "c"}, "equal methods are equally good"
+    [curves] = Progress().draw(table[~lost], study)
+    assert lines_of(curves)["b"][-1, 1] == 0, "most of its runs have reached nothing"
+
+
 def test_progress_leaves_out_runs_that_have_not_ended() -> None:
     table, study = hand_made()
     runs = tuple(run | ({"status": "partial"} if run["seed"] == 1 else {}) for run in study.runs)
@@ -408,6 +440,21 @@ def test_ranks_are_averages_over_problems_and_claims_need_enough_of_them() -> No
     assert list(Ranks().draw(*hand_made())) == []
 
 
+@pytest.mark.parametrize("letters", [3, 14, 15, 26, 60])
+def test_names_beside_a_diagram_of_ranks_lie_in_it(letters: int) -> None:
+    table, study = three_boards("a", "b")
+    called = {name: f"{name}[{'setting=1,' * 6}".ljust(letters, "x")[:letters] for name in "abc"}
+    runs = tuple(run | {"method": called[run["method"]]} for run in study.runs)
+    figure, _ = Ranks().draw(table, replace(study, runs=runs))
+    assert isinstance(figure, pf.Figure)
+    figure.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.figure.axes[0].texts]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.figure.bbox.width
+    assert figure.figure.axes[0].get_position().width > 0.2
+    assert set(figure.methods or ()) == set(called.values())
+
+
 def test_a_profile_counts_runs_within_a_factor_of_the_best() -> None:
     _, study = three_boards("a", "b")
     ratios = performance(study)
@@ -426,6 +473,7 @@ def test_what_papers_claim_is_cited_and_drawn_behind_but_never_tested() -> None:
     [item] = PublishedResults().draw(table, study)
     assert list(item.frame["method"]) == ["first", "second"]
     assert "Not measured here" in item.caption
+    assert item.methods == (), "it shows no run"
     [front] = Fronts().draw(table, study)
     assert "Somebody, 2020 report half of it removed; not measured here" in front.caption
     dotted = [line for line in front.figure.axes[0].get_lines() if line.get_linestyle() == ":"]
@@ -443,6 +491,35 @@ def test_fine_tuned_fronts_are_set_beside_those_that_were_searched() -> None:
     assert item.frame.iloc[0]["75 % removed"] == "none to none"
     before, tuned = (line.get_ydata() for line in figure.figure.axes[0].get_lines()[:2])
     assert list(tuned) == [y / 2 for y in before]
+
+
+def test_fronts_that_were_trained_for_longer_are_not_set_beside_others() -> None:
+    table, study = hand_made({(method, seed): [(0.30, 40.0)] for method in "ab" for seed in range(3)})
+    after = table[(table.kind == "member") & ((table.method == "a") | (table.seed == 0))].assign(kind="finetuned")
+    runs = tuple(run | {"finetuned": 3 if run["method"] == "a" else 30} for run in study.runs)
+    items = list(Finetuned().draw(pd.concat([table, after]), replace(study, runs=runs)))
+    assert [item.id for item in items] == [
+        "finetuned-1-3",
+        "finetuned-table-1-3",
+        "finetuned-1-30",
+        "finetuned-table-1-30",
+    ]
+    assert [item.methods for item in items] == [("a",), ("a",), ("b",), ("b",)]
+    assert items[3].frame["50 % removed"][0] == "30.00 to 30.00 (1 of 3)"
+    assert len(lines_of(items[2])["b"]) == 0, "of one of three runs alone there is no half"
+
+
+def test_a_record_of_one_objective_is_drawn_in_strips_and_gaps_are_empty() -> None:
+    _, study = hand_made()
+    (board,) = study.boards
+    head = {"board": board.label, "seed": 0}
+    rows = [head | {"record": "steps", "method": "first", "error": 0.1 * n} for n in range(6)]
+    rows += [head | {"record": "ends", "method": method, column: 1.5} for method, column in (("a", "x"), ("b", "y"))]
+    one = replace(study, boards=(replace(board, objectives=("error",)),), records=pd.DataFrame(rows))
+    figure, item = Records().draw(pd.DataFrame(), one)
+    assert figure.figure.axes[0].get_title(loc="left") == "error"
+    assert figure.methods == ("first",)
+    assert item.frame.to_dict("list") == {"method": ["a", "b"], "seed": ["0", "0"], "x": ["1.5", ""], "y": ["", "1.5"]}
 
 
 def test_curves_over_seconds_end_at_the_last_answer() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruneframe import InputError, Masks, Network, Recipe, Scorer, Scores
+from pruneframe import Candidate, InputError, Masks, Network, Objective, Recipe, Scorer, Scores
 from pruneframe.engine import Engine
 from pruneframe.journal import Shelf
 from pruneframe.network import digest
@@ -49,6 +49,25 @@ def test_candidates_know_what_objectives_ask_for() -> None:
         assert candidate.dense is one.dense(images)
         with torch.inference_mode():
             prove(torch.from_numpy(candidate.logits), candidate.shrunk(one.loaded.data.tensor(one.loaded.search)))
+
+
+@dataclass(frozen=True, repr=False)
+class Endless(Objective):
+    name = "endless"
+    value: float = float("inf")
+
+    def measure(self, candidate: Candidate) -> float:
+        return self.value
+
+    def reference(self, dense: Candidate) -> float:
+        return 1.0
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_an_objective_must_be_a_finite_number(value: float) -> None:
+    one = bench()
+    with pytest.raises(InputError, match=r"endless.* must give finite numbers"):
+        list(one.measure(one.network.layout.full(), [DENSE], [Endless(value=value)], one.search))
 
 
 def test_the_dense_candidate_is_the_network_itself_and_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:

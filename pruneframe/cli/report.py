@@ -175,20 +175,29 @@ def _composed(
 def _trace(
     studies: Sequence[StudyFolder], known: StudyFacts, reports: Sequence[Report], wanted: str, as_json: bool
 ) -> int:
-    """Print the finished runs of the board that a figure or table is about."""
+    """Print the finished runs behind a figure or table."""
     from ..document import close
     from ..readout import long_table
 
     comparison = _composed(studies, long_table(*studies), known, reports)
     close(comparison)
-    boards = {item.id: item.board for item in comparison.items}
-    if wanted not in boards:
-        raise InputError(f"--trace: {unknown('figure or table', wanted, boards)}")
-    behind = [run for run in known.runs if run["status"] == "done" and boards[wanted] in ("", run["board"])]
+    items = {item.id: item for item in comparison.items}
+    if wanted not in items:
+        raise InputError(f"--trace: {unknown('figure or table', wanted, items)}")
+    item = items[wanted]
+    behind = [
+        run
+        for run in known.runs
+        if run["status"] == "done"
+        and item.board in ("", run["board"])
+        and (item.methods is None or run["method"] in item.methods)
+    ]
     rows = [{name: run[name] for name in ("problem", "method", "seed", "hash", "folder")} for run in behind]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
+        if not rows:
+            click.echo(f"{wanted} shows no run")
         for row in rows:
             click.echo(f"{row['hash']}  {row['problem']}  {row['method']}  seed {row['seed']}  {row['folder']}")
     return 0
