@@ -18,13 +18,13 @@ from pruneframe.workbench import DENSE
 
 from .gene_mutation import Mutation
 
-PRESETS = {"sparsity": (0.7, 0.1, 0.2), "computation": (0.5, 0.45, 0.05), "balanced": (0.4, 0.3, 0.3)}
+PRESETS = {"sparsity": (0.6, 0.1, 0.3), "computation": (0.4, 0.55, 0.05), "balanced": (0.4, 0.3, 0.3)}
 TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
 SMALLEST, LARGEST = 4, 30  # genomes; of four two survive, each with a child
 FINEST, COARSEST = 0.1, 0.3  # steps
 SHRUNK = 0.01  # of a linear layer remains at the end, if it loses half a step whenever it mutates
-ENDING, BETWEEN = 0.3, 0.1  # of a budget for last trainings: between weightings, the next elite's go on with them
+ENDING, BETWEEN = 0.5, 0.1  # of a budget for last trainings: between weightings, the next elite's go on with them
 SPREAD = 0.7  # times the root of the evaluations; few genomes come further in few of them
 
 
