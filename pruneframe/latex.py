@@ -21,7 +21,7 @@ SPECIAL = {
 LONGEST = 36  # letters of a word or sentence that stands on one line
 FOLDED = r">{\raggedright\arraybackslash}p{0.25\linewidth}"  # the column of a longer one
 NUMBER = re.compile(r"(?<![\w.-])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.-]*\w)")
-NUMERIC = re.compile(r"[+-]?\d[\d.]*( .*)?|none|")
+NUMERIC = re.compile(r"[+-]?\d[\d.]*([ ,].*)?|none|")
 
 
 def latex(table: Table) -> str:

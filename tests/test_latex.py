@@ -46,6 +46,10 @@ def test_a_table_has_rules_a_label_and_its_best_in_bold() -> None:
 
 
 def test_words_stand_on_the_left_and_long_ones_are_folded() -> None:
-    cells = {"p": ["0.1", ""], "verdict": ["better", "none"], "reports": ["short", "a sentence that is too long " * 2]}
+    cells = {
+        "p": ["0.1, 1 of 4", ""],
+        "verdict": ["better", "none"],
+        "reports": ["short", "a sentence that is too long " * 2],
+    }
     text = latex(pf.Table("results-1", "", pd.DataFrame({"method": ["2x", "b"]} | cells)))
     assert r"\begin{tabular}{@{}lrl>{\raggedright\arraybackslash}p{0.25\linewidth}@{}}" in text
