@@ -29,6 +29,7 @@ from pruneframe.workbench import DENSE
 from pruneframe_plugins.gene_mutation import Mutation, lines
 from pruneframe_plugins.weighted_ga import (
     COARSEST,
+    ENDING,
     FINEST,
     LARGEST,
     PRESETS,
@@ -277,7 +278,7 @@ def test_population_and_step_suit_what_a_weighting_can_pay_for() -> None:
     assert WeightedGA(population=5, step=0.7).suited(400) == WeightedGA(population=5, step=0.7)
     middle = WeightedGA(population=20, mutation=1).suited(800)
     assert FINEST < middle.step < COARSEST  # type: ignore[operator] # it is a number now
-    generations = 800 * (1 - 0.3) / 10
+    generations = 800 * (1 - ENDING) / 10
     assert (1 - middle.step / 2) ** generations == pytest.approx(0.01, rel=0.5)  # type: ignore[operator]
 
 
