@@ -31,7 +31,7 @@ class Results(pf.Report):
             control = study.control if study.control in order else order[0]
             data = _tested(runs, order, control)
             if "error" not in board.objectives:  # the region is one of errors
-                data = data.drop(columns=[name for name in data if name.startswith("hypervolume_region")])
+                data = data.drop(columns=[name for name in data if str(name).startswith("hypervolume_region")])
             others = [row for row in _elsewhere(study, board) if row["method"] not in order]
             largest = [row for row, value in enumerate(data.hypervolume) if value == data.hypervolume.max()]
             best = frozenset((row, "HV") for row in largest if len(order) > 1)
