@@ -3,7 +3,8 @@
     python benchmarks/reductions.py STUDY... [--loss 0.5,1,2] [--json]
 
 Of each run's final front, the member that saves most among those whose *search* error is at most so many points above
-the dense network's; each of the three is chosen for itself. Beside it what that member loses on the test images.
+the dense network's; each of the three is chosen for itself. Of `weighted-ga` with one weighting also the fittest
+member, again by its search error. Beside it what that member loses on the search images and on the test images.
 Medians over the seeds that have such a member, and the worst of them in brackets.
 """
 
@@ -27,6 +28,7 @@ from pruneframe.readout import facts
 from pruneframe.registry import Registry
 from pruneframe.result import choose
 from pruneframe.store import RunFolder, StudyFolder
+from pruneframe_plugins.weighted_ga import WeightedGA
 
 SAVINGS = {"parameters removed": "{:.2f} %", "fewer multiply-adds": "{:.1f}x", "fewer in convolutions": "{:.1f}x"}
 
@@ -42,24 +44,37 @@ def savings(network: Network, masks: Masks) -> dict[str, np.ndarray]:
     }
 
 
-def chosen(run: RunFolder, network: Network, losses: list[float]) -> Iterator[dict[str, Any]]:
-    """For every loss and kind of saving, the best member of a run's front and what it loses on test."""
+def chosen(
+    run: RunFolder, network: Network, losses: list[float], weighting: tuple[float, float, float] | None
+) -> Iterator[dict[str, Any]]:
+    """For every choice and kind of saving, a member of a run's front and what it loses."""
     front, result = run.front(), run.result
-    saved = savings(network, Masks(front["bits"], network.layout))
-    for loss in losses:
-        for name, values in saved.items():
-            row = choose(front["search_error"], values, result["dense_error"] + loss / 100)
-            if row is not None:
-                lost = 100 * (front["test_error"][row] - result["dense_test_error"])
-                yield {"loss": loss, "saving": name, "value": float(values[row]), "test_drop": float(lost)}
+    masks = Masks(front["bits"], network.layout)
+    saved = savings(network, masks)
+    choices = [
+        (f"{loss:g}", name, choose(front["search_error"], values, result["dense_error"] + loss / 100))
+        for loss in losses
+        for name, values in saved.items()
+    ]
+    if weighting is not None:
+        shares = network.macs(masks) / network.total_macs, network.params(masks) / network.total_params
+        fitness = np.column_stack([front["search_error"], *shares]) @ weighting
+        choices += [("fittest", name, int(fitness.argmin())) for name in saved]
+    for points, name, row in choices:
+        if row is not None:
+            lost = {
+                "search_drop": 100 * float(front["search_error"][row] - result["dense_error"]),
+                "test_drop": 100 * float(front["test_error"][row] - result["dense_test_error"]),
+            }
+            yield {"points": points, "saving": name, "value": float(saved[name][row])} | lost
 
 
 @click.command()
 @click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--loss", "losses", default="0.5", show_default=True, help="Points of search error, one or several.")
-@click.option("--json", "as_json", is_flag=True, help="One object per run, loss and saving in place of the table.")
+@click.option("--json", "as_json", is_flag=True, help="One object per run, choice and saving in place of the table.")
 def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
-    """Print one row per method, and per loss."""
+    """Print one row per method and choice."""
     wanted = [float(loss) for loss in losses.split(",")]
     registry = Registry()
     networks: dict[tuple[str, str], Network] = {}
@@ -72,7 +87,9 @@ def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
         key = told["problem"], told["units"]
         if key not in networks:
             networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load().network
-        found += [head | row for row in chosen(RunFolder(Path(told["folder"])), networks[key], wanted)]
+        method = registry.component("method", told["method"])
+        weighting = method.weighting if isinstance(method, WeightedGA) and method.fronts == 1 else None
+        found += [head | row for row in chosen(RunFolder(Path(told["folder"])), networks[key], wanted, weighting)]
     if not found:
         raise click.UsageError(f"no finished run here has a member within {losses} points of the unpruned network")
     if as_json:
@@ -86,15 +103,16 @@ def table(rows: pd.DataFrame, ended: pd.DataFrame) -> Table:
     shown = Table("problem", "method", "seeds", "points", *SAVINGS)
     keys = ["board", "method", "budget"]
     seeds = ended.groupby(keys).seed.nunique()
-    for (board, method, budget, loss), own in rows.groupby([*keys, "loss"], sort=False):
+    for (board, method, budget, points), own in rows.groupby([*keys, "points"], sort=False):
         cells = []
         for name, form in SAVINGS.items():
             found = own[own.saving == name]
             value, worst = form.format(found.value.median()), form.format(found.value.min())
-            lost = f"{found.test_drop.median():+.2f} [{found.test_drop.max():+.2f}]"
-            cells.append(escape(f"{value} [{worst}], test {lost}"))
+            drops = {"search": found.search_drop, "test": found.test_drop}
+            lost = ", ".join(f"{images} {drop.median():+.2f} [{drop.max():+.2f}]" for images, drop in drops.items())
+            cells.append(escape(f"{value} [{worst}], {lost}"))
         count = f"{own.seed.nunique()} of {seeds[board, method, budget]}"
-        shown.add_row(escape(board), escape(f"{method} at {budget:g}"), count, f"{loss:g}", *cells)
+        shown.add_row(escape(board), escape(f"{method} at {budget:g}"), count, points, *cells)
     return shown
 
 

@@ -97,7 +97,7 @@ class WeightedGA(pf.Method):
         most=1,
     )
     smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any", least=0, most=1)
-    loss: float = pf.setting(0.5, "points of error above dense at which the elite is retrained", least=0)
+    loss: float = pf.setting(1.2, "points of error above dense at which the elite is retrained", least=0)
     every: int = pf.setting(20, "generations after which it is retrained in any case", least=1)
     retraining: float = pf.setting(
         0.7,

@@ -247,7 +247,7 @@ def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: P
     rows = printed("reductions.py", str(tmp_path), "--loss", "0.5,2")
     [summary] = summaries(study)
     for loss in (0.5, 2.0):
-        own = {row["saving"]: row for row in rows if row["loss"] == loss}
+        own = {row["saving"]: row for row in rows if row["points"] == f"{loss:g}"}
         assert own["parameters removed"]["value"] == pytest.approx(100 * summary[f"reduction_at_{loss:g}"])
         assert own["parameters removed"]["test_drop"] == pytest.approx(summary[f"test_drop_at_{loss:g}"])
         assert own["fewer in convolutions"]["value"] >= 1
@@ -256,8 +256,22 @@ def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: P
     front = run.front()
     macs = network.macs(Masks(front["bits"], network.layout))
     allowed = front["search_error"] <= run.result["dense_error"] + 0.02
-    best = {row["saving"]: row["value"] for row in rows if row["loss"] == 2}["fewer multiply-adds"]
+    best = {row["saving"]: row["value"] for row in rows if row["points"] == "2"}["fewer multiply-adds"]
     assert best == pytest.approx(network.total_macs / macs[allowed].min())
+
+
+def test_of_one_weighting_the_fittest_member_is_told_too(tmp_path: Path) -> None:
+    study = studied(tmp_path, ["weighted-ga[error=0,computation=0,size=1]"], 40.0, 1)
+    rows = [row for row in printed("reductions.py", str(tmp_path), "--loss", "0") if row["points"] == "fittest"]
+    [run] = study.runs()
+    front, network = run.front(), Registry().problem("lenet-digits").load().network
+    params = network.params(Masks(front["bits"], network.layout))
+    smallest = int(params.argmin())
+    [own] = [row for row in rows if row["saving"] == "parameters removed"]
+    assert own["value"] == pytest.approx(100 * (1 - params[smallest] / network.total_params))
+    drop = 100 * (front["search_error"][smallest] - run.result["dense_error"])
+    assert own["search_drop"] == pytest.approx(drop)
+    assert len(rows) == 3
 
 
 def test_a_rematch_counts_who_beats_whom_in_every_objective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
