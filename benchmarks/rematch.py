@@ -13,22 +13,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, cast
 
 import click
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pruneframe.device import Device
+from pruneframe.errors import PruneframeError
 from pruneframe.journal import Shelf
 from pruneframe.mask import Masks
 from pruneframe.objective import Candidate, Objective
 from pruneframe.readout import facts
 from pruneframe.registry import Registry
-from pruneframe.run import Run, measuring
+from pruneframe.run import Run, measuring, prepare_torch, say_if_busy
 from pruneframe.series import Overheard, interval
 from pruneframe.store import RunFolder, StudyFolder
 from pruneframe.suitability import target_of
@@ -61,7 +62,7 @@ def raced(registry: Registry, folders: Sequence[RunFolder], methods: Sequence[st
         raise click.UsageError(f"the objectives of {run.problem} must be timed, but {problem.target!r} times nothing")
     if target.device.identity != run.target_identity:
         raise click.UsageError(f"the runs were timed on {run.target_identity}, but this is {target.device.identity}")
-    torch.set_num_threads(run.threads)
+    prepare_torch(run.threads)
     overheard = Overheard(target.device)
     loaded, fronts = problem.load(), [folder.front() for folder in folders]
     benches = [Workbench(loaded, "cpu", Shelf(folder.weights), target) for folder in folders]
@@ -69,6 +70,7 @@ def raced(registry: Registry, folders: Sequence[RunFolder], methods: Sequence[st
     members = [dense, *(one for pair in zip(benches, fronts, strict=True) for one in _members(*pair, dense))]
     values = np.vstack([front["test"] for front in fronts])
     objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
+    say_if_busy(partial(click.echo, err=True))
     with measuring(target):
         for column, objective in enumerate(objectives):
             if objective.physical:
@@ -113,7 +115,11 @@ def beaten(field: Field, first: str, second: str) -> dict[str, Any]:
 def main(studies: tuple[Path, ...], as_json: bool) -> None:
     """Print one row per board and ordered pair of methods."""
     registry = Registry()
-    runs = [run for run in facts(*map(StudyFolder.existing, studies)).runs if run["status"] == "done"]
+    try:
+        found = facts(*map(StudyFolder.existing, studies))
+    except PruneframeError as error:
+        raise click.UsageError(str(error)) from error
+    runs = [run for run in found.runs if run["status"] == "done"]
     for board in dict.fromkeys(run["board"] for run in runs):
         here = [run for run in runs if run["board"] == board]
         names = [run["method"] for run in here]

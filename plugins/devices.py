@@ -242,7 +242,7 @@ class LookupTable(Device):
 
     @property
     def identity(self) -> str:
-        return f"{self.name} {self._profile.digest}"
+        return f"{self.name} {self._profile.digest} of {self._profile.origin}"
 
     def latencies(self, networks: Sequence[Physical]) -> NDArray[np.float64]:
         return np.array([[self._seconds(network)] for network in networks])

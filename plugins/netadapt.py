@@ -11,6 +11,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.workbench import DENSE
 
+HARM = ("error", "distortion")  # objectives that pruning makes worse
 SMALLEST = 1e-3  # share of the unpruned network's resource: steps that save less end the search
 
 
@@ -34,7 +35,9 @@ class NetAdapt(pf.Method):
       year = {2018}
     }
     """
-    resource: str | None = pf.setting(None, "objective that each step saves; none: the problem's first but the error")
+    resource: str | None = pf.setting(
+        None, "objective that each step saves; none: the problem's first but error and distortion"
+    )
     scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
     step: float = pf.setting(
         0.025, "share of the unpruned network's resource that the first step saves", above=0, below=1
@@ -82,10 +85,10 @@ class NetAdapt(pf.Method):
 
     def _resource(self, task: pf.Task) -> str:
         """The objective that is saved."""
-        others = [name for name in task.objectives if name != "error"]
+        others = [name for name in task.objectives if name not in HARM]
         if "error" not in task.objectives or not others:
             task.decline("it weighs the objective 'error' against another, and the problem lacks one of them")
-        if self.resource in ("error", "distortion"):
+        if self.resource in HARM:
             raise pf.InputError(f"resource must be something that pruning saves, but got {self.resource!r}")
         return self.resource or others[0]
 

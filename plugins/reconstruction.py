@@ -159,6 +159,7 @@ class Reconstruction(pf.Scorer):
     name = "reconstruction"
     images = 1000
     passes = 3
+    draws = True
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         if network.layout.units == "weight":

@@ -198,6 +198,7 @@ class Random(pf.Scorer):
     """A uniform random number per unit: what any score must beat."""
 
     name = "random"
+    draws = True
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         return rng.random(network.layout.total, dtype=np.float32)

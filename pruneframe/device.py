@@ -63,6 +63,7 @@ class Device(Component):
     def latencies(self, networks: Sequence[Physical]) -> NDArray[np.float64]:
         """Seconds, float64[networks, repeats], one column where they are estimated; measured ones take turns.
 
+        Estimates ask masks and widths alone, which cost nothing; the shrunk network is charged for measured ones.
         Raises InputError where the network cannot be judged here.
         """
 

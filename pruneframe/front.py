@@ -63,6 +63,9 @@ def contributions(points: Points) -> NDArray[np.float64]:
     """What each point adds to the hypervolume of the other undominated ones, float64[n]; 0 for dominated ones."""
     if len(points) == 0:
         return np.zeros(0)
+    if points.shape[1] == 1:  # which moocore does not take
+        best, second = np.sort(np.append(np.clip(points, 0.0, 1.0), 1.0))[:2]
+        return np.where(np.arange(len(points)) == int(np.argmin(points)), second - best, 0.0)
     return np.asarray(moocore.hv_contributions(np.clip(points, 0.0, 1.0), ref=1.0))
 
 

@@ -26,8 +26,8 @@ class Method(Component):
     """A search that asks a Task until its budget is spent.
 
     `provenance` says which parts are published and which are a reconstruction, `bibtex` holds the entries of the papers
-    that it rests on, `claims` what they report; `deterministic` methods give the same front for every seed, and
-    statistics treat them so.
+    that it rests on, `claims` what they report; `deterministic` methods give the same front for every seed, as
+    long as they ask no scorer that draws, and statistics treat them so.
     """
 
     provenance: ClassVar[str] = ""
@@ -36,7 +36,7 @@ class Method(Component):
 
     @property
     def deterministic(self) -> bool:
-        """Whether all seeds give the same front."""
+        """Whether all seeds give the same front, apart from what a scorer draws."""
         return False
 
     @abstractmethod

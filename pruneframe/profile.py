@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -21,19 +22,34 @@ from .errors import InputError
 from .files import write_whole
 from .network import Layer, Network
 
-FORMAT = 1
+FORMAT = 2
 POINTS = 6  # widths at which a layer is measured, at most, for its outputs and for its inputs
 
 
 @dataclass(frozen=True)
 class Timings:
-    """One layer's median seconds, [outputs][inputs], at widths in channels that end with the dense layer's."""
+    """One layer's median seconds, [outputs][inputs], at widths in channels that end with the dense layer's.
+
+    Raises ValueError where that is not so.
+    """
 
     name: str
     positions: int  # output pixels, as in `Layer`
+    shape: list[int]  # of the dense layer's weights: outputs, inputs of a group, and the kernel's sides
+    groups: int
     outputs: list[int]
     inputs: list[int]
     seconds: list[list[float]]
+
+    def __post_init__(self) -> None:
+        for widths, last in zip((self.outputs, self.inputs), self.shape[:2], strict=True):
+            rising = [0, *widths] == sorted({0, *widths})
+            if not (rising and widths[-1:] == [last]):
+                raise ValueError(f"widths must rise to {last} in layer {self.name!r}, but are {widths}")
+        if [len(row) for row in self.seconds] != [len(self.inputs)] * len(self.outputs):
+            raise ValueError(f"each width of layer {self.name!r} must have its seconds")
+        if not all(0 < value < math.inf for row in self.seconds for value in row):
+            raise ValueError(f"seconds of layer {self.name!r} must be greater than 0 and finite")
 
     def at(self, outputs: int, inputs: int) -> float:
         """Interpolated between the widths, linearly in each."""
@@ -43,13 +59,24 @@ class Timings:
 
 @dataclass(frozen=True)
 class Profile:
-    """All layers of a network, and how they make up the whole of it."""
+    """All layers of a network, and how they make up the whole of it; raises ValueError where they cannot."""
 
     device: str
     environment: dict[str, Any]  # where it was measured
     rest: float  # seconds that the dense network takes beyond its layers
     scale: float  # by which its layers are faster together, where they are
     layers: tuple[Timings, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.environment, dict):
+            raise ValueError(f"environment must be an object, but is {self.environment!r}")
+        if not (0 <= self.rest < math.inf and 0 < self.scale <= 1):
+            raise ValueError(f"rest >= 0 and 0 < scale <= 1 must hold, but they are {self.rest} and {self.scale}")
+
+    @property
+    def origin(self) -> str:
+        """Where it was measured: the device, with its machine, and the threads."""
+        return f"{self.environment.get('threads', '?')} thread(s) of {self.device}"
 
     @classmethod
     def measure(cls, network: Network, device: Device, environment: dict[str, Any]) -> Profile:
@@ -91,9 +118,8 @@ class Profile:
 
         Raises InputError where the profile is another network's.
         """
-        shapes = [tuple(network.parameter(f"{layer.name}.weight").shape[:2]) for layer in network.layers]
-        own = [(layer.name, layer.positions, *shape) for layer, shape in zip(network.layers, shapes, strict=True)]
-        timed = [(layer.name, layer.positions, layer.outputs[-1], layer.inputs[-1]) for layer in self.layers]
+        own = [(layer.name, layer.positions, *_shape(network, layer)) for layer in network.layers]
+        timed = [(layer.name, layer.positions, layer.shape, layer.groups) for layer in self.layers]
         if own != timed:
             other = next(one for one, two in zip_longest(own, timed) if one != two) or timed[len(own)]
             raise InputError(f"the profile must be this network's, but they differ in layer {other[0]!r}")
@@ -108,12 +134,19 @@ def _time(network: Network, layer: Layer, size: tuple[int, ...], device: Device)
     module = network.module.get_submodule(layer.name)
     if isinstance(module, nn.Linear) and size:
         raise InputError(f"layer {layer.name!r} must be fed rows of features to be timed alone, but is fed more")
-    outputs, inputs = (_steps(width) for width in network.parameter(f"{layer.name}.weight").shape[:2])
+    shape, groups = _shape(network, layer)
+    outputs, inputs = map(_steps, shape[:2])
     twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
     shapes = [(twin.weight.shape[1] * getattr(twin, "groups", 1), *size) for twin in twins]
     seconds = np.median(device.series(twins, shapes), axis=1)
     table = seconds.reshape(len(outputs), len(inputs)).tolist()
-    return Timings(layer.name, layer.positions, outputs, inputs, table)
+    return Timings(layer.name, layer.positions, shape, groups, outputs, inputs, table)
+
+
+def _shape(network: Network, layer: Layer) -> tuple[list[int], int]:
+    """Of a layer's weights, and its groups."""
+    groups = getattr(network.module.get_submodule(layer.name), "groups", 1)
+    return list(network.parameter(f"{layer.name}.weight").shape), groups
 
 
 def _steps(width: int) -> list[int]:

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from .device import Target
 from .engine import kernel
@@ -123,6 +123,21 @@ def measuring(target: Target | None) -> Iterator[None]:
         yield
 
 
+def say_if_busy(say: Callable[[str], None]) -> None:
+    """For who wants to measure: tell whether another run on this machine does, and must end first."""
+    try:
+        FileLock(LOCK, mode=0o666).acquire(timeout=0).lock.release()
+    except Timeout:
+        say(f"something else measures on this machine, and holds {LOCK}; waiting until it has ended")
+
+
+def prepare_torch(threads: int) -> None:
+    """How this process computes what is reported or timed: with so many threads, repeatably, in float32 proper."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
 def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) -> dict[str, Any]:
     """Search, re-evaluate, test and store one run, in this process; continues where a killed one stopped.
 
@@ -148,9 +163,7 @@ def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) ->
 
 def _at_work(run: Run, registry: Registry) -> tuple[Problem, LoadedProblem, Target | None]:
     """This process set up for a run: its problem, loaded, and what it measures on."""
-    torch.set_num_threads(run.threads)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    prepare_torch(run.threads)
     problem = registry.problem(run.problem).with_settings(**run.settings)
     target, loaded = target_of(registry, problem), _loaded(problem)
     if target is not None and target.device.identity != run.target_identity:
@@ -191,7 +204,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry) -> None:
         "seconds": task.seconds,
         "seconds_in_all": time.time() - start,
         "looks_at_test": len(members.masks),
-        "deterministic": method.deterministic and not (target is not None and target.measured),
+        "deterministic": method.deterministic and not (task.drawn or (target is not None and target.measured)),
         "provenance": method.provenance,
         "dense_search": members.dense_search.values[0].tolist(),
         "dense_test": members.dense_test.values[0].tolist(),

@@ -19,10 +19,12 @@ class Scorer(Component):
     """An importance score for every unit of a network, computed once from the trained weights.
 
     `images` training images are handed over and charged, each as `passes` forward passes (a backward pass is two).
+    One that `draws` gives other scores under another seed.
     """
 
     images: ClassVar[int] = 0
     passes: ClassVar[int] = 0
+    draws: ClassVar[bool] = False
 
     @abstractmethod
     def score(self, network: Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Scores:

@@ -32,7 +32,7 @@ from .scorer import Scorer
 from .training import Recipe
 from .tuning import Tuning
 from .variation import Chain, Variation, chain
-from .workbench import DENSE, Images, Workbench
+from .workbench import DENSE, PROOF, Images, Workbench
 
 Lookup = Callable[[str, str], Component]  # kind ("scorer"), spec ("taylor") -> component
 
@@ -54,6 +54,7 @@ class Task:
         self.budget = Budget(ledger)
         self.archive = Archive(self.layout)
         self.records: dict[str, pd.DataFrame] = {}
+        self.drawn = False  # whether scores were asked for that another seed would have drawn otherwise
 
     @property
     def network(self) -> Network:
@@ -136,6 +137,7 @@ class Task:
     def scores(self, name: str, weights: str = DENSE) -> Scores:
         """Importance of every unit by a scorer, float32[units]; charged for the images it looks at."""
         scorer = self._scorer(name)
+        self.drawn |= scorer.draws
         price = scorer.passes * min(scorer.images, self.train_images) / self.search_images
         key = repr(scorer) if weights == DENSE else f"{scorer!r} {weights}"
         rng = np.random.default_rng([*self._seed, zlib.crc32(key.encode())])
@@ -155,6 +157,7 @@ class Task:
         if scores.shape != (self.layout.total,):
             raise ValueError(f"scores must be one per unit, {self.layout.total}, but have shape {scores.shape}")
         tuning = tuning or Tuning()
+        self.drawn = True
         price = tuning.passes * tuning.images / len(self._workbench.loaded.search)
         key = f"{digest({'scores': torch.from_numpy(scores)})} {tuning}"
         rng = np.random.default_rng([*self._seed, zlib.crc32(key.encode())])
@@ -183,7 +186,8 @@ class Task:
         """One objective on a fixed subset of images, float64[n], or several, float64[n, objectives].
 
         A guide, never part of the archive. Costs, for one or several, the share of a pass over the search set that the
-        subset is, and the batch-norm images where they shift; nothing where only units are counted.
+        subset is, and the batch-norm images where they shift; nothing where only units are counted. Where the shrunk
+        network is needed, for memory or to be timed, the images that prove it are charged, of both networks.
         """
         measured = [self._objective(name) for name in ([objective] if isinstance(objective, str) else objective)]
         subset = self._workbench.subset(images, count)
@@ -193,13 +197,16 @@ class Task:
         return values[:, 0] if isinstance(objective, str) else values
 
     def _probe_price(self, objectives: Sequence[Objective], images: int) -> float:
-        """Units for the images, and for statistics and timed passes where an objective needs them."""
+        """Units for the images, and for statistics, proof and timed passes where an objective needs them."""
         target = self._workbench.target
         if any(objective.physical and (target is None or objective.timed > target.timed) for objective in objectives):
             raise InputError("a physical objective, such as latency, must be among the problem's own")
+        estimates = target is not None and not target.device.measured  # from widths, without the shrunk network
         predicts = any(objective.predicts for objective in objectives)
+        shrinks = any(objective.physical and not (objective.timed and estimates) for objective in objectives)
         price = images / self.search_images if predicts else 0.0
-        price += self._new_weights if predicts or any(objective.physical for objective in objectives) else 0.0
+        price += self._new_weights if predicts or shrinks else 0.0
+        price += 2 * PROOF / self.search_images if shrinks else 0.0
         return price + (self._workbench.timing if any(objective.timed for objective in objectives) else 0.0)
 
     def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None) -> str:

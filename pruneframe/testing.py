@@ -118,11 +118,13 @@ def check_encoding(encoding: Encoding, units: Units = "weight") -> None:
 
 
 def check_scorer(scorer: Scorer, units: Units = "weight") -> None:
-    """Scores are finite float32[units], and the same for the same rng."""
+    """Scores are finite float32[units], the same for the same rng, and for any rng unless it says that it draws."""
     _check_identity(scorer)
     bench = Workbench(tiny_problem(units).load(), "cpu", Shelf(None))
     scores = bench.score(scorer, np.random.default_rng(1))
     assert np.array_equal(scores, bench.score(scorer, np.random.default_rng(1))), "the same rng, the same scores"
+    if not scorer.draws:
+        assert np.array_equal(scores, bench.score(scorer, np.random.default_rng(2))), "a scorer that draws must say so"
 
 
 def check_variation(variation: Variation, encoding: str = "mask") -> None:

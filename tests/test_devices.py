@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -33,14 +34,14 @@ from pruneframe.ledger import BudgetSpent
 from pruneframe.network import Network
 from pruneframe.profile import Profile, Timings, _resized
 from pruneframe.registry import Registry
-from pruneframe.run import carry_out, measuring
+from pruneframe.run import carry_out, measuring, say_if_busy
 from pruneframe.series import interval, measure_series
 from pruneframe.store import StudyFolder
 from pruneframe.study import plan
 from pruneframe.suitability import target_of
 from pruneframe.task import Task
 from pruneframe.testing import check_device, make_task, tiny_problem
-from pruneframe.workbench import DENSE
+from pruneframe.workbench import DENSE, PROOF
 from pruneframe_plugins.devices import Analytic, LocalCpu, peak_memory
 
 PHYSICAL = ("error", "latency", "memory")
@@ -227,7 +228,8 @@ def table(network: pf.Network, rest: float = 1.0) -> Profile:
         outputs, inputs = network.parameter(f"{layer.name}.weight").shape[:2]
         steps = sorted({1, outputs}), sorted({1, inputs})
         seconds = [[0.1 * out + 0.01 * ins for ins in steps[1]] for out in steps[0]]
-        layers.append(Timings(layer.name, layer.positions, *steps, seconds))
+        shape, groups = list(network.parameter(f"{layer.name}.weight").shape), 1
+        layers.append(Timings(layer.name, layer.positions, shape, groups, *steps, seconds))
     return Profile("made-up", {}, rest, 0.5, tuple(layers))
 
 
@@ -245,7 +247,7 @@ def test_a_table_is_looked_up_and_interpolated(tmp_path: Path) -> None:
     assert device(f"lookup-table[table={tmp_path / 'elsewhere.json'}]").identity != looked_up.identity
 
 
-@pytest.mark.parametrize("content", [None, "[]", "{}", '{"format": 1}', '{"format": 2, "layers": []}', "x"])
+@pytest.mark.parametrize("content", [None, "[]", "{}", '{"format": 2}', '{"format": 1, "layers": []}', "x"])
 def test_a_table_that_is_none_is_refused(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     if content is not None:
@@ -254,7 +256,48 @@ def test_a_table_that_is_none_is_refused(content: str | None, tmp_path: Path) ->
         device(f"lookup-table[table={path}]").identity  # noqa: B018 - asking is the test
 
 
-@pytest.mark.parametrize("change", ["fewer", "more", "narrower", "larger images"])
+DAMAGES: dict[str, Any] = {
+    "no widths": {"outputs": []},
+    "no list": {"inputs": None},
+    "falling widths": {"outputs": [8, 1]},
+    "other widths": {"inputs": [1, 3]},
+    "a row less": {"seconds": [[1.0, 1.0]]},
+    "a shorter row": {"seconds": [[1.0], [1.0]]},
+    "text": {"seconds": [["1", "1"], ["1", "1"]]},
+    "nothing": {"seconds": [[1.0, None], [1.0, 1.0]]},
+    "not a number": {"seconds": [[1.0, math.nan], [1.0, 1.0]]},
+    "no time": {"seconds": [[1.0, 0.0], [1.0, 1.0]]},
+    "no shape": {"shape": []},
+}
+WHOLE_DAMAGES: dict[str, Any] = {
+    "rest": {"rest": -1.0},
+    "text for rest": {"rest": "1"},
+    "no scale": {"scale": 0},
+    "nothing for scale": {"scale": None},
+    "no environment": {"environment": None},
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, *WHOLE_DAMAGES])
+def test_a_damaged_table_is_refused(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    table(tiny_task().network).write(path)
+    found = json.loads(path.read_text())
+    found |= WHOLE_DAMAGES.get(damage, {})
+    found["layers"][1] |= DAMAGES.get(damage, {})  # its widths are [1, 8] twice
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match="must be a profile of a network"):
+        device(f"lookup-table[table={path}]").identity  # noqa: B018 - asking is the test
+
+
+def test_a_table_says_where_it_was_measured(tmp_path: Path) -> None:
+    found = replace(table(tiny_task().network), device="local-cpu on a fast one", environment={"threads": 3})
+    found.write(tmp_path / "table.json")
+    identity = device(f"lookup-table[table={tmp_path / 'table.json'}]").identity
+    assert identity == f"lookup-table {found.digest} of 3 thread(s) of local-cpu on a fast one"
+
+
+@pytest.mark.parametrize("change", ["fewer", "more", "narrower", "larger images", "larger kernels", "more groups"])
 def test_a_table_of_another_network_is_refused(change: str, tmp_path: Path) -> None:
     task = tiny_task()
     found = table(task.network)
@@ -262,7 +305,9 @@ def test_a_table_of_another_network_is_refused(change: str, tmp_path: Path) -> N
     other = {
         "fewer": others,
         "more": [first, *others, replace(first, name="conv9")],
-        "narrower": [replace(first, outputs=[1, 4]), *others],
+        "narrower": [replace(first, outputs=[1, 4], shape=[4, *first.shape[1:]]), *others],
+        "larger kernels": [replace(first, shape=[*first.shape[:2], 5, 5]), *others],
+        "more groups": [replace(first, groups=2), *others],
         "larger images": [replace(first, positions=64), *others],
     }[change]
     replace(found, layers=tuple(other)).write(tmp_path / "table.json")
@@ -330,11 +375,16 @@ def test_physical_objectives_need_filters_and_charge_what_they_time() -> None:
 def test_a_probe_pays_for_what_its_objectives_look_at() -> None:
     task = tiny_task("local-cpu[repeats=3,warmup=1]", batch_norm="shifted")
     statistics, timing = 60 / task.search_images, 2 * 4 / task.search_images
-    prices = {"params": 0, "macs": 0, "memory": statistics, "latency": statistics + timing, "error": 0.25 + statistics}
+    proof = 2 * PROOF / task.search_images
+    prices = {"params": 0, "macs": 0, "memory": statistics + proof, "error": 0.25 + statistics}
+    prices["latency"] = statistics + proof + timing
     for name, price in prices.items():
         spent = task.budget.spent
         task.probe(name, task.layout.full(), count=10)
         assert task.budget.spent - spent == pytest.approx(price), name
+    estimated = tiny_task("analytic", batch_norm="shifted")  # from widths alone
+    estimated.probe("latency", estimated.layout.full(), count=10)
+    assert estimated.budget.spent == 0
     sizes = {"objectives": ("error", "memory"), "target": "local-cpu[repeats=3,warmup=1]"}
     for untimed in ({}, sizes):  # a machine that is not locked is not timed on
         with pytest.raises(InputError, match="must be among the problem's own"):
@@ -493,6 +543,17 @@ def test_what_is_measured_locks_the_machine(tmp_path: Path, monkeypatch: pytest.
                 FileLock(tmp_path / "lock").acquire(timeout=0).lock.release()
 
 
+def test_who_waits_for_the_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.run.LOCK", tmp_path / "lock")
+    told: list[str] = []
+    say_if_busy(told.append)
+    assert not told
+    with FileLock(tmp_path / "lock"):
+        say_if_busy(told.append)
+    assert len(told) == 1
+    assert str(tmp_path / "lock") in told[0]
+
+
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The exit code of the command line in this process."""
     monkeypatch.setattr(sys, "argv", ["pruneframe", *arguments])
@@ -510,6 +571,30 @@ def test_measuring_runs_go_one_at_a_time(
     assert command(monkeypatch, *bench, "--jobs", "2", "--output", str(tmp_path / "study")) == 2
     assert "--jobs must be 1" in capsys.readouterr().err
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("bench", "--methods", "random", "--target", "nonsense"), "nonsense"),
+        (("data", "lenet-digits", "--target", "local-cpu"), "those of --profile"),
+        (("data", "lenet-digits", "--threads", "1"), "those of --profile"),
+        (("data", "lenet-digits", "--profile", "none/such/file.json"), "in an existing folder"),
+        (("data", "lenet-digits", "--profile", "."), "in an existing folder"),
+    ],
+)
+def test_what_would_have_no_effect_or_end_in_nothing_is_refused(
+    arguments: tuple[str, ...],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Profile, "measure", lambda *_: pytest.fail("it must be refused before anything is timed"))
+    assert command(monkeypatch, *arguments) == 2
+    assert reason in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_a_profile(

@@ -189,3 +189,11 @@ def test_contributions_are_what_the_front_loses_without_a_point() -> None:
     assert contributions(points)[stays] == pytest.approx(np.array(lost), abs=1e-12)
     assert not contributions(points)[~stays].any()
     assert contributions(points[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("values", "shares"),
+    [([0.5, 0.25, 0.75], [0, 0.25, 0]), ([0.25, 0.25], [0, 0]), ([0.4], [0.6]), ([1.5, 1.2], [0, 0]), ([0.9], [0.1])],
+)
+def test_of_one_objective_the_best_contributes_what_it_leads_by(values: list[float], shares: list[float]) -> None:
+    assert contributions(np.array(values)[:, None]) == pytest.approx(np.array(shares))

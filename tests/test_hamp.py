@@ -220,6 +220,21 @@ def test_netadapt_is_deterministic_without_training() -> None:
     assert not method_of("netadapt[tuned=5]").deterministic
     fronts = [searched("netadapt", seed=seed).archive.front_values() for seed in (0, 1)]
     assert np.array_equal(*fronts)
+    assert not searched("netadapt").drawn
+    assert searched("netadapt[scorer=reconstruction]").drawn
+
+
+def test_netadapt_does_not_save_distortion() -> None:
+    task = searched("netadapt", objectives=("error", "distortion", "latency"))
+    assert len(task.archive.evaluations) > 1
+    with pytest.raises(Declined, match="objective 'error' against another"):
+        method_of("netadapt").search(task_of(objectives=("error", "distortion")))
+
+
+def test_hamp_searches_with_one_objective() -> None:
+    task = searched("hamp[scorer=l2,encoding=channel-count[step=1]]", budget=15, objectives=("error",))
+    assert task.budget.spent == 15
+    assert len(task.records["generations"])
 
 
 def test_netadapt_needs_the_error_and_something_to_save() -> None:
@@ -244,7 +259,7 @@ def test_hamp_needs_integers() -> None:
         method_of("hamp[encoding=mask]").search(task_of())
 
 
-@pytest.mark.parametrize("spec", ["hamp", "netadapt"])
+@pytest.mark.parametrize("spec", ["hamp", "netadapt", "netadapt[scorer=reconstruction]"])
 def test_runs_on_real_digits_are_reported(spec: str, tmp_path: Path) -> None:
     study = StudyFolder(tmp_path / "study")
     study.prepare({}, {})

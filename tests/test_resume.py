@@ -114,16 +114,16 @@ def test_other_boards_resume_too(settings: dict[str, Any], tmp_path: Path) -> No
     check_resumes("nsga2", settings, tmp_path)
 
 
-@pytest.mark.parametrize("method", ["hamp", "netadapt"])
-def test_searches_for_a_device_resume_too(method: str, tmp_path: Path) -> None:
-    objectives = ("error", "latency", "memory")
-    check_resumes(method, {"units": "filter", "objectives": objectives, "target": "analytic"}, tmp_path)
+@pytest.mark.parametrize(("method", "answer"), [("hamp[scorer=l2]", 41), ("hamp[scorer=l2]", 97), ("netadapt", 23)])
+def test_searches_for_a_device_resume_too(method: str, answer: int, tmp_path: Path) -> None:
+    settings = {"units": "filter", "objectives": ("error", "latency", "memory"), "target": "analytic", "budget": 150}
+    check_resumes(method, settings, tmp_path, answer)
 
 
-def check_resumes(method: str, settings: dict[str, Any], tmp_path: Path) -> None:
+def check_resumes(method: str, settings: dict[str, Any], tmp_path: Path, answer: int = 23) -> None:
     run = planned(method, **{"budget": 40, "search_images": 100} | settings)
     reference = undisturbed(run, tmp_path / "undisturbed")
-    with dying_at(23), pytest.raises(Death):
+    with dying_at(answer), pytest.raises(Death):
         carry_out(run, tmp_path / "killed", ())
     assert_same_front(undisturbed(run, tmp_path / "killed"), reference)
 

@@ -122,6 +122,8 @@ def command(
     _check_device(device)
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)
+    if settings["target"]:
+        registry.component("device", settings["target"])  # told even where no objective asks it
     threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
     planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)
     if planned.measured and jobs > 1:
@@ -170,6 +172,7 @@ def _carry_out(
     planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int, epochs: int
 ) -> list[str]:
     from ..engine import Engine
+    from ..run import say_if_busy
     from ..study import LocalExecutor, carry_out_all
     from .progress import display
 
@@ -182,6 +185,8 @@ def _carry_out(
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
     if not missing:
         return []
+    if planned.measured:
+        say_if_busy(options.say)
     if missing[0].device == "cpu":
         for one in planned.problems:
             notice = Engine(one.network).notice

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 @click.command("data", short_help="Fetch and check a problem's data.")
 @click.argument("problem")
 @click.option("--profile", type=click.Path(path_type=Path), help="Time the network's layers, and write FILE.json.")
-@click.option("--target", default="local-cpu", show_default=True, help="The device that --profile measures on.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of --profile.")
+@click.option("--target", metavar="DEVICE", help="What --profile measures on. [default: local-cpu]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of --profile. [default: 1]")
 @options.data
 @options.plugins
-def command(problem: str, profile: Path | None, target: str, threads: int, sources: tuple[str, ...]) -> int:
+def command(
+    problem: str, profile: Path | None, target: str | None, threads: int | None, sources: tuple[str, ...]
+) -> int:
     """Fetch what PROBLEM's data need, once, and print the sizes of its splits.
 
     With --profile, measure how long the layers of its network take at several widths, for
@@ -30,6 +32,8 @@ def command(problem: str, profile: Path | None, target: str, threads: int, sourc
     """
     from ..data import Data, cache_folder
 
+    if profile is None and (target or threads):
+        raise InputError("--target and --threads are those of --profile, which is missing")
     registry = options.registry(sources)
     found = registry.problem(problem)
     options.say(f"looking for the data of {problem}; downloads go to {cache_folder()}")
@@ -38,23 +42,24 @@ def command(problem: str, profile: Path | None, target: str, threads: int, sourc
         split = getattr(data, name)
         click.echo(f"{name:7} {len(split):6} images {list(split.images.shape[1:])}  {split.digest}")
     if profile is not None:
-        _profile(registry, found, profile, target, threads)
+        _profile(registry, found, profile, target or "local-cpu", threads or 1)
     return 0
 
 
 def _profile(registry: Registry, problem: Problem, path: Path, target: str, threads: int) -> None:
     """Time a problem's network, layer by layer."""
-    import torch
-
     from ..device import Device, Target
     from ..profile import Profile
-    from ..run import environment, measuring
+    from ..run import environment, measuring, prepare_torch, say_if_busy
 
     device = cast("Device", registry.component("device", target))
+    if not path.absolute().parent.is_dir() or path.is_dir():  # found out before the layers are timed, which takes long
+        raise InputError(f"--profile must be a file in an existing folder, but got {path}")
     network = problem.load(options.say).network
-    torch.set_num_threads(threads)
-    options.say(f"timing {len(network.layers)} layers on {device!r}, {threads} thread(s)")
+    prepare_torch(threads)
+    say_if_busy(options.say)
     with measuring(Target(device, timed=True)):
+        options.say(f"timing {len(network.layers)} layers on {device!r}, {threads} thread(s)")
         found = Profile.measure(network, device, environment() | {"threads": threads})
     try:
         found.write(path)
