@@ -259,7 +259,7 @@ def test_a_table_that_is_none_is_refused(content: str | None, tmp_path: Path) ->
 DAMAGES: dict[str, Any] = {
     "no widths": {"outputs": []},
     "no list": {"inputs": None},
-    "falling widths": {"outputs": [8, 1]},
+    "falling widths": {"outputs": [9, 7]},
     "other widths": {"inputs": [1, 3]},
     "a row less": {"seconds": [[1.0, 1.0]]},
     "a shorter row": {"seconds": [[1.0], [1.0]]},
@@ -283,8 +283,11 @@ def test_a_damaged_table_is_refused(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     table(tiny_task().network).write(path)
     found = json.loads(path.read_text())
+    assert (found["layers"][1]["outputs"], found["layers"][1]["inputs"]) == ([1, 7], [1, 5])
+    path.write_text(json.dumps(found))
+    assert Profile.read(path).layers[1].name == "conv1"
     found |= WHOLE_DAMAGES.get(damage, {})
-    found["layers"][1] |= DAMAGES.get(damage, {})  # its widths are [1, 8] twice
+    found["layers"][1] |= DAMAGES.get(damage, {})
     path.write_text(json.dumps(found))
     with pytest.raises(InputError, match="must be a profile of a network"):
         device(f"lookup-table[table={path}]").identity  # noqa: B018 - asking is the test
