@@ -122,7 +122,7 @@ def command(
     _check_device(device)
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)
-    if settings["target"]:
+    if settings["target"] is not None:
         registry.component("device", settings["target"])  # told even where no objective asks it
     threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
     planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)

@@ -32,7 +32,7 @@ def command(
     """
     from ..data import Data, cache_folder
 
-    if profile is None and (target or threads):
+    if profile is None and not (target is None and threads is None):
         raise InputError("--target and --threads are those of --profile, which is missing")
     registry = options.registry(sources)
     found = registry.problem(problem)
@@ -42,7 +42,7 @@ def command(
         split = getattr(data, name)
         click.echo(f"{name:7} {len(split):6} images {list(split.images.shape[1:])}  {split.digest}")
     if profile is not None:
-        _profile(registry, found, profile, target or "local-cpu", threads or 1)
+        _profile(registry, found, profile, "local-cpu" if target is None else target, threads or 1)
     return 0
 
 
