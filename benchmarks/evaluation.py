@@ -28,8 +28,10 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
 from pruneframe.engine import Engine
-from pruneframe.mask import Masks, Units
-from pruneframe.network import Network
+from pruneframe.mask import Masks
+from pruneframe.model.network import Network
+from pruneframe.registry import Registry
+from pruneframe.units import Units
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import LeNet
 
@@ -79,7 +81,7 @@ def timed(work: Callable[[], Answer]) -> tuple[float, Answer]:
 def prepared(name: str, work: str, density: float, images: int) -> tuple[Network, Masks, Tensor]:
     """Network, masks and images of a row, the same in both processes."""
     make, shape = NETWORKS[name]
-    units: Units = "filter" if work == "filter" else "weight"
+    units = Registry().component(Units, "filter" if work == "filter" else "weight")
     torch.manual_seed(0)
     network = Network(make(), shape, units)
     masks = population(network, density, NEIGHBOURS if work == "neighbour" else 1, np.random.default_rng(0))

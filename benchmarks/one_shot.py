@@ -14,15 +14,17 @@ import time
 
 import click
 
-from pruneframe.journal import Journal, Shelf
-from pruneframe.ledger import Ledger
-from pruneframe.registry import Registry, names
-from pruneframe.sweep import cuts
-from pruneframe.task import Task
-from pruneframe.tuning import Tuning
-from pruneframe.workbench import Workbench
+from pruneframe.kit.sweep import best
+from pruneframe.registry import Registry
+from pruneframe.search.journal import Journal
+from pruneframe.search.ledger import Ledger
+from pruneframe.search.shelf import Shelf
+from pruneframe.search.task import Task
+from pruneframe.search.tuning import Tuning
+from pruneframe.search.workbench import Workbench
+from pruneframe.spec import names
 
-UNLIMITED = 1e9  # units
+UNLIMITED = 1e9  # passes
 
 
 @click.command()
@@ -34,7 +36,7 @@ UNLIMITED = 1e9  # units
 @click.option("--region", default=f"{Tuning.least}-{Tuning.most}", show_default=True, help="Shares kept by its steps.")
 @click.option("--search-images", type=int, help="How many [default: the problem's].")
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]))
-@click.option("--units", type=click.Choice(["weight", "filter"]))
+@click.option("--units", help="What is removed, e.g. weight or filter.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
 def main(
     problem: str,
@@ -51,7 +53,7 @@ def main(
     """Print one row per scorer and share removed."""
     registry = Registry()
     settings = {"search_images": search_images, "batch_norm": batch_norm, "units": units}
-    loaded = registry.problem(problem).with_settings(**settings).load()
+    loaded = registry.problem(problem).with_settings(**settings).load(registry.component)
     task = Task(Workbench(loaded, "cpu", Shelf(None)), Journal(None, {}), Ledger(UNLIMITED), 0, registry.component)
     shares = [float(share) for share in removed.split(",")]
     least, most = (float(share) for share in region.split("-"))
@@ -63,7 +65,7 @@ def main(
                 scores = task.tune(scores, Tuning(tune, rate=rate, least=least, most=most))
             seconds = time.perf_counter() - start
             for share in [0.0, *shares]:
-                masks = cuts(scores, task.layout, [round((1 - share) * task.layout.total)])
+                masks = best(scores, task.layout, [round((1 - share) * task.layout.total)])
                 error, distortion = task.evaluate(masks)[0, 0], task.probe("distortion", masks)[0]
                 row = {"scorer": scorer, "tuned": tuned, "removed": share, "error": round(float(error), 4)}
                 row |= {"distortion": round(float(distortion), 4), "score_seconds": round(seconds, 1)}

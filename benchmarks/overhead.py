@@ -43,17 +43,18 @@ from pymoo.operators.crossover.pntx import TwoPointCrossover
 from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.operators.sampling.rnd import BinaryRandomSampling
 
-from pruneframe.component import parse_spec
-from pruneframe.data import Data, Split
-from pruneframe.journal import Answer, Journal, Shelf
-from pruneframe.ledger import BudgetSpent, Ledger
 from pruneframe.mask import Bits, Masks
 from pruneframe.method import Method
+from pruneframe.model.data import Data, Split
 from pruneframe.objective import Objective
 from pruneframe.problem import LoadedProblem, Problem
-from pruneframe.registry import Registry, names
-from pruneframe.task import Task
-from pruneframe.workbench import Images, Workbench
+from pruneframe.registry import Registry
+from pruneframe.search.journal import Answer, Journal, Question
+from pruneframe.search.ledger import BudgetSpent, Ledger
+from pruneframe.search.shelf import Shelf
+from pruneframe.search.task import Task
+from pruneframe.search.workbench import Images, Workbench
+from pruneframe.spec import names, parse_spec
 from pruneframe_problems.cifar_resnet import resnet
 
 IMAGES, CLASSES = 20, 10  # of each split; scorers look at them, evaluations do not
@@ -122,7 +123,7 @@ def random_problem(depth: int) -> LoadedProblem:
     rng = np.random.default_rng(0)
     pixels = rng.normal(size=(3, IMAGES, 3, 32, 32)).astype(np.float32)
     train, search, test = (Split(images, np.arange(IMAGES) % CLASSES) for images in pixels)
-    return Problem("random", resnet(depth), Data(train, search, test)).load()
+    return Problem("random", resnet(depth), Data(train, search, test)).load(Registry().component)
 
 
 class FreeWorkbench(Workbench):
@@ -144,10 +145,10 @@ class WatchedJournal(Journal):
         super().__init__(path, {})
         self._clock = clock
 
-    def write(self, kind: str, key: str, values: list[Any], charge: float, seconds: float) -> Answer:
+    def write(self, question: Question, values: list[Any], charge: float, seconds: float) -> Answer:
         """As the journal's."""
-        written = super().write(kind, key, values, charge, seconds)
-        self._clock.passed(seconds, kind.split()[0] in EVALUATIONS)
+        written = super().write(question, values, charge, seconds)
+        self._clock.passed(seconds, question.kind in EVALUATIONS)
         if self._clock.enough:
             raise BudgetSpent(math.inf)
         return written

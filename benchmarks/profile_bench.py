@@ -26,20 +26,23 @@ from typing import Any
 import click
 from memory import peak_mb
 
-from pruneframe import run, study
 from pruneframe.cli import bench, options
-from pruneframe.journal import Journal, Shelf
-from pruneframe.part import SubNetwork
+from pruneframe.method import Method
 from pruneframe.problem import LoadedProblem
-from pruneframe.registry import Registry, names
-from pruneframe.store import RunFolder, StudyFolder
-from pruneframe.workbench import Workbench
+from pruneframe.registry import Registry
+from pruneframe.search.journal import Journal
+from pruneframe.search.shelf import Shelf
+from pruneframe.search.subnetwork import SubNetwork
+from pruneframe.search.workbench import Workbench
+from pruneframe.spec import names
+from pruneframe.study import executor, plan, worker
+from pruneframe.study.store import RunFolder, StudyFolder
 
 METHOD, REST = "method", "rest"
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "loading": (
-        (study, "plan"),
-        (run, "_loaded"),
+        (plan, "plan"),
+        (worker, "_loaded"),
         (LoadedProblem, "fingerprint"),
         (Workbench, "__init__"),
         (Workbench, "images"),
@@ -53,7 +56,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
         (SubNetwork, "fit"),
     ),
     "journal": ((Journal, "__init__"), (Journal, "write"), (Journal, "__exit__"), (Shelf, "put")),
-    "evaluator, final": ((run, "measure_members"),),
+    "evaluator, final": ((worker, "measure_members"),),
     "results": ((StudyFolder, "prepare"), (RunFolder, "begin"), (RunFolder, "finish")),
     "report": ((bench, "_conclude"),),
 }
@@ -139,7 +142,7 @@ def replaced(owner: Any, name: str, replace: Callable[[Any], Any]) -> Iterator[N
 def searches(methods: str) -> set[tuple[type, str]]:
     """The classes whose `search` the methods run, with the name of that attribute."""
     registry = Registry()
-    kinds = [type(registry.component("method", spec)) for spec in names([methods])]
+    kinds = [type(registry.component(Method, spec)) for spec in names([methods])]
     return {(next(owner for owner in kind.__mro__ if "search" in vars(owner)), "search") for kind in kinds}
 
 
@@ -149,7 +152,7 @@ def profile(methods: str, arguments: list[str]) -> dict[str, float]:
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(sys.stderr))
         output = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(replaced(study, "LocalExecutor", lambda local: OneByOne))
+        stack.enter_context(replaced(executor, "LocalExecutor", lambda local: OneByOne))
         stopwatch = Stopwatch()
         for part, functions in parts.items():
             for owner, name in functions:
@@ -165,7 +168,7 @@ def profile(methods: str, arguments: list[str]) -> dict[str, float]:
 @click.command()
 @click.option("--problem", default="resnet56-cifar10", show_default=True, help="One problem.")
 @click.option("--methods", default="nsga2", show_default=True, help="Methods, separated by commas.")
-@click.option("--budget", default=100.0, show_default=True, help="Units of compute per run.")
+@click.option("--budget", default=100.0, show_default=True, help="Passes per run.")
 @click.option("--seed", default=0, show_default=True, help="Which repetition.")
 @click.option("--threads", default=1, show_default=True, help="Threads of the evaluator.")
 @options.data

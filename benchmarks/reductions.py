@@ -22,12 +22,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pruneframe.front import choose
 from pruneframe.mask import Masks
-from pruneframe.network import Network
-from pruneframe.readout import facts
+from pruneframe.method import Method
+from pruneframe.model.network import Network
 from pruneframe.registry import Registry
-from pruneframe.result import choose
-from pruneframe.store import RunFolder, StudyFolder
+from pruneframe.study.facts import facts
+from pruneframe.study.store import RunFolder, StudyFolder
 from pruneframe_plugins.weighted_ga import WeightedGA
 
 SAVINGS = {"parameters removed": "{:.2f} %", "fewer multiply-adds": "{:.1f}x", "fewer in convolutions": "{:.1f}x"}
@@ -80,16 +81,16 @@ def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
     networks: dict[tuple[str, str], Network] = {}
     found, ended = [], []
     for told in facts(*map(StudyFolder.existing, studies)).runs:
-        if told["status"] != "done":
+        if not told.done:
             continue
-        head = {key: told[key] for key in ("board", "problem", "method", "budget", "seed")}
+        head = {key: getattr(told, key) for key in ("board", "problem", "method", "budget", "seed")}
         ended.append(head)
-        key = told["problem"], told["units"]
+        key = told.problem, told.units
         if key not in networks:
-            networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load().network
-        method = registry.component("method", told["method"])
+            networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load(registry.component).network
+        method = registry.component(Method, told.method)
         weighting = method.weighting if isinstance(method, WeightedGA) and method.fronts == 1 else None
-        found += [head | row for row in chosen(RunFolder(Path(told["folder"])), networks[key], wanted, weighting)]
+        found += [head | row for row in chosen(RunFolder(Path(told.folder)), networks[key], wanted, weighting)]
     if not found:
         raise click.UsageError(f"no finished run here has a member within {losses} points of the unpruned network")
     if as_json:

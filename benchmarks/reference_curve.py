@@ -13,11 +13,13 @@ import json
 import click
 import numpy as np
 
-from pruneframe.data import Split
-from pruneframe.journal import Shelf
 from pruneframe.mask import Masks
+from pruneframe.model.data import Split
+from pruneframe.objective import Objective
 from pruneframe.registry import Registry
-from pruneframe.workbench import DENSE, Workbench
+from pruneframe.scorer import Scorer
+from pruneframe.search.shelf import Shelf
+from pruneframe.search.workbench import DENSE, Workbench
 from pruneframe_plugins.magnitude import sweep
 
 SHARES = (0.0, 0.30, 0.389, 0.45, 0.519, 0.60, 0.70)
@@ -30,17 +32,17 @@ def main(network: str, as_json: bool) -> None:
     """Print one row per share removed."""
     registry = Registry()
     for batch_norm in ("frozen", "shifted"):
-        loaded = registry.problem(f"{network}-cifar10").with_settings(batch_norm=batch_norm).load()
+        loaded = registry.problem(f"{network}-cifar10").with_settings(batch_norm=batch_norm).load(registry.component)
         bench = Workbench(loaded, "cpu", Shelf(None))
         halves = loaded.data.search, loaded.data.test
         images = bench.images(Split(*(np.concatenate([getattr(h, f) for h in halves]) for f in ("images", "labels"))))
-        scores = bench.score(registry.component("scorer", "magnitude"), np.random.default_rng(0))  # type: ignore[arg-type]
+        scores = bench.score(registry.component(Scorer, "magnitude"), np.random.default_rng(0))
         layout = loaded.network.layout
         for scope, sizes in (("global", [layout.total]), ("layer", layout.sizes)):
             for share in SHARES:
                 masks = Masks.pack(sweep(scores, sizes, np.array([share])), layout)
-                error = registry.component("objective", "error")
-                value = next(bench.measure(masks, [DENSE], [error], images))[0]  # type: ignore[list-item]
+                error = registry.component(Objective, "error")
+                value = next(bench.measure(masks, [DENSE], [error], images))[0]
                 accuracy = 100 * (1 - value)
                 row = {"network": network, "batch_norm": batch_norm, "scope": scope, "removed": share}
                 if as_json:

@@ -2,8 +2,8 @@
 
     python benchmarks/rematch.py STUDY... [--json]
 
-For studies whose objectives a device measures. The final fronts of all runs on a board, and the unpruned network, take
-turns on the device, so that what slows the machine down slows all of them down; errors are those on the test images. A
+For studies whose objectives a target measures. The final fronts of all runs on a board, and the unpruned network, take
+turns on the target, so that what slows the machine down slows all of them down; errors are those on the test images. A
 member beats another when it is smaller in every objective; surely, when the 95 % intervals of the two median times do
 not overlap either.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -22,18 +22,18 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from pruneframe.device import Device
 from pruneframe.errors import PruneframeError
-from pruneframe.journal import Shelf
-from pruneframe.mask import Masks
 from pruneframe.objective import Candidate, Objective
-from pruneframe.readout import facts
 from pruneframe.registry import Registry
-from pruneframe.run import Run, measuring, prepare_torch, say_if_busy
-from pruneframe.series import Overheard, interval
-from pruneframe.store import RunFolder, StudyFolder
-from pruneframe.suitability import target_of
-from pruneframe.workbench import Workbench
+from pruneframe.search.shelf import Shelf
+from pruneframe.search.workbench import Workbench
+from pruneframe.study.facts import facts
+from pruneframe.study.machine import measuring, prepare_torch, say_if_busy
+from pruneframe.study.member import Front
+from pruneframe.study.run import Run
+from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.timing import Overheard, interval
+from pruneframe.target import Target
 
 FEW = 10  # images that members predict on the way; their errors are known
 
@@ -54,43 +54,39 @@ class Field:
 
 def raced(registry: Registry, folders: Sequence[RunFolder], methods: Sequence[str]) -> Field:
     """The members of some runs of one board, in one series."""
-    identity = folders[0].identity
-    run = Run(**{field.name: _hashable(identity[field.name]) for field in fields(Run)})
-    problem = registry.problem(run.problem).with_settings(**run.settings)
-    target = target_of(registry, problem)
-    if target is None or not target.measured:
+    run = Run.of(folders[0].identity)
+    problem = run.problem_of(registry)
+    meter = problem.meter(registry.component)
+    if meter is None or not meter.measured:
         raise click.UsageError(f"the objectives of {run.problem} must be timed, but {problem.target!r} times nothing")
-    if target.device.identity != run.target_identity:
-        raise click.UsageError(f"the runs were timed on {run.target_identity}, but this is {target.device.identity}")
+    if meter.target.identity != run.target_identity:
+        raise click.UsageError(f"the runs were timed on {run.target_identity}, but this is {meter.target.identity}")
     prepare_torch(run.threads)
-    overheard = Overheard(target.device)
-    loaded, fronts = problem.load(), [folder.front() for folder in folders]
-    benches = [Workbench(loaded, "cpu", Shelf(folder.weights), target) for folder in folders]
-    dense = replace(benches[0].dense(benches[0].subset("search", FEW)), device=cast(Device, overheard))
-    members = [dense, *(one for pair in zip(benches, fronts, strict=True) for one in _members(*pair, dense))]
-    values = np.vstack([front["test"] for front in fronts])
-    objectives = [cast(Objective, registry.component("objective", name)) for name in run.objectives]
+    overheard = Overheard(meter.target)
+    loaded = run.load(registry)
+    fronts = [Front.of(folder, loaded) for folder in folders]
+    bench = Workbench(loaded, "cpu", Shelf(None), meter)
+    dense = replace(bench.dense(bench.subset("search", FEW)), target=cast(Target, overheard))
+    members = [dense, *(one for front in fronts for one in _members(front, dense))]
+    values = np.vstack([folder.front()["test"] for folder in folders])
+    objectives = [registry.component(Objective, name) for name in run.objectives]
     say_if_busy(partial(click.echo, err=True))
-    with measuring(target):
+    with measuring(meter):
         for column, objective in enumerate(objectives):
             if objective.physical:
                 values[:, column] = objective.measure_all(members)[1:]
     assert overheard.times is not None
     compared, again, *_ = np.median(overheard.times, axis=1)  # the unpruned network is timed as two
     low, high = np.transpose([interval(times) for times in overheard.times[2:]])
-    owners = np.repeat(np.array(methods), [len(front["test"]) for front in fronts])
+    owners = np.repeat(np.array(methods), [len(front) for front in fronts])
     return Field(owners, values, low, high, float(abs(again / compared - 1)))
 
 
-def _members(bench: Workbench, front: dict[str, np.ndarray], dense: Candidate) -> Iterator[Candidate]:
+def _members(front: Front, dense: Candidate) -> Iterator[Candidate]:
     """A run's final members, measured where the unpruned network is and beside it."""
-    masks, weights = Masks(front["bits"], bench.network.layout), list(map(str, front["weights"]))
-    for member in bench.candidates(masks, weights, bench.subset("search", FEW)):
-        yield replace(member, device=dense.device, dense=dense)
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    bench = front.bench
+    for member in bench.candidates(front.masks, front.weights, bench.subset("search", FEW)):
+        yield replace(member, target=dense.target, dense=dense)
 
 
 def beaten(field: Field, first: str, second: str) -> dict[str, Any]:
@@ -119,13 +115,12 @@ def main(studies: tuple[Path, ...], as_json: bool) -> None:
         found = facts(*map(StudyFolder.existing, studies))
     except PruneframeError as error:
         raise click.UsageError(str(error)) from error
-    runs = [run for run in found.runs if run["status"] == "done"]
-    for board in dict.fromkeys(run["board"] for run in runs):
-        here = [run for run in runs if run["board"] == board]
-        names = [run["method"] for run in here]
-        field = raced(registry, [RunFolder(Path(run["folder"])) for run in here], names)
+    for board in found.boards:
+        here = found.done(board)
+        names = [run.method for run in here]
+        field = raced(registry, [RunFolder(Path(run.folder)) for run in here], names)
         for first, second in permutations(dict.fromkeys(names), 2):
-            row = {"board": board} | beaten(field, first, second) | {"noise": field.noise}
+            row = {"board": board.label} | beaten(field, first, second) | {"noise": field.noise}
             text = (
                 "{board}: {beaten} of {others} members of {other} are beaten in every objective, {surely} of them "
                 "surely, by {beat} of {members} of {method}; noise {noise:.1%}"

@@ -20,7 +20,9 @@ import torch
 
 from pruneframe.engine import Engine
 from pruneframe.mask import Masks
-from pruneframe.network import Network
+from pruneframe.model.network import Network
+from pruneframe.registry import Registry
+from pruneframe.units import Units
 from pruneframe_problems.cifar_resnet import CifarResNet
 
 SHAPE = (3, 32, 32)
@@ -31,7 +33,7 @@ class Work:
 
     def __init__(self, images: int, density: float) -> None:
         torch.manual_seed(0)
-        network = Network(CifarResNet(9), SHAPE, "weight")
+        network = Network(CifarResNet(9), SHAPE, Registry().component(Units, "weight"))
         keep = np.random.default_rng(0).random((1, network.layout.total)) < density
         self._mask, self._state = Masks.pack(keep, network.layout), network.module.state_dict()
         self._engine = Engine(network)

@@ -10,34 +10,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
-from pruneframe.readout import summaries
-from pruneframe.statistics import compare
-from pruneframe.store import StudyFolder
-from pruneframe_reports.style import looks, panels
+from pruneframe.comparison.statistics import compare
+from pruneframe.comparison.style import looks, panels
+from pruneframe.report import RunSummary
+from pruneframe.study.facts import summaries
+from pruneframe.study.store import StudyFolder
 
 Values = dict[str, list[float]]  # by name of the method
 
 
-def named(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def named(runs: Sequence[RunSummary]) -> list[RunSummary]:
     """The runs, their methods named with the budget where there are several."""
-    if len({run["budget"] for run in runs}) == 1:
+    if len({run.budget for run in runs}) == 1:
         return list(runs)
-    return [run | {"method": f"{run['method']} at {run['budget']:g}"} for run in runs]
+    return [replace(run, method=f"{run.method} at {run.budget:g}") for run in runs]
 
 
-def comparable(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def comparable(runs: list[RunSummary]) -> list[RunSummary]:
     """The same runs of one problem; a usage error unless they agree in what makes numbers comparable but the budget."""
     for rule in ("units", "batch_norm", "search_images", "objectives"):
-        found = sorted({json.dumps(run[rule]) for run in runs})
+        found = sorted({json.dumps(getattr(run, rule)) for run in runs})
         if len(found) > 1:
             given = " and ".join(found)
-            raise click.UsageError(f"runs of {runs[0]['problem']} must have the same {rule}, but have {given}")
+            raise click.UsageError(f"runs of {runs[0].problem} must have the same {rule}, but have {given}")
     return runs
 
 
@@ -64,13 +65,13 @@ def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
 def main(studies: tuple[Path, ...], method: str, indicator: str, figure: Path | None, as_json: bool) -> None:
     """Print one row per problem and other method."""
-    runs = [run for run in summaries(*map(StudyFolder.existing, studies)) if run["status"] == "done"]
+    runs = [run for run in summaries(*map(StudyFolder.existing, studies)) if run.done]
     drawn: dict[str, Values] = {}
-    for problem in dict.fromkeys(run["problem"] for run in runs):
-        here = named(comparable([run for run in runs if run["problem"] == problem]))
-        values = {run["method"]: [r[indicator] for r in here if r["method"] == run["method"]] for run in here}
+    for problem in dict.fromkeys(run.problem for run in runs):
+        here = named(comparable([run for run in runs if run.problem == problem]))
+        values = {run.method: [getattr(r, indicator) for r in here if r.method == run.method] for run in here}
         drawn[problem] = dict(values)
-        fixed = [run["method"] for run in here if run["deterministic"]]
+        fixed = [run.method for run in here if run.deterministic]
         if method not in values:
             raise click.UsageError(f"--method must be one of {', '.join(values)}, but got {method!r}")
         own = values.pop(method)

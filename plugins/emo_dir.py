@@ -6,9 +6,7 @@ Global Performance Impairment Ranking", arXiv 2303.16212, 2023.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -17,18 +15,13 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.evolution import SMALLEST, Answers, evolve, suitable_variation
-from pruneframe.front import thin
-from pruneframe.part import REST, Part, Predecessor
-from pruneframe.phase import recorded
-from pruneframe.scheme import is_pruned, paired, ranked, summed
-from pruneframe.workbench import DENSE
+from pruneframe.kit import SMALLEST, is_pruned, paired, ranked, recorded, summed
 
+from .part_evolution import Genomes, Ration
 from .part_fronts import Found, Front, dense_error, joined, predecessor, scheme_price
 
 SHARES = ("training", "joining", "finetuning")
 LEFT = 0.05  # of the budget must remain for the evolution
-Evaluate = Callable[[pf.Masks], np.ndarray]
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,9 +61,13 @@ class EmoDir(pf.Method):
     detector: Literal["linear", "rest"] = pf.setting(
         "linear", "what classifies a part's output: a layer on its pooled channels, or the untouched rest"
     )
-    scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
-    encoding: str = pf.setting("mask", "what the genome of a part is")
-    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
+    scorer: str = pf.setting(
+        "magnitude", "importance behind the start, the encoding and guided variation", kind="scorer"
+    )
+    encoding: str = pf.setting("mask", "what the genome of a part is", kind="encoding")
+    variation: str | None = pf.setting(
+        None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm", kind="variation"
+    )
     population: int = pf.setting(50, "genomes of a part, at most", least=SMALLEST)
     generations: int = pf.setting(5, "of a part, at least; where evaluations are few, the population shrinks", least=1)
     least: float = pf.setting(0.1, "share of every layer's units that stay", least=0, most=1)
@@ -113,7 +110,8 @@ class EmoDir(pf.Method):
         if "error" not in task.objectives:
             task.decline("it ranks by the objective 'error', which the problem does not have")
         parts = self._divided(task)
-        genomes = Genomes(task, self, task.scores(self.scorer))
+        names = ("encoding", "variation", "population", "generations", "least")
+        genomes = Genomes(task, task.scores(self.scorer), **{name: getattr(self, name) for name in names})
         if len(parts) == 1:
             self._undivided(task, parts[0], genomes)
         else:
@@ -122,7 +120,7 @@ class EmoDir(pf.Method):
             with recorded(task, "fine-tuning"):
                 self._finetune(task)
 
-    def _divided(self, task: pf.Task) -> list[Part]:
+    def _divided(self, task: pf.Task) -> list[pf.Part]:
         """The parts, one after the other."""
         network = task.network
         try:
@@ -134,26 +132,30 @@ class EmoDir(pf.Method):
         except pf.InputError as error:
             task.decline(f"it divides the network, but {error}")
 
-    def _undivided(self, task: pf.Task, part: Part, genomes: Genomes) -> None:
+    def _undivided(self, task: pf.Task, part: pf.Part, genomes: Genomes) -> None:
         """Plain evolutionary pruning of the whole network, and training of its front."""
-        members = max(1, min(self.members, int(self.joining * task.budget.total / task.price))) if self.training else 0
+        members = (
+            max(1, min(self.members, int(self.joining * task.budget.total / task.prices.evaluation)))
+            if self.training
+            else 0
+        )
         ration = Ration(task, members * scheme_price(task) + self.finetuning * task.budget.total)
         with recorded(task, "evolution"), ration(self._searching, self.training):
-            genomes.evolve(part, task.evaluate, task.price, task.references)
+            genomes.evolve(part, task.evaluate, task.prices.evaluation, task.references)
         if not task.archive.evaluations:  # too small a budget to set anything aside
             task.evaluate(task.layout.full())
         if not self.training:
             return
         masks, _ = task.archive.front()
         front = Front.of(task, part, masks, task.archive.front_values() / task.references, members)
-        images = self._images(task, members, 1 + 3 * members)
+        images = self._images(task, members, 1 + task.prices.trained * members)
         with recorded(task, "training"), ration(self.training, 0):
-            self._train(task, front, REST, images, None)
+            self._train(task, front, pf.REST, images, None)
         task.record("front of the network", front.table())
         with recorded(task, "trained members"):
             task.evaluate(front.masks, front.weights)
 
-    def _conquer(self, task: pf.Task, parts: Sequence[Part], genomes: Genomes) -> None:
+    def _conquer(self, task: pf.Task, parts: Sequence[pf.Part], genomes: Genomes) -> None:
         """Prune and train every part, and join their fronts."""
         task.evaluate(task.layout.full())  # the scheme in which no part is pruned
         members, images = self._afforded(task, parts)
@@ -174,7 +176,7 @@ class EmoDir(pf.Method):
                     self._train(task, front, found.head, images, before)
             if self._ranks:
                 with recorded(task, f"impairments of {part}"):
-                    front.impairments = part.evaluate(front.masks, REST, front.weights) - dense_error(task)
+                    front.impairments = part.evaluate(front.masks, pf.REST, front.weights) - dense_error(task)
             task.record(f"front of {part}", front.table())
             fronts.append(front)
         with recorded(task, "joint schemes"):
@@ -185,55 +187,59 @@ class EmoDir(pf.Method):
         """Whether members are judged in the whole network, one by one."""
         return self.joint != "pairing"
 
-    def _reserve(self, task: pf.Task, fronts: Sequence[Front], sizes: Sequence[int], parts: Sequence[Part]) -> float:
-        """Units for ranking so many members of the parts that are left, for joining them, and for fine-tuning."""
+    def _reserve(self, task: pf.Task, fronts: Sequence[Front], sizes: Sequence[int], parts: Sequence[pf.Part]) -> float:
+        """Passes for ranking so many members of the parts that are left, for joining them, and for fine-tuning."""
         done = [len(front.masks) for front in fronts]
         schemes = sum(done) + sum(sizes) if self._ranks else max([*done, *sizes])
-        ranking = sum(size * part.price(REST) for size, part in zip(sizes, parts, strict=True)) if self._ranks else 0.0
+        ranking = (
+            sum(size * part.price(pf.REST) for size, part in zip(sizes, parts, strict=True)) if self._ranks else 0.0
+        )
         return ranking + schemes * scheme_price(task) + self.finetuning * task.budget.total
 
-    def _level(self, task: pf.Task, part: Part) -> str:
+    def _level(self, task: pf.Task, part: pf.Part) -> str:
         """The kind of detector: behind the last part it is always the network itself."""
-        return REST if self.detector == "rest" or part.stop == len(task.network.layers) else self.detector
+        return pf.REST if self.detector == "rest" or part.stop == len(task.network.layers) else self.detector
 
-    def _head(self, task: pf.Task, part: Part, images: int) -> str:
+    def _head(self, task: pf.Task, part: pf.Part, images: int) -> str:
         """The detector's id."""
-        if self._level(task, part) == REST:
-            return REST
+        if self._level(task, part) == pf.REST:
+            return pf.REST
         with recorded(task, f"detector of {part}"):
             return part.fit_head(pf.Recipe(epochs=20, learning_rate=0.05, images=images))
 
-    def _afforded(self, task: pf.Task, parts: Sequence[Part]) -> tuple[int, int]:
+    def _afforded(self, task: pf.Task, parts: Sequence[pf.Part]) -> tuple[int, int]:
         """How many members of each front can be ranked and joined, and on how many images they can be trained."""
         total = task.budget.total
         price = self._reserve(task, [], [1] * len(parts), parts) - self.finetuning * total
-        members = max(1, min(self.members, int((self.joining * total - task.price) / price)))
+        members = max(1, min(self.members, int((self.joining * total - task.prices.evaluation) / price)))
         features = 1 + sum(task.network.share(0, part.start) for part in parts)
         work = sum(part.through(self._level(task, part)) for part in parts)
-        return members, self._images(task, members * len(parts), features + 3 * members * work)
+        return members, self._images(task, members * len(parts), features + task.prices.trained * members * work)
 
     def _images(self, task: pf.Task, trainings: int, passes: float) -> int:
         """Images that so many trainings can pay for, each passed so often; detectors need some in any case."""
         images = min(self.images, task.train_images)
         if not self.training:
             return images
-        units = self.training * task.budget.total - trainings * (task.price - 1)
-        return max(2, min(images, int(units / passes * task.search_images)))
+        budget = self.training * task.budget.total - trainings * task.prices.new_weights
+        return max(2, min(images, int(budget / passes * task.search_images)))
 
-    def _train(self, task: pf.Task, front: Front, head: str, images: int, before: Predecessor | None) -> None:
+    def _train(self, task: pf.Task, front: Front, head: str, images: int, before: pf.Predecessor | None) -> None:
         """New weights for each member, trained as long as the current share of the budget allows."""
         part, passes = front.part, images / task.search_images
         features = passes * task.network.share(0, part.stop)
         if before is not None:
-            features += passes * task.network.share(0, part.start) + task.price - 1
-        left = task.budget.left - features - len(front.masks) * (task.price - 1)
-        epochs, longer = divmod(int(left / max(1e-9, 3 * passes * part.through(head))), max(1, len(front.masks)))
+            features += passes * task.network.share(0, part.start) + task.prices.new_weights
+        left = task.budget.left - features - len(front.masks) * task.prices.new_weights
+        epochs, longer = divmod(
+            int(left / max(1e-9, task.prices.trained * passes * part.through(head))), max(1, len(front.masks))
+        )
         recipe = pf.Recipe(learning_rate=self.learning_rate, batch=self.batch, images=images)
-        weights = DENSE
+        weights = pf.DENSE
         for row in range(len(front.masks)):
             recipe = replace(recipe, epochs=max(1, epochs + (row < longer)))
             front.weights[row] = part.fit(front.masks[[row]], head, recipe, weights, before, self.alpha)
-            weights = front.weights[row] if self.inheriting else DENSE
+            weights = front.weights[row] if self.inheriting else pf.DENSE
 
     def _join(self, task: pf.Task, fronts: Sequence[Front]) -> None:
         """Evaluate joint schemes one by one, so that none is lost when the budget ends."""
@@ -261,77 +267,22 @@ class EmoDir(pf.Method):
         schemes, points = summed(impairments, [total - sizes for sizes in params], (dense_error(task), total))
         rest = np.array([row for row, scheme in enumerate(schemes) if is_pruned(scheme) and scheme not in first], int)
         affordable = max(0, int((task.budget.left - self.finetuning * task.budget.total) / scheme_price(task)))
-        yield from (("sum", schemes[row]) for row in rest[thin(points[rest] / Found.references(task), affordable)])
+        yield from (("sum", schemes[row]) for row in rest[pf.thin(points[rest] / Found.references(task), affordable)])
 
     def _finetune(self, task: pf.Task) -> None:
         """Train some of the front, evenly spread, as whole networks."""
         masks, members = task.archive.front()
         pruned = np.flatnonzero(masks.counts() < task.layout.total)
-        rows = pruned[thin(task.archive.front_values()[pruned] / task.references, self.finetuned)]
+        rows = pruned[pf.thin(task.archive.front_values()[pruned] / task.references, self.finetuned)]
         if not len(rows):
             return
-        passes = (task.budget.left / len(rows) - scheme_price(task)) / 3
-        images = max(2, min(self.images, task.train_images, int(passes * task.search_images)))
-        epochs = max(1, int(passes * task.search_images / images))
+        visits = task.prices.trainable(task.budget.left / len(rows) - scheme_price(task))
+        images = max(2, min(self.images, task.train_images, int(visits)))
+        epochs = max(1, int(visits / images))
         recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
         for row in rows:
             mask = masks[[row]]
             task.evaluate(mask, task.train(mask, members[row].weights, recipe))
-
-
-class Genomes:
-    """What a part's genomes are, how they vary, and their evolution."""
-
-    def __init__(self, task: pf.Task, method: EmoDir, scores: pf.Scores) -> None:
-        self._task = task
-        self._method = method
-        self._scores = scores
-        self._coder = task.encoding(method.encoding)
-        self._variation = suitable_variation(task, method.variation, self._coder.variables(task.layout))
-
-    def evolve(self, part: Part, evaluate: Evaluate, price: float, references: np.ndarray) -> None:
-        """NSGA-II within the current share of the budget; one evaluation costs `price`."""
-        task, method, scores = self._task, self._method, self._scores[part.units]
-        variables, variation = self._coder.variables(part.layout), self._variation
-        bit_scores = scores if variables.number == part.layout.total else None
-        population = min(method.population, int(task.budget.left / price) // method.generations)
-        start = self._coder.sample(max(SMALLEST, population), part.layout, scores, task.rng)
-        answers = Answers(evaluate)
-
-        def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
-            return variation.vary(parents, n, variables, task.rng, bit_scores)
-
-        def measure(genomes: pf.Genomes) -> np.ndarray:
-            masks = self._coder.decode(genomes, part.layout, scores)
-            return answers(part.widened(floored(masks, scores, method.least)))
-
-        evolve(task, "nsga2", start, vary, measure, references)
-
-
-class Ration:
-    """Shares of what the budget has left, beyond a reserve in units, which is never more than half of it."""
-
-    def __init__(self, task: pf.Task, reserve: float) -> None:
-        self._task = task
-        self._reserve = reserve
-
-    def __call__(self, own: float, later: float) -> AbstractContextManager[None]:
-        """A phase that may spend in the proportion of `own` to what comes `later`."""
-        left = self._task.budget.left
-        units = max(left - self._reserve, left / 2) * own / (own + later)
-        return self._task.share(max(1e-9, units / self._task.budget.total))
-
-
-def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
-    """The masks with at least a share of every layer's units, the best by score put back where there are fewer."""
-    keep = np.array([masks.unpack(row) for row in range(len(masks))])
-    for own in keep:
-        for kept, score in zip(masks.layout.split(own), masks.layout.split(scores), strict=True):
-            lacking = math.ceil(least * len(kept)) - np.count_nonzero(kept)
-            if lacking > 0:
-                removed = np.flatnonzero(~kept)
-                kept[removed[np.argsort(-score[removed], kind="stable")[:lacking]]] = True
-    return pf.Masks.pack(keep, masks.layout)
 
 
 @pf.hookimpl

@@ -52,8 +52,8 @@ class Mask(pf.Encoding):
         for density in densities(n):
             blurred = ranks + np.float32(self.noise) * rng.standard_normal(layout.total, dtype=np.float32)
             kept = round(density * layout.total)
-            cut = np.partition(blurred, layout.total - kept)[layout.total - kept] if kept else np.inf
-            rows.append(np.packbits(blurred >= cut))
+            threshold = np.partition(blurred, layout.total - kept)[layout.total - kept] if kept else np.inf
+            rows.append(np.packbits(blurred >= threshold))
         return np.array(rows)
 
 
@@ -107,9 +107,9 @@ class LayerThreshold(pf.Encoding):
 
 @dataclass(frozen=True, repr=False)
 class GlobalCut(pf.Encoding):
-    """The share of all units that one cut through all scores keeps, and per layer a factor's logarithm on its scores.
+    """The share of all units that one threshold on all scores keeps, and per layer a factor's logarithm on its scores.
 
-    Factors of 1 (logarithm 0) give the global cut of a one-shot sweep, and the samples hold one. The cut is found
+    Factors of 1 (logarithm 0) give the global threshold of a one-shot sweep, and the samples hold one. It is found
     before the factors apply, so that a layer's factor changes that layer alone.
     """
 
@@ -129,11 +129,12 @@ class GlobalCut(pf.Encoding):
         logs = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
         layers = [np.sort(part) for part in layout.split(logs)]
         removed = layout.total - np.rint(np.clip(genomes[:, 0], 0, 1) * layout.total).astype(int)
-        cuts = np.append(np.sort(logs), np.inf)[removed]
+        thresholds = np.append(np.sort(logs), np.inf)[removed]
         kept = np.empty((len(genomes), len(layers)), dtype=np.int64)
         for column, layer in enumerate(layers):
-            kept[:, column] = len(layer) - np.searchsorted(layer, cuts - genomes[:, column + 1].astype(np.float32))
-        kept[removed == 0] = layout.sizes  # no cut, whatever the factors
+            own = thresholds - genomes[:, column + 1].astype(np.float32)
+            kept[:, column] = len(layer) - np.searchsorted(layer, own)
+        kept[removed == 0] = layout.sizes  # nothing goes, whatever the factors
         return keep_best(kept, layout, scores)
 
     def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:

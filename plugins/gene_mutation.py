@@ -28,7 +28,7 @@ class Mutation:
         self._layout = task.layout
         self._scores = task.scores(scorer, weights)
         layers = [task.network.module.get_submodule(name) for name in task.layout.names]
-        self._lines = [lines(layer) if task.units == "weight" else channels(layer) for layer in layers]
+        self._lines = [lines(layer) if task.layout.single else channels(layer) for layer in layers]
 
     def __call__(self, keep: np.ndarray) -> None:
         """Change one unpacked mask bool[units] in place."""

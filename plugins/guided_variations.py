@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.mask import Bits, bit, flip
-from pruneframe.variation import need
 
 SPAN = 10  # units of a block for every bit of it that flips
 ROUNDS, TRIES = 16, 100  # of drawing by rejection, and how many positions each tries at least
 
 
-def free_positions(number: int, free: Bits | None) -> np.ndarray:
+def free_positions(number: int, free: pf.Bits | None) -> np.ndarray:
     """Positions of the bits that may change, int64[bits]."""
     return np.arange(number) if free is None else np.flatnonzero(np.unpackbits(free, count=number))
 
@@ -51,9 +49,9 @@ class WeightedFlip(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
-        need(variables, ("binary",), self.name, "sbx-pm")
+        pf.need(variables, ("binary",), self.name, "sbx-pm")
         children = pf.families(parents, n)[:, 0].copy()
         positions = free_positions(variables.number, free)
         if self.rate == 0 or len(positions) == 0:
@@ -65,12 +63,12 @@ class WeightedFlip(pf.Variation):
             clears = rng.binomial(flips, kept / len(positions))
             to_clear = draw(child, clears, True, positions, importance, rng)
             to_set = draw(child, flips - clears, False, positions, importance, rng)
-            flip(child, np.concatenate([to_clear, to_set]))
+            pf.flip(child, np.concatenate([to_clear, to_set]))
         return children
 
 
 def draw(
-    child: Bits,
+    child: pf.Bits,
     count: int,
     kept: bool,
     positions: np.ndarray,
@@ -83,7 +81,7 @@ def draw(
         if len(found) >= count:
             break
         tried = positions[rng.integers(0, len(positions), TRIES + 4 * count)]
-        tried = tried[bit(child, tried) == kept]
+        tried = tried[pf.bit(child, tried) == kept]
         weights = 1 - importance[tried] if kept else importance[tried]
         found = first_of_each(np.concatenate([found, tried[rng.random(len(tried)) < weights]]))
     return found[:count]
@@ -94,7 +92,7 @@ class BlockShift(pf.Variation):
     """In two blocks of neighbouring units, clears the least important bits or sets the most important ones.
 
     Each block goes its own way, so that half of the children trade units of one part of the network for those of
-    another. Along a good order of removal it moves a filter's cut, where single flips would leave that order.
+    another. Along a good order of removal it moves a filter's threshold, where single flips would leave that order.
     """
 
     name = "block-shift"
@@ -109,9 +107,9 @@ class BlockShift(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
-        need(variables, ("binary",), self.name, "sbx-pm")
+        pf.need(variables, ("binary",), self.name, "sbx-pm")
         children = pf.families(parents, n)[:, 0].copy()
         positions = free_positions(variables.number, free)
         if self.rate == 0 or len(positions) == 0:
@@ -123,9 +121,9 @@ class BlockShift(pf.Variation):
             for kept in rng.random(2) < 0.5:
                 start = rng.integers(0, max(1, len(positions) - SPAN * flips + 1))
                 block = positions[start : start + SPAN * flips]
-                block = block[bit(child, block) == kept]
+                block = block[pf.bit(child, block) == kept]
                 order = np.argsort(scores[block] if kept else -scores[block], kind="stable")
-                flip(child, block[order[:flips]])
+                pf.flip(child, block[order[:flips]])
         return children
 
 

@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.evolution import IDLE, SMALLEST, Answers, suitable_variation
-from pruneframe.front import Points
-from pruneframe.workbench import DENSE
+from pruneframe.kit import IDLE, SMALLEST, Answers, suitable_variation
 
 from .portfolio import SELECTORS, Portfolio
 from .surrogate import Known
@@ -57,9 +55,11 @@ class Hamp(pf.Method):
             "measured on an NVIDIA Jetson Nano",
         ),
     )
-    encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer")
-    scorer: str = pf.setting("reconstruction", "importance that decides which filters of a layer stay; l2: their norms")
-    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: sbx-pm")
+    encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer", kind="encoding")
+    scorer: str = pf.setting(
+        "reconstruction", "importance that decides which filters of a layer stay; l2: their norms", kind="scorer"
+    )
+    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: sbx-pm", kind="variation")
     population: int | None = pf.setting(
         None, f"genomes; none: the budget's evaluations / {GENERATIONS}, from {SMALLEST} to {LARGEST}", least=SMALLEST
     )
@@ -80,8 +80,10 @@ class Hamp(pf.Method):
     learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first", above=0)
 
     def search(self, task: pf.Task) -> None:
-        if task.units != "filter":
-            task.decline("it searches numbers of filters, but the problem's units are single weights")
+        if not task.units.removable:
+            task.decline(
+                f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out"
+            )
         coder = task.encoding(self.encoding)
         variables = coder.variables(task.layout)
         if variables.kind != "integer":
@@ -92,7 +94,7 @@ class Hamp(pf.Method):
         size = self.population or max(SMALLEST, min(LARGEST, evaluations // GENERATIONS))
         start = coder.sample(size, task.layout, scores, task.rng)
 
-        def measure(genomes: pf.Genomes) -> Points:
+        def measure(genomes: pf.Genomes) -> pf.Points:
             if not len(genomes):
                 return np.empty((0, len(task.objectives)))
             return answers(coder.decode(genomes, task.layout, scores))
@@ -131,16 +133,21 @@ class Hamp(pf.Method):
         return self.screening if self.surrogate else 1
 
     def _price(self, task: pf.Task) -> float:
-        """Units that a candidate costs."""
-        return task.price + 3 * min(self.tuned, task.train_images) / task.search_images
+        """Passes that a candidate costs."""
+        tuning = task.prices.training(self._recipe) if self.tuned else 0.0
+        return task.prices.evaluation + tuning
 
-    def _evaluate(self, task: pf.Task, masks: pf.Masks) -> Points:
+    def _evaluate(self, task: pf.Task, masks: pf.Masks) -> pf.Points:
         """Objective values float64[n, objectives], after a short fine-tuning if there is one."""
         if not self.tuned:
             return task.evaluate(masks)
-        recipe = pf.Recipe(images=self.tuned, learning_rate=self.learning_rate)
         rows = [masks[[row]] for row in range(len(masks))]
-        return np.vstack([task.evaluate(mask, task.train(mask, DENSE, recipe)) for mask in rows])
+        return np.vstack([task.evaluate(mask, task.train(mask, pf.DENSE, self._recipe)) for mask in rows])
+
+    @property
+    def _recipe(self) -> pf.Recipe:
+        """Of the short fine-tuning."""
+        return pf.Recipe(images=self.tuned, learning_rate=self.learning_rate)
 
 
 @pf.hookimpl

@@ -11,16 +11,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 
 import pruneframe as pf
-from pruneframe.archive import ParetoSet
-from pruneframe.corridor import Corridor
-from pruneframe.evolution import SMALLEST, Answers, evolve
-from pruneframe.front import thin
-from pruneframe.phase import recorded
-from pruneframe.sweep import Sweep, cuts, fill
-from pruneframe.tuner import Tuner
+from pruneframe.kit import SMALLEST, Answers, Corridor, Sweep, Tuner, best, evolve, fill, recorded
+
+from .anchors import Front, record_corridor
+from .guide import Guide
+from .rates import Rates
 
 PAPER: dict[str, Any] = {
     "phase2": "nsga2",
@@ -57,15 +54,14 @@ BEST = PAPER | {
 }
 PRESETS = {"paper": PAPER, "best": BEST}
 MOST = 100  # candidates that a phase evaluates without evolving them
-CUTS = 200  # of the refined score, to choose them from
+THRESHOLDS = 200  # on the refined score, to choose them from
 GUIDED = 0.5  # of phase 1's budget goes to the guide, the rest to evaluating what it found
-SUCCESS, STEP = 0.2, 1.22  # Rechenberg's one-fifth rule, and by how much the rate moves after a generation
 
 
-def from_preset(name: str, help: str, **bounds: float) -> Any:
-    """A setting that the preset gives where the user does not; `bounds` as those of `setting`."""
+def from_preset(name: str, help: str, kind: str = "", **bounds: float) -> Any:
+    """A setting that the preset gives where the user does not; `kind` and `bounds` as those of `setting`."""
     values = ", ".join(f"{preset}: {values[name]}" for preset, values in PRESETS.items())
-    return pf.setting(None, f"{help}; {values}", **bounds)
+    return pf.setting(None, f"{help}; {values}", kind=kind, **bounds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +79,7 @@ class Hierarchical(pf.Method):
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction (preset=paper). Not of the paper at all is what "
         "preset=best adds: the score `reconstruction`, its tuning by gradient before phase 1 and again inside the "
-        "corridor, a global cut with a factor per layer, and the guide on training images."
+        "corridor, a global threshold with a factor per layer, and the guide on training images."
     )
     bibtex = """
     @article{khan2026hierarchical,
@@ -117,7 +113,7 @@ class Hierarchical(pf.Method):
         least=0,
         most=1,
     )
-    scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation")
+    scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation", kind="scorer")
     population: int = from_preset("population", "genomes, at most", least=SMALLEST)
     generations: int = from_preset(
         "generations", "of a phase, at least; where evaluations are few, the population shrinks", least=1
@@ -128,7 +124,9 @@ class Hierarchical(pf.Method):
     highest: float = from_preset(
         "highest", "largest share of a layer that a threshold per layer removes", above=0, most=1
     )
-    guide: str = from_preset("guide", "objective on training images that steers phase 1 in the error's place, or none")
+    guide: str = from_preset(
+        "guide", "objective on training images that steers phase 1 in the error's place, or none", kind="objective"
+    )
     guide_share: float = from_preset(
         "guide_share", "training images of the guide, as a share of the search images", above=0, most=1
     )
@@ -140,8 +138,10 @@ class Hierarchical(pf.Method):
         "survival", "weight of survival in phase 1's front, beside the score's rank in its layer", least=0, most=1
     )
     temperature: float = from_preset("temperature", "of the sigmoid that samples bits by importance", above=0, most=1)
-    crossover: str = from_preset("crossover", "variation of two parents' free bits before the mutation, or none")
-    mutation: str = from_preset("mutation", "variation with a setting `rate`")
+    crossover: str = from_preset(
+        "crossover", "variation of two parents' free bits before the mutation, or none", kind="variation"
+    )
+    mutation: str = from_preset("mutation", "variation with a setting `rate`", kind="variation")
     schedule: Literal["decay", "success"] = from_preset(
         "schedule", "the rate falls geometrically, or follows the one-fifth success rule"
     )
@@ -192,11 +192,11 @@ class Hierarchical(pf.Method):
 
         if self.guide == "none":
             with task.share(self.share):
-                search(task.evaluate, task.price)
+                search(task.evaluate, task.prices.evaluation)
             return
         guide = Guide(task, self.guide, self.guide_share)
         with task.share(self.share * GUIDED):
-            search(guide, task.price - 1 + self.guide_share)
+            search(guide, guide.price)
         with task.share(self.share * (1 - GUIDED)):
             fill(task, guide.front(), MOST)
 
@@ -217,7 +217,10 @@ class Hierarchical(pf.Method):
             front = Front.of(task)
         importance = self._importance(task.layout, scores, front)
         start = self._start(task, front, corridor, importance)
-        answers, rates = Answers(task.evaluate, front.masks, front.values), Rates(task, self)
+        answers, rates = (
+            Answers(task.evaluate, front.masks, front.values),
+            Rates(task, self.rate, self.last_rate, self.schedule),
+        )
         variables = task.encoding("mask").variables(task.layout)
         crossover = None if self.crossover == "none" else task.variation(self.crossover)
 
@@ -231,21 +234,21 @@ class Hierarchical(pf.Method):
         evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
 
     def _refined(self, task: pf.Task, scores: pf.Scores, sweep: Sweep, tuner: Tuner, corridor: Corridor) -> pf.Scores:
-        """The score tuned for cuts inside the corridor, and those that split the front's largest gaps evaluated."""
+        """The score tuned for thresholds in the corridor, and those that split the front's largest gaps evaluated."""
         lower, upper = (int(mask.counts()[0]) for mask in (corridor.lower, corridor.upper))
         with task.share(self.refining * task.budget.left / task.budget.total):
             least, most = sweep.region(scores)
             within = max(least, lower / task.layout.total), min(most, upper / task.layout.total)
             scores = tuner.tuned(scores, min(within), max(within))
-        kept = np.unique(np.linspace(upper, lower, CUTS).astype(int))[::-1]
-        fill(task, corridor.repair(cuts(scores, task.layout, kept)), MOST)
+        kept = np.unique(np.linspace(upper, lower, THRESHOLDS).astype(int))[::-1]
+        fill(task, corridor.repair(best(scores, task.layout, kept)), MOST)
         return scores
 
     def _mutation(self, rate: float) -> str:
         return f"{self.mutation}[rate={rate}]"
 
     def _population(self, task: pf.Task, price: float) -> int:
-        """Genomes of a population whose evaluation costs `price` units each."""
+        """Genomes of a population whose evaluation costs `price` passes each."""
         return max(SMALLEST, min(self.population, int(task.budget.left / price) // self.generations))
 
     def _corridor(self, front: Front, heavy: int, light: int) -> Corridor:
@@ -262,136 +265,18 @@ class Hierarchical(pf.Method):
 
     def _start(self, task: pf.Task, front: Front, corridor: Corridor, importance: pf.Scores) -> pf.Masks:
         """The anchors and more of the front, up to half of the population, and samples of the corridor."""
-        population = self._population(task, task.price)
-        chosen = thin(front.values / task.references, population // 2)
+        population = self._population(task, task.prices.evaluation)
+        chosen = pf.thin(front.values / task.references, population // 2)
         rows = list(dict.fromkeys([front.heavy(), front.light(self.delta), *chosen.tolist()]))
         kept = task.rng.integers(0, corridor.width + 1, max(1, population - len(rows)))
         samples = corridor.sample(kept, importance, self.temperature, task.rng)
         return pf.Masks.join([front.masks[rows], samples])
 
 
-@dataclass(frozen=True)
-class Front:
-    """The Pareto front of what has been evaluated, and the unpruned network's error."""
-
-    masks: pf.Masks
-    values: np.ndarray
-    errors: np.ndarray
-    dense_error: float
-
-    @classmethod
-    def of(cls, task: pf.Task) -> Front:
-        """The task's front so far, of at least one evaluation."""
-        masks, _ = task.archive.front()
-        values, column = task.archive.front_values(), task.objectives.index("error")
-        dense = task.layout.full().digests()[0]
-        known = [e.values[column] for e in task.archive.evaluations if e.mask == dense]
-        errors = values[:, column]
-        return cls(masks, values, errors, known[0] if known else float(errors.min()))
-
-    def heavy(self) -> int:
-        """The member with the smallest error; ties: the one that keeps less."""
-        return int(np.lexsort((self.masks.counts(), self.errors))[0])
-
-    def light(self, delta: float) -> int:
-        """The member that keeps least, at most `delta` points worse than the unpruned network, else the knee."""
-        allowed = np.flatnonzero(self.errors <= self.dense_error + delta / 100 + 1e-12)
-        counts = self.masks.counts()
-        if len(allowed):
-            return int(allowed[np.argmin(counts[allowed])])
-        return knee(np.stack([self.errors, counts], axis=1))
-
-    def survival(self) -> np.ndarray:
-        """Share of the members that keep each unit, float32[units]."""
-        kept = np.zeros(self.masks.layout.total, dtype=np.float32)
-        for row in range(len(self.masks)):
-            kept += self.masks.unpack(row)
-        return kept / len(self.masks)
-
-
-class Guide:
-    """An objective on training images in the error's place, and the candidates that it found non-dominated.
-
-    The other objectives are replaced by the parameters that remain, which cost nothing to count.
-    """
-
-    def __init__(self, task: pf.Task, objective: str, share: float) -> None:
-        self._task = task
-        self._objective = objective
-        self._count = max(1, round(share * task.search_images))
-        self._found = ParetoSet(task.layout, 2)
-
-    def __call__(self, masks: pf.Masks) -> np.ndarray:
-        """The guide and the parameters in the places of the objectives, float64[n, objectives]."""
-        guided = self._task.probe(self._objective, masks, count=self._count)
-        params = self._task.network.params(masks)
-        self._found.add(masks, np.stack([guided, params], axis=1))
-        names = self._task.objectives
-        return np.stack([guided if name == "error" else params for name in names], axis=1).astype(np.float64)
-
-    def front(self) -> pf.Masks:
-        """The non-dominated candidates, the largest first."""
-        return self._found.masks[np.argsort(-self._found.values[:, 1])]
-
-
-def knee(points: np.ndarray) -> int:
-    """The point farthest below the line between the ends of a front float64[n, 2] (Das, Struct. Optim. 18, 1999)."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    return int(np.argmin(((points - low) / np.maximum(high - low, 1e-12)).sum(axis=1)))
-
-
 def rank(scores: np.ndarray) -> np.ndarray:
     """Ranks from 0 (least) to 1, float32; ties in the order of the units."""
     ranks = np.argsort(np.argsort(scores, kind="stable"))
     return ranks.astype(np.float32) / max(1, len(scores) - 1)
-
-
-class Rates:
-    """The mutation's rate, generation by generation."""
-
-    def __init__(self, task: pf.Task, method: Hierarchical) -> None:
-        self._task = task
-        self._method = method
-        self._rate = method.rate
-        self._budget = max(task.budget.left, 1e-9)
-        self._seen = len(task.archive.evaluations)
-
-    def next(self) -> float:
-        """The rate of the next generation."""
-        first, last = self._method.rate, self._method.last_rate
-        if self._method.schedule == "decay":
-            done = 1 - self._task.budget.left / self._budget
-            return decayed(first, last, done)
-        self._rate = min(first, max(last, self._rate * self._factor()))
-        return self._rate
-
-    def _factor(self) -> float:
-        """Larger than 1 where more than a fifth of the latest generation is on the front."""
-        archive = self._task.archive
-        latest = {evaluation.number for evaluation in archive.evaluations[self._seen :]}
-        self._seen = len(archive.evaluations)
-        if not latest:
-            return 1.0
-        entered = sum(member.number in latest for member in archive.front()[1])
-        return STEP if entered > SUCCESS * len(latest) else 1 / STEP
-
-
-def decayed(first: float, last: float, done: float) -> float:
-    """Geometric from `first` to `last` as `done` goes from 0 to 1; linear where the last is 0."""
-    if last == 0:  # a geometric fall never ends
-        return first * (1 - done)
-    return first * (last / first) ** done
-
-
-def record_corridor(task: pf.Task, front: Front, heavy: int, light: int, corridor: Corridor) -> None:
-    """Record phase 1's front, the anchors and the corridor's size."""
-    table = pd.DataFrame(front.values, columns=list(task.objectives))
-    table["kept"] = front.masks.counts() / task.layout.total
-    task.record("front of phase 1", table)
-    task.record("anchors", table.iloc[[heavy, light]].assign(anchor=["heavy", "light"]))
-    ends = corridor.lower.counts()[0], corridor.upper.counts()[0]
-    low, high = (int(count) / task.layout.total for count in ends)
-    task.record("corridor", pd.DataFrame([{"lower": low, "upper": high, "free": corridor.width}]))
 
 
 @pf.hookimpl

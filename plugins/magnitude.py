@@ -29,7 +29,7 @@ class Magnitude(pf.Method):
 
     name = "magnitude"
     provenance = (
-        "One-shot pruning without a search. Global and layer-wise cuts of one score: Han, Pool, Tran and Dally, "
+        "One-shot pruning without a search. Global and layer-wise thresholds on one score: Han, Pool, Tran and Dally, "
         "'Learning both Weights and Connections for Efficient Neural Networks', NeurIPS 2015; LAMP with scorer=lamp."
     )
     bibtex = """
@@ -40,7 +40,7 @@ class Magnitude(pf.Method):
       year = {2015}
     }
     """
-    scorer: str = pf.setting("magnitude", "importance that decides what goes first")
+    scorer: str = pf.setting("magnitude", "importance that decides what goes first", kind="scorer")
 
     @property
     def deterministic(self) -> bool:

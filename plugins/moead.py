@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pruneframe as pf
-from pruneframe.evolution import BIBTEX, search_by
+from pruneframe.kit import BIBTEX, search_by
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,9 +32,13 @@ class MOEAD(pf.Method):
     }
     """
     )
-    encoding: str = pf.setting("mask", "what a genome is")
-    scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
-    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
+    encoding: str = pf.setting("mask", "what a genome is", kind="encoding")
+    scorer: str = pf.setting(
+        "magnitude", "importance behind the start, the encoding and guided variation", kind="scorer"
+    )
+    variation: str | None = pf.setting(
+        None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm", kind="variation"
+    )
     population: int | None = pf.setting(
         None, "weight vectors, at most; none: a tenth of the budget, from 4 to 100", least=2
     )

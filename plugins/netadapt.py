@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.workbench import DENSE
 
 HARM = ("error", "distortion")  # objectives that pruning makes worse
 SMALLEST = 1e-3  # share of the unpruned network's resource: steps that save less end the search
@@ -36,9 +35,9 @@ class NetAdapt(pf.Method):
     }
     """
     resource: str | None = pf.setting(
-        None, "objective that each step saves; none: the problem's first but error and distortion"
+        None, "objective that each step saves; none: the problem's first but error and distortion", kind="objective"
     )
-    scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay")
+    scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay", kind="scorer")
     step: float = pf.setting(
         0.025, "share of the unpruned network's resource that the first step saves", above=0, below=1
     )
@@ -51,11 +50,11 @@ class NetAdapt(pf.Method):
         return not self.tuned
 
     def search(self, task: pf.Task) -> None:
-        if task.units != "filter":
-            task.decline("it narrows layers, but the problem's units are single weights")
+        if not task.units.removable:
+            task.decline(f"it narrows layers, but the problem's units, {task.layout.units}s, cannot be taken out")
         resource = Resource(task, self._resource(task))
         ladder = Ladder(task.layout, task.scores(self.scorer))
-        widths, weights = list(task.layout.sizes), DENSE
+        widths, weights = list(task.layout.sizes), pf.DENSE
         error = task.objectives.index("error")
         left = dense = resource(ladder.masks([widths]))
         current = task.evaluate(ladder.masks([widths]))[0, error]

@@ -1,4 +1,4 @@
-"""Objectives: error, distortion, parameters, multiply-adds and size; latency and memory on a device."""
+"""Objectives: error, distortion, parameters, multiply-adds and size; latency and memory on a target."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Error(pf.Objective):
     """Share of images that are misclassified; 1 is guessing, 1 - 1/classes."""
 
     name = "error"
-    unit = "share"
+    quantity = "share"
 
     def measure(self, candidate: pf.Candidate) -> float:
-        return float(np.mean(candidate.logits.argmax(axis=1) != candidate.labels))
+        return candidate.error
 
     def reference(self, dense: pf.Candidate) -> float:
         return 1 - 1 / dense.classes
@@ -34,7 +34,7 @@ class Distortion(pf.Objective):
     """
 
     name = "distortion"
-    unit = "nats"
+    quantity = "nats"
 
     def measure(self, candidate: pf.Candidate) -> float:
         dense = candidate if candidate.dense is None else candidate.dense
@@ -51,7 +51,7 @@ class Params(pf.Objective):
     """Parameters that remain, biases and batch norm included; of the shrunk network for filters."""
 
     name = "params"
-    unit = "parameters"
+    quantity = "parameters"
     predicts = False
 
     def measure(self, candidate: pf.Candidate) -> float:
@@ -66,7 +66,7 @@ class Macs(pf.Objective):
     """Multiply-adds per image: non-zero weights times output positions; of the shrunk network for filters."""
 
     name = "macs"
-    unit = "multiply-adds"
+    quantity = "multiply-adds"
     predicts = False
 
     def measure(self, candidate: pf.Candidate) -> float:
@@ -81,12 +81,11 @@ class Size(pf.Objective):
     """Bytes on disk as float32: weights need a bitmap of what is kept beside the values, a shrunk network does not."""
 
     name = "size"
-    unit = "bytes"
+    quantity = "bytes"
     predicts = False
 
     def measure(self, candidate: pf.Candidate) -> float:
-        layout = candidate.masks.layout
-        bitmap = layout.width if layout.units == "weight" else 0
+        bitmap = 0 if candidate.network.units.removable else candidate.masks.layout.width
         return 4 * candidate.params + bitmap
 
     def reference(self, dense: pf.Candidate) -> float:
@@ -101,7 +100,7 @@ class Latency(pf.Objective):
     """
 
     name = "latency"
-    unit = "share of the dense network's"
+    quantity = "share of dense"
     predicts = False
     physical = timed = True
 
@@ -122,7 +121,7 @@ class Memory(pf.Objective):
     """Bytes at the peak of one image's forward pass through the shrunk network: weights and living activations."""
 
     name = "memory"
-    unit = "bytes"
+    quantity = "bytes"
     predicts = False
     physical = True
 

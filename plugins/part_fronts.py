@@ -9,17 +9,13 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.archive import ParetoSet
-from pruneframe.front import thin
-from pruneframe.part import Part, Predecessor
-from pruneframe.scheme import UNPRUNED
-from pruneframe.workbench import DENSE
+from pruneframe.kit import UNPRUNED, ParetoSet
 
 
 class Found:
     """Evaluates a part: the error at its detector, and the parameters that remain; keeps the front."""
 
-    def __init__(self, task: pf.Task, part: Part, head: str) -> None:
+    def __init__(self, task: pf.Task, part: pf.Part, head: str) -> None:
         self._network = task.network
         self._part = part
         self.head = head
@@ -44,30 +40,30 @@ class Found:
 class Front:
     """Pruned members of a part's front, the largest first."""
 
-    part: Part
+    part: pf.Part
     masks: pf.Masks
     params: np.ndarray  # of the network with this part alone pruned
     weights: list[str]
     impairments: np.ndarray  # loss of accuracy when this part alone is pruned, as shares of the images; or not a number
 
     @classmethod
-    def of(cls, task: pf.Task, part: Part, masks: pf.Masks, points: np.ndarray, members: int) -> Front:
+    def of(cls, task: pf.Task, part: pf.Part, masks: pf.Masks, points: np.ndarray, members: int) -> Front:
         """At most so many, chosen by their share of the hypervolume of normalised points float64[n, objectives]."""
         pruned = np.flatnonzero(masks.counts() < task.layout.total)
-        chosen = masks[pruned[thin(points[pruned], members)]]
+        chosen = masks[pruned[pf.thin(points[pruned], members)]]
         params = task.network.params(chosen)
         order = np.argsort(-params, kind="stable")
-        return cls(part, chosen[order], params[order], [DENSE] * len(order), np.full(len(order), np.nan))
+        return cls(part, chosen[order], params[order], [pf.DENSE] * len(order), np.full(len(order), np.nan))
 
     def table(self) -> pd.DataFrame:
         """For the report."""
-        trained = [float(weights != DENSE) for weights in self.weights]
+        trained = [float(weights != pf.DENSE) for weights in self.weights]
         return pd.DataFrame({"params": self.params, "impairment": self.impairments, "trained": trained})
 
 
 def scheme_price(task: pf.Task) -> float:
-    """Units that a network with new weights costs: its evaluation, and the batch-norm images of its weights."""
-    return 2 * task.price - 1
+    """Passes that a network with new weights costs: its evaluation, and the batch-norm images of its weights."""
+    return task.prices.evaluation + task.prices.new_weights
 
 
 def dense_error(task: pf.Task) -> float:
@@ -84,14 +80,14 @@ def joined(task: pf.Task, fronts: Sequence[Front], scheme: Sequence[int]) -> tup
     return mask, task.assemble([(front.part, front.weights[row]) for front, row in chosen])
 
 
-def predecessor(task: pf.Task, fronts: Sequence[Front], tolerated: float) -> Predecessor | None:
+def predecessor(task: pf.Task, fronts: Sequence[Front], tolerated: float) -> pf.Predecessor | None:
     """The parts so far, each with its smallest member whose impairment is tolerated, or the least one; None before any.
 
     Where impairments were not measured it is the member in the middle by size.
     """
     if not fronts:
         return None
-    return Predecessor(*joined(task, fronts, [_useful(front, tolerated) for front in fronts]))
+    return pf.Predecessor(*joined(task, fronts, [_useful(front, tolerated) for front in fronts]))
 
 
 def _useful(front: Front, tolerated: float) -> int:

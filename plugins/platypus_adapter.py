@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.evolution import start_and_vary
+from pruneframe.kit import start_and_vary
 
 EPSILON = 0.01  # box size of EpsMOEA's archive, in normalised objectives
 
@@ -26,9 +26,13 @@ class Platypus(pf.Method):
         "Ours: the start, spread over densities, and our variation in place of the library's, except in GDE3."
     )
     algorithm: Literal["NSGAII", "SPEA2", "EpsMOEA", "IBEA", "MOEAD", "GDE3"] = pf.setting("NSGAII", "which one")
-    encoding: str = pf.setting("layer-threshold", "what a genome is")
-    scorer: str = pf.setting("magnitude", "importance behind the start, the encoding and guided variation")
-    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm")
+    encoding: str = pf.setting("layer-threshold", "what a genome is", kind="encoding")
+    scorer: str = pf.setting(
+        "magnitude", "importance behind the start, the encoding and guided variation", kind="scorer"
+    )
+    variation: str | None = pf.setting(
+        None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm", kind="variation"
+    )
     population: int | None = pf.setting(
         None, "genomes per generation; none: a tenth of the budget, from 4 to 100", least=4
     )

@@ -13,8 +13,7 @@ from pymoo.core.survival import Survival
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 import pruneframe as pf
-from pruneframe.evolution import reference_directions
-from pruneframe.front import Points, thin
+from pruneframe.kit import reference_directions
 
 SELECTORS = ("rank and crowding", "hypervolume contribution", "reference vectors")
 MEMORY = 0.5  # of what a selector gained in the generations before
@@ -25,7 +24,7 @@ class Parents:
     """Genomes int64[n, layers], their points float64[n, objectives], and the selectors that chose them, int[n]."""
 
     genomes: pf.Genomes
-    points: Points
+    points: pf.Points
     selectors: NDArray[np.int64]
 
 
@@ -65,7 +64,7 @@ class Portfolio:
             np.add.at(self._gained, column, gains / 2)
             np.add.at(self._asked, column, 0.5)
 
-    def select(self, genomes: pf.Genomes, points: Points) -> Parents:
+    def select(self, genomes: pf.Genomes, points: pf.Points) -> Parents:
         """As many as there are places, of equal genomes one."""
         _, unique = np.unique(genomes, axis=0, return_index=True)
         left = np.sort(unique)
@@ -86,10 +85,10 @@ class Portfolio:
         whole[np.argsort(whole - exact, kind="stable")[: places - whole.sum()]] += 1
         return whole
 
-    def _survivors(self, number: int, points: Points, places: int) -> NDArray[np.int64]:
+    def _survivors(self, number: int, points: pf.Points, places: int) -> NDArray[np.int64]:
         """Rows that one selection chooses."""
         if SELECTORS[number] not in self._pymoo:
-            return thin(points, places)
+            return pf.thin(points, places)
         population = Population.new(F=points, row=np.arange(len(points)))
         stay = self._pymoo[SELECTORS[number]].do(
             self._problem, population, n_survive=min(places, len(points)), random_state=self._rng

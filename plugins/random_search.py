@@ -16,8 +16,10 @@ class RandomSearch(pf.Method):
 
     name = "random"
     provenance = "A baseline without a source: uniform sampling of the encoding, evaluated until the budget is spent."
-    encoding: str = pf.setting("layer-threshold", "encoding to sample from")
-    scorer: str = pf.setting("magnitude", "importance that the encoding uses; random removes units blindly")
+    encoding: str = pf.setting("layer-threshold", "encoding to sample from", kind="encoding")
+    scorer: str = pf.setting(
+        "magnitude", "importance that the encoding uses; random removes units blindly", kind="scorer"
+    )
 
     def search(self, task: pf.Task) -> None:
         encoding, scores = task.encoding(self.encoding), task.scores(self.scorer)

@@ -130,19 +130,24 @@ def blockwise_damage(weights: Tensor, second: Sequence[Tensor]) -> Tensor:
 def filter_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tensor]:
     """For each group: what each filter does to the logits, through the sums that read it, per weight of the filter."""
     damages = []
-    for group, filters in zip(network.groups, network.layout.sizes, strict=True):
+    for group in network.layout.groups:
+        filters = group.size
         joint = torch.zeros(filters, filters, dtype=torch.float64)
-        for reader, _ in group.readers:
-            moments = found[reader.removesuffix(".weight")]
-            weights = network.parameter(reader).detach().double().flatten(1)
+        for reader in readers(group):
+            moments = found[reader]
+            weights = network.parameter(f"{reader}.weight").detach().double().flatten(1)
             second = moments.second()[0]
             of_filter = F.one_hot(torch.arange(weights.shape[1]) * filters // weights.shape[1], filters).double()
             sizes = [len(block) for block in second]
             for w, owner, block in zip(weights.split(sizes, dim=1), of_filter.split(sizes), second, strict=True):
                 joint += owner.t() @ (w.t() @ (moments.effect[:, None] * w) * block) @ owner
-        size = network.parameter(f"{group.layer}.weight")[0].numel()
-        damages.append(removal_damage(torch.ones(1, filters), joint).flatten() / size)
+        damages.append(removal_damage(torch.ones(1, filters), joint).flatten() / group.weights)
     return damages
+
+
+def readers(group: pf.Group) -> list[str]:
+    """The layers that read a group's units."""
+    return [part.parameter.removesuffix(".weight") for part in group.slices if part.dim == 1]
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,11 +167,13 @@ class Reconstruction(pf.Scorer):
     draws = True
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        if network.layout.units == "weight":
+        if network.layout.single:
             damages = weight_damages(network, observe(network, network.layout.names, images, rng))
         else:
-            readers = [reader.removesuffix(".weight") for group in network.groups for reader, _ in group.readers]
-            damages = filter_damages(network, observe(network, list(dict.fromkeys(readers)), images, rng))
+            reading = dict.fromkeys(reader for group in network.layout.groups for reader in readers(group))
+            if not all(map(readers, network.layout.groups)):
+                raise pf.InputError(f"scorer {self.name!r} needs layers that read every unit; use the scorer magnitude")
+            damages = filter_damages(network, observe(network, list(reading), images, rng))
         flat = torch.cat(damages)
         return (flat / flat.max().clamp_min(torch.finfo(torch.float64).tiny)).numpy().astype(np.float32)
 

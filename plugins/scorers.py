@@ -1,12 +1,12 @@
-"""Importance scorers, for single weights and for filters.
+"""Importance scorers, for every kind of unit.
 
-A filter's score is a mean over its weights, not a sum, so that filters of different sizes can be compared.
+A unit's score is a mean over its weights in its layer, not a sum, so that filters of different sizes can be compared.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +16,15 @@ from torch import Tensor
 
 import pruneframe as pf
 
-Reduce = Callable[[Tensor], Tensor]
+
+def unit_weights(network: pf.Network) -> list[Tensor]:
+    """The weights of every unit in its layer, group by group: [units, weights of a unit]."""
+    return [network.parameter(f"{g.layer}.weight").detach().reshape(g.size, -1) for g in network.layout.groups]
 
 
-def layer_weights(network: pf.Network) -> list[Tensor]:
-    """The weights behind each layer of the layout: [weights] of every layer, or [filters, weights of a filter]."""
-    weights = [network.parameter(f"{name}.weight").detach() for name in network.layout.names]
-    return [w.flatten() if network.layout.units == "weight" else w.flatten(1) for w in weights]
-
-
-def per_unit(values: list[Tensor], units: str) -> pf.Scores:
-    """Scores float32[units] from one value per weight, averaged over each filter where filters are the units."""
-    flat = [value if units == "weight" else value.mean(dim=1) for value in values]
-    return torch.cat(flat).numpy().astype(np.float32)
+def per_unit(values: list[Tensor]) -> pf.Scores:
+    """Scores float32[units] from one value per weight [units, weights of a unit], averaged over each unit."""
+    return torch.cat([value.mean(dim=1) for value in values]).numpy().astype(np.float32)
 
 
 def relative(total: np.ndarray) -> pf.Scores:
@@ -36,10 +32,10 @@ def relative(total: np.ndarray) -> pf.Scores:
     return (total / max(float(total.max()), np.finfo(np.float64).tiny)).astype(np.float32)
 
 
-def filters_only(network: pf.Network, name: str, instead: str) -> None:
+def refuse_single(network: pf.Network, name: str, instead: str) -> None:
     """Raise InputError where single weights are the units."""
-    if network.layout.units != "filter":
-        raise pf.InputError(f"scorer {name!r} is defined for filters alone; use units=filter, or {instead}")
+    if network.layout.single:
+        raise pf.InputError(f"scorer {name!r} is not defined for single weights; use units=filter, or {instead}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +45,7 @@ class Magnitude(pf.Scorer):
     name = "magnitude"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        return per_unit([w.abs() for w in layer_weights(network)], network.layout.units)
+        return per_unit([w.abs() for w in unit_weights(network)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +55,7 @@ class L2(pf.Scorer):
     name = "l2"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        return per_unit([w.square() for w in layer_weights(network)], network.layout.units)
+        return per_unit([w.square() for w in unit_weights(network)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,8 +69,7 @@ class Lamp(pf.Scorer):
     name = "lamp"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        squares = [w.square() for w in layer_weights(network)]
-        units = [s if network.layout.units == "weight" else s.sum(dim=1) for s in squares]
+        units = [w.square().sum(dim=1) for w in unit_weights(network)]
         return np.concatenate([self._layer(unit.double().numpy()) for unit in units]).astype(np.float32)
 
     @staticmethod
@@ -96,8 +91,8 @@ class Fpgm(pf.Scorer):
     name = "fpgm"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        filters_only(network, self.name, "the scorer magnitude")
-        layers = layer_weights(network)
+        refuse_single(network, self.name, "the scorer magnitude")
+        layers = unit_weights(network)
         sums = [torch.cdist(w, w).sum(dim=1) / w.shape[1] ** 0.5 for w in layers]
         return torch.cat([total / max(1, len(total) - 1) for total in sums]).numpy()
 
@@ -109,14 +104,15 @@ class BnScale(pf.Scorer):
     name = "bn-scale"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        filters_only(network, self.name, "the scorer magnitude")
-        return np.concatenate([self._scale(network, group.vectors) for group in network.groups])
+        refuse_single(network, self.name, "the scorer magnitude")
+        return np.concatenate([self._scale(network, group) for group in network.layout.groups])
 
-    def _scale(self, network: pf.Network, vectors: Sequence[str]) -> np.ndarray:
-        scales = [name for name in vectors if name.rpartition(".")[0] in network.norms and name.endswith(".weight")]
+    def _scale(self, network: pf.Network, group: pf.Group) -> np.ndarray:
+        owners = [part.parameter.rpartition(".") for part in group.slices if part.dim == 0]
+        scales = [f"{owner}.weight" for owner, _, leaf in owners if owner in network.norms and leaf == "weight"]
         if not scales:
             raise pf.InputError(
-                f"scorer {self.name!r} needs a batch norm after every prunable layer, but {vectors[0]!r} has none; "
+                f"scorer {self.name!r} needs a batch norm after every prunable layer, but {group.layer!r} has none; "
                 "use the scorer magnitude"
             )
         return network.parameter(scales[0]).detach().abs().numpy()
@@ -125,14 +121,15 @@ class BnScale(pf.Scorer):
 def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """For each batch of images: (weight, gradient of the mean cross-entropy) behind each layer of the layout.
 
-    Both as `layer_weights` shapes them. Batch norm stays in evaluation mode.
+    Both as `unit_weights` shapes them. Batch norm stays in evaluation mode.
     """
     module = copy.deepcopy(network.module).eval()
     parameters = [module.get_parameter(f"{name}.weight").requires_grad_(True) for name in network.layout.names]
-    start = 0 if network.layout.units == "weight" else 1
+    sizes = network.layout.sizes
     for x, y in zip(images.split(batch), labels.split(batch), strict=True):
         found = torch.autograd.grad(F.cross_entropy(module(x), y), parameters)
-        yield [(w.detach().flatten(start), g.flatten(start)) for w, g in zip(parameters, found, strict=True)]
+        triples = zip(parameters, found, sizes, strict=True)
+        yield [(w.detach().reshape(size, -1), g.reshape(size, -1)) for w, g, size in triples]
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,7 +146,7 @@ class Taylor(pf.Scorer):
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         total = np.zeros(network.layout.total)
         for pairs in gradients(network, images, labels, batch=100):
-            products = [w * g if network.layout.units == "weight" else (w * g).sum(dim=1) for w, g in pairs]
+            products = [(w * g).sum(dim=1) for w, g in pairs]
             total += torch.cat(products).square().numpy()
         return relative(total)
 
@@ -168,8 +165,7 @@ class Snip(pf.Scorer):
         for size, pairs in zip(sizes, gradients(network, images, labels, batch=100), strict=True):
             sums = [s + size * w * g for s, (w, g) in zip(sums, pairs, strict=True)]
         products = [(s / len(labels)).abs() for s in sums]
-        flat = [p if network.layout.units == "weight" else p.sum(dim=1) for p in products]
-        return torch.cat(flat).numpy()
+        return torch.cat([p.sum(dim=1) for p in products]).numpy()
 
 
 @dataclass(frozen=True, repr=False)
@@ -188,8 +184,7 @@ class Fisher(pf.Scorer):
         total = np.zeros(network.layout.total)
         for pairs in gradients(network, images, labels, batch=10):
             damages = [0.5 * w.square() * g.square() for w, g in pairs]
-            flat = [d if network.layout.units == "weight" else d.sum(dim=1) for d in damages]
-            total += torch.cat(flat).numpy()
+            total += torch.cat([d.sum(dim=1) for d in damages]).numpy()
         return relative(total)
 
 

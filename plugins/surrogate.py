@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
 import pruneframe as pf
-from pruneframe.front import Points, contributions, hypervolume, non_dominated, pick
 
 MOVES = (-2, -1, 1, 2)  # steps by which a layer's width changes in the local search
 STARTS = 8  # members of the front, those that contribute most to its hypervolume, at which it begins
@@ -21,7 +20,7 @@ class Known:
     `error` is the column of the error, of which no prediction is better than the best that is known.
     """
 
-    def __init__(self, genomes: pf.Genomes, points: Points, error: int | None = None) -> None:
+    def __init__(self, genomes: pf.Genomes, points: pf.Points, error: int | None = None) -> None:
         self.genomes, self.points = genomes[:0], points[:0]
         self.hypervolume = 0.0
         self._error = error
@@ -29,14 +28,14 @@ class Known:
         self._seen: set[bytes] = set()
         self.add(genomes, points)
 
-    def add(self, genomes: pf.Genomes, points: Points) -> NDArray[np.float64]:
+    def add(self, genomes: pf.Genomes, points: pf.Points) -> NDArray[np.float64]:
         """The hypervolume that each gains, in turn; nothing for one that is known."""
         gains = np.zeros(len(genomes))
         for row in self._unknown(genomes):
             point = points[row]
             if not np.any(np.all(self._front <= point, axis=1)):
                 self._front = np.vstack([self._front[~np.all(self._front >= point, axis=1)], point])
-                after = max(self.hypervolume, hypervolume(self._front))
+                after = max(self.hypervolume, pf.hypervolume(self._front))
                 gains[row], self.hypervolume = after - self.hypervolume, after
             self._seen.add(genomes[row].tobytes())
             self.genomes, self.points = np.vstack([self.genomes, genomes[row]]), np.vstack([self.points, point])
@@ -50,8 +49,8 @@ class Known:
         The best are those that contribute most to the hypervolume: the least crowded ones often lie where nothing is to
         be gained, at a network that guesses.
         """
-        front = np.flatnonzero(non_dominated(self.points))
-        shares = contributions(self.points[front])
+        front = np.flatnonzero(pf.non_dominated(self.points))
+        shares = pf.contributions(self.points[front])
         steps = self._neighbours(self.genomes[front[np.argsort(-shares, kind="stable")[:STARTS]]], variables)
         if not surrogate:
             return steps[rng.permutation(len(steps))[:number]]
@@ -71,7 +70,7 @@ class Known:
     def _promising(self, genomes: pf.Genomes, number: int, variables: pf.Variables) -> NDArray[np.int64]:
         """Rows of at most so many that together promise most hypervolume; none where too little is known."""
         predicted = self._predict(genomes, variables) if number and len(genomes) else None
-        return np.empty(0, dtype=np.int64) if predicted is None else pick(predicted, number, self._front)
+        return np.empty(0, dtype=np.int64) if predicted is None else pf.pick(predicted, number, self._front)
 
     def _neighbours(self, genomes: pf.Genomes, variables: pf.Variables) -> pf.Genomes:
         """One layer wider or narrower by a step or two, within bounds; those that are not known."""
@@ -81,10 +80,10 @@ class Known:
         steps = steps[np.all((steps >= variables.lower) & (steps <= variables.upper), axis=1)]
         return steps[self._unknown(steps)]
 
-    def _predict(self, genomes: pf.Genomes, variables: pf.Variables) -> Points | None:
+    def _predict(self, genomes: pf.Genomes, variables: pf.Variables) -> pf.Points | None:
         """Cubic radial basis functions through what is known; None where that is too little."""
         free, scale = variables.upper > variables.lower, variables.upper
-        rows = np.union1d(np.flatnonzero(non_dominated(self.points)), np.arange(len(self.points))[-LATEST:])
+        rows = np.union1d(np.flatnonzero(pf.non_dominated(self.points)), np.arange(len(self.points))[-LATEST:])
         try:
             known = (self.genomes[rows] / scale)[:, free]
             model = RBFInterpolator(known, self.points[rows], kernel="cubic", smoothing=SMOOTHING)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.mask import Bits, bit, flip
-from pruneframe.variation import need
 
 
 def two_parents(parents: pf.Genomes, n: int) -> tuple[pf.Genomes, pf.Genomes]:
@@ -18,14 +16,14 @@ def two_parents(parents: pf.Genomes, n: int) -> tuple[pf.Genomes, pf.Genomes]:
     return family[:, 0], family[:, min(1, family.shape[1] - 1)]
 
 
-def mixed(first: pf.Genomes, second: pf.Genomes, take_first: np.ndarray, free: Bits | None) -> pf.Genomes:
+def mixed(first: pf.Genomes, second: pf.Genomes, take_first: np.ndarray, free: pf.Bits | None) -> pf.Genomes:
     """Bits of the first parent where `take_first` (packed) is set, and wherever bits are not free."""
     if free is not None:
         take_first = take_first | ~free
     return (first & take_first) | (second & ~take_first)
 
 
-def leading_bits(counts: np.ndarray, width: int) -> Bits:
+def leading_bits(counts: np.ndarray, width: int) -> pf.Bits:
     """Packed rows uint8[n, width] whose first counts[i] bits are set."""
     bits = np.zeros((len(counts), width), dtype=np.uint8)
     for row, count in zip(bits, counts, strict=True):
@@ -48,7 +46,7 @@ class Uniform(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
         first, second = two_parents(parents, n)
         if variables.kind == "binary":
@@ -69,7 +67,7 @@ class LayerCrossover(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
         first, second = two_parents(parents, n)
         starts = np.concatenate([[0], np.cumsum(variables.groups)])
@@ -95,16 +93,16 @@ class BitFlip(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
-        need(variables, ("binary",), self.name, "sbx-pm")
+        pf.need(variables, ("binary",), self.name, "sbx-pm")
         children = pf.families(parents, n)[:, 0].copy()
         eligible = None if free is None else np.flatnonzero(np.unpackbits(free, count=variables.number))
         number = variables.number if eligible is None else len(eligible)
         for child in children if number else ():
             count = rng.binomial(number, max(self.rate, 1 / number))
             positions = rng.choice(number, count, replace=False, shuffle=False)
-            flip(child, positions if eligible is None else eligible[positions])
+            pf.flip(child, positions if eligible is None else eligible[positions])
         return children
 
 
@@ -126,31 +124,31 @@ class ImportanceGuided(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
-        need(variables, ("binary",), self.name, "sbx-pm")
+        pf.need(variables, ("binary",), self.name, "sbx-pm")
         if scores is None:
             scores = np.zeros(variables.number, dtype=np.float32)
         children = pf.families(parents, n)[:, 0].copy()
         for child in children:
             clears = rng.random() < 0.5
-            flip(child, self._winners(child, scores, clears, variables.number, rng, free))
+            pf.flip(child, self._winners(child, scores, clears, variables.number, rng, free))
         return children
 
     def _winners(
         self,
-        child: Bits,
+        child: pf.Bits,
         scores: pf.Scores,
         clears: bool,
         number: int,
         rng: np.random.Generator,
-        free: Bits | None,
+        free: pf.Bits | None,
     ) -> np.ndarray:
         """Distinct positions to flip: kept bits of low score when clearing, removed bits of high score when setting."""
         drawn = rng.integers(0, number, 2 * max(1, round(self.rate * number)))
-        eligible = drawn[bit(child, drawn) == clears]
+        eligible = drawn[pf.bit(child, drawn) == clears]
         if free is not None:
-            eligible = eligible[bit(free, eligible)]
+            eligible = eligible[pf.bit(free, eligible)]
         pairs = eligible[: len(eligible) // 2 * 2].reshape(-1, 2)
         better = scores[pairs[:, 0]] > scores[pairs[:, 1]]
         return np.unique(np.where(better ^ clears, pairs[:, 0], pairs[:, 1]))
@@ -178,9 +176,9 @@ class SbxPm(pf.Variation):
         variables: pf.Variables,
         rng: np.random.Generator,
         scores: pf.Scores | None = None,
-        free: Bits | None = None,
+        free: pf.Bits | None = None,
     ) -> pf.Genomes:
-        need(variables, ("real", "integer"), self.name, "uniform+bit-flip")
+        pf.need(variables, ("real", "integer"), self.name, "uniform+bit-flip")
         first, second = (p if p.dtype == np.float32 else p.astype(np.float64) for p in two_parents(parents, n))
         children = first.copy()
         for child, other in zip(children, second, strict=True):  # one at a time: a million variables are large

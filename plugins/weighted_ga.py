@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.workbench import DENSE
 
-from .gene_mutation import Mutation
+from .herd import TERMS, Breeding, Herd, surviving
 
 PRESETS = {"sparsity": (0.6, 0.1, 0.3), "computation": (0.4, 0.55, 0.05), "balanced": (0.4, 0.3, 0.3)}
-TERMS = {"error": "error", "computation": "multiply-adds kept", "size": "parameters kept"}  # and for the record
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
 SMALLEST, LARGEST = 4, 30  # genomes; of four two survive, each with a child
 FINEST, COARSEST = 0.1, 0.3  # steps
@@ -77,7 +75,9 @@ class WeightedGA(pf.Method):
         "others keep their proportion",
         least=1,
     )
-    scorer: str = pf.setting("magnitude", "importance of the current weights, behind what a mutation removes")
+    scorer: str = pf.setting(
+        "magnitude", "importance of the current weights, behind what a mutation removes", kind="scorer"
+    )
     population: int | None = pf.setting(
         None,
         f"genomes; none: {SPREAD} times the root of the evaluations that a weighting could pay for, from {SMALLEST} to "
@@ -152,7 +152,7 @@ class WeightedGA(pf.Method):
             task.decline("its fitness needs the objective 'error', which the problem does not have")
         history: list[dict[str, float]] = []
         try:
-            herd = Herd(task, self.suited(task.budget.total / task.price))
+            herd = Herd(task, self.suited(task.budget.total / task.prices.evaluation))
             for number, weighting in enumerate(self.weightings):
                 share = max(1e-9, task.budget.left / task.budget.total / (self.fronts - number))
                 ending = self._finishing * share
@@ -161,7 +161,7 @@ class WeightedGA(pf.Method):
                 with task.share(share):
                     with task.share(max(1e-9, share - ending)):
                         for state in self._generations(task, herd, np.array(weighting)):
-                            history.append({"weighting": number, "units": task.budget.spent} | state)
+                            history.append({"weighting": number, "passes": task.budget.spent} | state)
                     herd.finish()
         finally:
             task.record("fitness", pd.DataFrame(history))
@@ -172,7 +172,7 @@ class WeightedGA(pf.Method):
         """Share of the budget for the last trainings."""
         return (ENDING if self.fronts == 1 else BETWEEN) if self.finishing is None else self.finishing
 
-    def suited(self, evaluations: float) -> Self:
+    def suited(self, evaluations: float) -> Breeding:
         """With a population and a step that suit a budget of so many evaluations, where they are not given.
 
         Of many genomes few generations could be paid for, and small steps would not get far in them.
@@ -182,7 +182,10 @@ class WeightedGA(pf.Method):
         generations = own * (1 - self._finishing) / (population - surviving(self.survivors, population))
         mutations = max(1e-9, self.mutation * generations)
         step = min(COARSEST, max(FINEST, -2 * math.log(SHRUNK) / mutations)) if self.step is None else self.step
-        return replace(self, population=population, step=step)
+        recipe = pf.Recipe(epochs=self.epochs, learning_rate=self.learning_rate, images=self.images)
+        names = ("scorer", "survivors", "crossover", "mutation", "smallest")
+        given = {name: getattr(self, name) for name in names}
+        return Breeding(population=population, step=step, recipe=recipe, **given)
 
     def _generations(self, task: pf.Task, herd: Herd, weighting: np.ndarray) -> Iterator[dict[str, float]]:
         """The herd's state after every generation, until the budget ends."""
@@ -200,102 +203,6 @@ class WeightedGA(pf.Method):
         allowed = self.retraining * task.budget.spent - herd.retrained
         affordable = herd.retraining_price <= min(allowed, task.budget.left)
         return affordable and (herd.generation >= self.every or (herd.generation > 0 and lossy))
-
-
-class Herd:
-    """A population of masks under one set of weights, with the terms of their fitness, float64[n, 3] from 0 to 1."""
-
-    def __init__(self, task: pf.Task, suited: WeightedGA) -> None:
-        assert suited.population is not None
-        self._task = task
-        self._method = method = suited
-        self._size = suited.population
-        self._parents = surviving(suited.survivors, self._size)
-        images = min(method.images, task.train_images)
-        self._recipe = pf.Recipe(epochs=method.epochs, learning_rate=method.learning_rate, images=images)
-        self.retrained = 0.0  # units that retraining and rebuilding have cost so far
-        spent = task.budget.spent
-        self._rebuild(task.layout.full(), DENSE)
-        self._rebuilding = task.budget.spent - spent + task.price - 1  # and the new weights' batch-norm images
-        self.retraining_price = 3 * method.epochs * images / task.search_images + self._rebuilding
-        self.dense = float(self.terms[0, 0])  # the unpruned network's error
-
-    def _rebuild(self, elite: pf.Masks, weights: str) -> None:
-        """An elite and mutants of it, under new weights; nothing changes where the budget ends before."""
-        mutation = self._mutation_under(weights)
-        mutants = np.repeat(elite.unpack(0)[None], self._size - 1, axis=0)
-        for mutant in mutants:
-            mutation(mutant)
-        masks = pf.Masks.join([elite, pf.Masks.pack(mutants, elite.layout)])
-        self.terms = self._measure(masks, weights)
-        self.masks, self._weights, self._mutation = masks, weights, mutation
-        self.generation = 0  # since the population was rebuilt
-
-    def _mutation_under(self, weights: str) -> Mutation:
-        method = self._method
-        assert method.step is not None
-        settings = {"chance": method.mutation, "step": method.step, "smallest": method.smallest}
-        return Mutation(self._task, weights, scorer=method.scorer, **settings)
-
-    def _measure(self, masks: pf.Masks, weights: str) -> np.ndarray:
-        """The terms of the fitness, float64[n, 3]."""
-        task, network = self._task, self._task.network
-        error = task.evaluate(masks, weights)[:, task.objectives.index("error")]
-        shares = network.macs(masks) / network.total_macs, network.params(masks) / network.total_params
-        return np.column_stack([error, *shares])
-
-    def sort(self, weighting: np.ndarray) -> None:
-        """The fittest first."""
-        order = np.argsort(self.terms @ weighting, kind="stable")
-        self.masks, self.terms = self.masks[order], self.terms[order]
-
-    def state(self, weighting: np.ndarray) -> dict[str, float]:
-        """For the record of a sorted herd: the elite's fitness and its terms, and the mean fitness."""
-        fitness = self.terms @ weighting
-        elite = {name: float(value) for name, value in zip(TERMS.values(), self.terms[0], strict=True)}
-        summary = {"fitness": float(fitness[0]), "mean fitness": float(fitness.mean())}
-        return summary | elite | {"spent on retraining": self.retrained}
-
-    def breed(self) -> None:
-        """Replace the less fit of a sorted herd by children: a survivor, infected by a fitter one, and mutated."""
-        parents, layout = self._parents, self.masks.layout
-        children = np.empty((self._size - parents, layout.total), dtype=bool)
-        for child in children:
-            winner, loser = sorted(self._task.rng.choice(parents, size=2, replace=False))
-            child[:] = self.masks.unpack(loser)
-            for own, fitter in zip(layout.split(child), layout.split(self.masks.unpack(winner)), strict=True):
-                if self._task.rng.random() < self._method.crossover:
-                    own[:] = fitter
-            self._mutation(child)
-        masks = pf.Masks.pack(children, layout)
-        terms = self._measure(masks, self._weights)
-        self.masks = pf.Masks.join([self.masks[:parents], masks])
-        self.terms = np.vstack([self.terms[:parents], terms])
-        self.generation += 1
-
-    def retrain(self) -> None:
-        """Train the elite of a sorted herd, and count what that costs."""
-        spent = self._task.budget.spent
-        self._train(self._recipe)
-        self.retrained += self._task.budget.spent - spent
-
-    def _train(self, recipe: pf.Recipe) -> None:
-        """Train the elite of a sorted herd, its zeros kept, and rebuild the population from it."""
-        elite = self.masks[[0]]
-        self._rebuild(elite, self._task.train(elite, self._weights, recipe))
-
-    def finish(self) -> None:
-        """Train the elite of a sorted herd with all that is left of the current share; no retraining counts it."""
-        passes = (self._task.budget.left - self._rebuilding) * self._task.search_images / 3
-        epochs = max(1, math.ceil(passes / self._task.train_images))
-        images = int(passes / epochs)
-        if images > 0:
-            self._train(replace(self._recipe, epochs=epochs, images=images))
-
-
-def surviving(survivors: float, population: int) -> int:
-    """Genomes of a population that survive a generation: two at least, and not all."""
-    return min(max(2, round(survivors * population)), population - 1)
 
 
 def computation(task: pf.Task) -> pd.DataFrame:

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import pruneframe as pf
-from pruneframe.data import cifar10
 
 PUBLISHER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
 WIDTHS = (16, 32, 64)
@@ -83,7 +82,7 @@ class CifarResNet(nn.Module):
 
 def cifar10_data() -> pf.Data:
     """The weights have seen all training images, so the official test images are split in halves: search and test."""
-    train, unseen = cifar10()
+    train, unseen = pf.cifar10()
     search, test = unseen.stratified(5000)
     return pf.Data(train, search, test, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 import pruneframe as pf
-from pruneframe.data import digits, mnist
 
 HELD_OUT = 10_000  # of MNIST's training images, as search images
 DIGITS_BIBTEX = """
@@ -75,14 +74,14 @@ class SmallLeNet(nn.Module):
 
 def digits_data() -> pf.Data:
     """The 1,797 digits: 360 for the search, 360 for the test, the rest for training."""
-    test, rest = digits().stratified(360)
+    test, rest = pf.digits().stratified(360)
     search, train = rest.stratified(360)
     return pf.Data(train, search, test)
 
 
 def mnist_data() -> pf.Data:
     """10,000 of the training images for the search, the official test images for the test."""
-    train, test = mnist()
+    train, test = pf.mnist()
     search, rest = train.stratified(HELD_OUT)
     return pf.Data(rest, search, test, mean=(0.1307,), std=(0.3081,))
 

@@ -1,6 +1,8 @@
 """pruneframe: compare methods that prune trained neural networks.
 
-The names below are the public API. They are loaded when first used, so that `pruneframe --help` never imports torch.
+The names below are the public API: all that a plugin, problem or report needs. They are loaded when first used, so that
+`pruneframe --help` never imports torch. What authors of methods build on is in `pruneframe.kit`, contract tests are in
+`pruneframe.testing`, and how figures look in `pruneframe.comparison.style`.
 """
 
 from __future__ import annotations
@@ -11,76 +13,166 @@ from typing import TYPE_CHECKING, Any
 __version__ = metadata.version("pruneframe")
 
 _HOMES = {
+    "Bits": "mask",
     "Board": "report",
     "Candidate": "objective",
     "Claim": "method",
-    "Data": "data",
+    "Component": "component",
+    "DENSE": "search.workbench",
+    "Data": "model.data",
     "Encoding": "encoding",
     "Figure": "report",
     "Genomes": "encoding",
+    "Group": "mask",
     "InputError": "errors",
+    "Layer": "model.network",
     "Layout": "mask",
     "Masks": "mask",
     "Method": "method",
-    "Network": "network",
+    "Network": "model.network",
     "Objective": "objective",
+    "OperatingPoint": "report",
+    "Part": "search.part",
+    "Physical": "target",
+    "Points": "front",
+    "Predecessor": "search.subnetwork",
+    "Prices": "search.prices",
     "Problem": "problem",
-    "Published": "weights",
-    "Recipe": "training",
+    "Profile": "profile",
+    "Published": "model.weights",
+    "REGION_MARGIN": "front",
+    "REST": "search.subnetwork",
+    "Recipe": "model.training",
     "Remark": "report",
-    "Tuning": "tuning",
     "Report": "report",
+    "RunSummary": "report",
     "Scorer": "scorer",
     "Scores": "encoding",
-    "Split": "data",
+    "Slices": "mask",
+    "Split": "model.data",
     "StudyFacts": "report",
     "Table": "report",
-    "Task": "task",
-    "Trained": "weights",
+    "Target": "target",
+    "Task": "search.task",
+    "Trained": "model.weights",
+    "Tuning": "search.tuning",
+    "Units": "units",
     "Variables": "encoding",
     "Variation": "variation",
+    "attainment": "front",
+    "best_first": "report",
+    "bit": "mask",
+    "choose": "front",
+    "cifar10": "model.fetch",
+    "contributions": "front",
+    "digits": "model.fetch",
     "families": "variation",
+    "filter_groups": "model.groups",
+    "flip": "mask",
+    "fronts": "report",
     "hookimpl": "hookspecs",
+    "hypervolume": "front",
+    "hypervolume_curve": "front",
+    "members": "report",
+    "mnist": "model.fetch",
+    "need": "variation",
+    "non_dominated": "front",
+    "normalised": "report",
+    "peak_memory": "model.memory",
+    "pick": "front",
     "setting": "component",
+    "single_weights": "model.network",
+    "spread": "comparison.summary",
+    "thin": "front",
 }
+_MODULES = {"kit": "kit", "statistics": "comparison.statistics", "testing": "testing"}
 
-__all__ = [*_HOMES, "__version__"]
+__all__ = [*_HOMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
+    from . import kit as kit
+    from . import testing as testing
+    from .comparison import statistics as statistics
+    from .comparison.summary import spread as spread
+    from .component import Component as Component
     from .component import setting as setting
-    from .data import Data as Data
-    from .data import Split as Split
     from .encoding import Encoding as Encoding
     from .encoding import Genomes as Genomes
     from .encoding import Scores as Scores
     from .encoding import Variables as Variables
     from .errors import InputError as InputError
+    from .front import REGION_MARGIN as REGION_MARGIN
+    from .front import Points as Points
+    from .front import attainment as attainment
+    from .front import choose as choose
+    from .front import contributions as contributions
+    from .front import hypervolume as hypervolume
+    from .front import hypervolume_curve as hypervolume_curve
+    from .front import non_dominated as non_dominated
+    from .front import pick as pick
+    from .front import thin as thin
     from .hookspecs import hookimpl as hookimpl
+    from .mask import Bits as Bits
+    from .mask import Group as Group
     from .mask import Layout as Layout
     from .mask import Masks as Masks
+    from .mask import Slices as Slices
+    from .mask import bit as bit
+    from .mask import flip as flip
     from .method import Claim as Claim
     from .method import Method as Method
-    from .network import Network as Network
+    from .model.data import Data as Data
+    from .model.data import Split as Split
+    from .model.fetch import cifar10 as cifar10
+    from .model.fetch import digits as digits
+    from .model.fetch import mnist as mnist
+    from .model.groups import filter_groups as filter_groups
+    from .model.memory import peak_memory as peak_memory
+    from .model.network import Layer as Layer
+    from .model.network import Network as Network
+    from .model.network import single_weights as single_weights
+    from .model.training import Recipe as Recipe
+    from .model.weights import Published as Published
+    from .model.weights import Trained as Trained
     from .objective import Candidate as Candidate
     from .objective import Objective as Objective
     from .problem import Problem as Problem
+    from .profile import Profile as Profile
     from .report import Board as Board
     from .report import Figure as Figure
+    from .report import OperatingPoint as OperatingPoint
     from .report import Remark as Remark
     from .report import Report as Report
+    from .report import RunSummary as RunSummary
     from .report import StudyFacts as StudyFacts
     from .report import Table as Table
+    from .report import best_first as best_first
+    from .report import fronts as fronts
+    from .report import members as members
+    from .report import normalised as normalised
     from .scorer import Scorer as Scorer
-    from .task import Task as Task
-    from .training import Recipe as Recipe
-    from .tuning import Tuning as Tuning
+    from .search.part import Part as Part
+    from .search.prices import Prices as Prices
+    from .search.subnetwork import REST as REST
+    from .search.subnetwork import Predecessor as Predecessor
+    from .search.task import Task as Task
+    from .search.tuning import Tuning as Tuning
+    from .search.workbench import DENSE as DENSE
+    from .target import Physical as Physical
+    from .target import Target as Target
+    from .units import Units as Units
     from .variation import Variation as Variation
     from .variation import families as families
-    from .weights import Published as Published
-    from .weights import Trained as Trained
+    from .variation import need as need
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'pruneframe' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

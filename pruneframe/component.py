@@ -1,23 +1,21 @@
 """Components: what plugins contribute, as frozen dataclasses whose fields are their settings.
 
 A component's `repr` is its identity: the name, then the settings that differ from their defaults, in the syntax of the
-command line, `nsga2[population=20,scorer=taylor]`. `parse` is its inverse.
+command line, `nsga2[population=20,scorer=taylor]`. `parse_spec` and `configured` are its inverse.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
-import types
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 
 from .errors import InputError, unknown
+from .spec import read, split, type_name, write
 
-OPENING, CLOSING = "[", "]"
-SPEC = re.compile(r"([A-Za-z0-9_.-]+)(?:\[(.*)\])?", re.DOTALL)
+NONE = "none"  # in the place of a component's name, where a setting may name none
 
 
 @dataclass(frozen=True)
@@ -58,26 +56,42 @@ def setting(
     most: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    kind: str = "",
 ) -> Any:
-    """A field of a component with its help beside it, and the numbers that it may hold, see `Range`."""
-    return field(default=default, metadata={"help": help, "range": Range(least, most, above, below)})
+    """A field of a component with its help beside it, and the numbers that it may hold, see `Range`.
+
+    `kind`: the value is a spec of that kind of component ("scorer", "encoding"), or several joined by `+`; whatever a
+    run's settings name so is part of what it involves, with its version.
+    """
+    return field(default=default, metadata={"help": help, "range": Range(least, most, above, below), "kind": kind})
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting as `pruneframe info` shows it; `rule` says what numbers it may hold."""
+    """One setting as `pruneframe info` shows it; `kind` says which sort of component it names, if it does.
+
+    One that is `required` has no default.
+    """
 
     name: str
     type: str
     default: object
     help: str
-    rule: str = ""
+    range: Range = Range()
+    kind: str = ""
+    required: bool = False
+
+    @property
+    def rule(self) -> str:
+        """What numbers it may hold, as `rate >= 0`; empty where all."""
+        return self.range.rule(self.name)
 
 
 @dataclass(frozen=True, repr=False)
 class Component(ABC):
-    """Something with a name and settings that a plugin brings."""
+    """Something with a name and settings that a plugin brings; `kind` is what sort of thing, as "scorer"."""
 
+    kind: ClassVar[str]
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -89,11 +103,19 @@ class Component(ABC):
 
     def __repr__(self) -> str:
         changed = [
-            f"{item.name}={_write(getattr(self, item.name))}"
+            f"{item.name}={write(getattr(self, item.name))}"
             for item in dataclasses.fields(self)
             if getattr(self, item.name) != item.default
         ]
         return self.name + (f"[{','.join(changed)}]" if changed else "")
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Kind and spec of every component that the settings name."""
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.metadata.get("kind") and value not in (None, NONE):
+                specs = value if isinstance(value, tuple) else split(value, "+")
+                yield from ((item.metadata["kind"], spec) for spec in specs)
 
     @classmethod
     def settings(cls) -> list[Setting]:
@@ -102,10 +124,12 @@ class Component(ABC):
         return [
             Setting(
                 f.name,
-                _type_name(hints[f.name]),
-                f.default,
+                type_name(hints[f.name]),
+                _default(f),
                 f.metadata.get("help", ""),
-                f.metadata.get("range", Range()).rule(f.name),
+                f.metadata.get("range", Range()),
+                f.metadata.get("kind", ""),
+                _required(f),
             )
             for f in dataclasses.fields(cls)
         ]
@@ -118,103 +142,44 @@ class Component(ABC):
         values = {}
         for key, text in settings.items():
             if key not in known:
-                error = unknown(f"setting of {cls.name!r}", key, known)
-                raise InputError(f"{error} (settings: {', '.join(sorted(known)) or 'none'})")
-            values[key] = _read(text, hints[key], f"{cls.name}[{key}=...]")
-        lacking = sorted(f.name for f in dataclasses.fields(cls) if _required(f) and f.name not in values)
-        if lacking:
-            raise InputError(f"{cls.name} needs {', '.join(lacking)}; write {cls.name}[{lacking[0]}=...]")
+                raise no_setting(cls.name, key, known)
+            values[key] = read(text, hints[key], f"{cls.name}[{key}=...]")
+        check_given(cls.name, settings, (f.name for f in dataclasses.fields(cls) if _required(f)))
         try:
             return cls(**values)
         except ValueError as error:
             raise InputError(f"{cls.name}: {error}") from error
 
 
-def split(text: str, separator: str = ",") -> list[str]:
-    """Cut at separators outside brackets: `a,b[x=1,y=2]` has two parts. Raises InputError for unbalanced brackets."""
-    parts, depth, start = [], 0, 0
-    for i, char in enumerate(text):
-        depth += (char == OPENING) - (char == CLOSING)
-        if depth < 0:
-            break
-        if char == separator and depth == 0:
-            parts.append(text[start:i])
-            start = i + 1
-    if depth != 0:
-        raise InputError(f"brackets must balance, but got {text!r}; write name[setting=value,...]")
-    return [part.strip() for part in [*parts, text[start:]]]
+Found = TypeVar("Found", bound=Component)
 
 
-def parse_spec(text: str) -> tuple[str, dict[str, str]]:
-    """`name[field=value,...]` as name and settings; raises InputError when it is not of that form."""
-    match = SPEC.fullmatch(text.strip())
-    if match is None:
-        raise InputError(f"a component is written name or name[setting=value,...], but got {text!r}")
-    name, inside = match.groups()
-    settings: dict[str, str] = {}
-    for part in split(inside) if inside else []:
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"settings are written setting=value, but got {part!r} in {text!r}")
-        if key.strip() in settings:
-            raise InputError(f"each setting may be given once, but {key.strip()!r} stands twice in {text!r}")
-        settings[key.strip()] = value.strip()
-    return name, settings
+class Lookup(Protocol):
+    """Finds components: `lookup(Scorer, "taylor")`; raises InputError for what there is not."""
+
+    def __call__(self, kind: type[Found], spec: str, /) -> Found:
+        """The component of this kind that a spec describes."""
+
+
+def no_setting(component: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a setting that a component has not."""
+    error = unknown(f"setting of {component!r}", name, known)
+    return InputError(f"{error} (settings: {', '.join(sorted(known)) or 'none'})")
+
+
+def check_given(component: str, given: Container[str], required: Iterable[str]) -> None:
+    """Raise InputError where a setting without a default is not given."""
+    lacking = sorted(name for name in required if name not in given)
+    if lacking:
+        raise InputError(f"{component} needs {', '.join(lacking)}; write {component}[{lacking[0]}=...]")
 
 
 def _required(item: dataclasses.Field[Any]) -> bool:
     return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
-def _write(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "+".join(_write(item) for item in value)
-    return "none" if value is None else str(value)
-
-
-def _type_name(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return " | ".join(str(choice) for choice in get_args(hint))
-    if get_origin(hint) in (Union, types.UnionType):
-        return " | ".join(_type_name(part) for part in get_args(hint))
-    if get_origin(hint) is tuple:
-        return f"{_type_name(get_args(hint)[0])}+..."
-    return "none" if hint is type(None) else hint.__name__
-
-
-def _alternatives(hint: Any) -> Iterator[Any]:
-    """The members of a union, None first: `none` must not be read as a string."""
-    if get_origin(hint) in (Union, types.UnionType):
-        yield from sorted(get_args(hint), key=lambda part: part is not type(None))
-    else:
-        yield hint
-
-
-def _read(text: str, hint: Any, where: str) -> object:
-    for alternative in _alternatives(hint):
-        try:
-            return _convert(text, alternative)
-        except ValueError:
-            continue
-    raise InputError(f"{where} must be {_type_name(hint)}, but got {text!r}")
-
-
-def _convert(text: str, hint: Any) -> object:
-    if get_origin(hint) is Literal:
-        choices = {str(choice): choice for choice in get_args(hint)}
-        if text not in choices:
-            raise ValueError
-        return choices[text]
-    if get_origin(hint) is tuple:
-        return tuple(_convert(part, get_args(hint)[0]) for part in split(text, "+")) if text else ()
-    if hint is type(None):
-        if text != "none":
-            raise ValueError
-        return None
-    if hint is bool:
-        if text not in ("true", "false"):
-            raise ValueError
-        return text == "true"
-    return hint(text)
+def _default(item: dataclasses.Field[Any]) -> object:
+    """The value of a setting that is not given; None where it must be."""
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return None if _required(item) else item.default

@@ -18,7 +18,12 @@ Scores = NDArray[np.float32]  # importance of every unit, larger = keep
 
 @dataclass(frozen=True)
 class Variables:
-    """What a genome is made of; `lower` and `upper` are inclusive, `groups` counts the variables of each layer."""
+    """What a genome is made of: `number` variables of one kind; `groups` counts those of each layer.
+
+    Genomes of `binary` variables are packed bits, uint8[n, width], as `numpy.packbits` packs them, with unused bits 0.
+    `integer` ones are int64[n, number], `real` ones float64[n, number], or float32 where there are very many; `lower`
+    and `upper`, float64[number], are inclusive bounds.
+    """
 
     kind: Literal["binary", "integer", "real"]
     number: int
@@ -35,6 +40,8 @@ class Variables:
 @dataclass(frozen=True, repr=False)
 class Encoding(Component):
     """A way to write masks as genomes, for any layout of units."""
+
+    kind = "encoding"
 
     @abstractmethod
     def variables(self, layout: Layout) -> Variables:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and the folder of those that are kept for later."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+import platformdirs
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -30,3 +32,8 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def cache_folder() -> Path:
+    """For downloads, trained weights and the index of plugins: `PRUNEFRAME_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("PRUNEFRAME_CACHE") or platformdirs.user_cache_dir("pruneframe"))

@@ -17,6 +17,7 @@ Points = NDArray[np.float64]
 
 INDICATORS_VERSION = 1  # goes into a study's identity: raise it whenever a definition or constant here changes
 FRONT_LIMIT = 100  # members of a final front that are tested
+DROPS = (0.5, 1.0, 2.0)  # points of lost accuracy at which the reduction is reported
 REGION_MARGIN = 0.10  # hypervolume_region divides the error by (dense test error + this)
 
 
@@ -110,3 +111,11 @@ def attainment(fronts: list[Points], share: float) -> Points:
         return points[:0]
     surface = moocore.eaf(points, sets=labels, percentiles=[wanted / attaining * 100])
     return np.asarray(surface, dtype=np.float64)[:, :-1]
+
+
+def choose(errors: NDArray[np.float64], reductions: NDArray[np.float64], limit: float) -> int | None:
+    """The member with the largest reduction among those with an error of at most `limit`; ties: the smaller error."""
+    allowed = np.flatnonzero(errors <= limit + 1e-12)
+    if len(allowed) == 0:
+        return None
+    return int(min(allowed, key=lambda i: (-reductions[i], errors[i])))

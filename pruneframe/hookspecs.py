@@ -7,17 +7,20 @@ A plugin is a module, named by an entry point of the group `pruneframe`, with so
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from .device import Device
-from .encoding import Encoding
-from .method import Method
-from .objective import Objective
-from .problem import Problem
-from .report import Report
-from .scorer import Scorer
-from .variation import Variation
+if TYPE_CHECKING:
+    from .encoding import Encoding
+    from .method import Method
+    from .objective import Objective
+    from .problem import Problem
+    from .report import Report
+    from .scorer import Scorer
+    from .target import Target
+    from .units import Units
+    from .variation import Variation
 
 hookspec = pluggy.HookspecMarker("pruneframe")
 hookimpl = pluggy.HookimplMarker("pruneframe")
@@ -44,8 +47,13 @@ def pruneframe_objectives() -> Sequence[type[Objective]]:  # type: ignore[empty-
 
 
 @hookspec
-def pruneframe_devices() -> Sequence[type[Device]]:  # type: ignore[empty-body]
-    """Where latency and memory are measured or estimated."""
+def pruneframe_targets() -> Sequence[type[Target]]:  # type: ignore[empty-body]
+    """What networks are meant for: where latency and memory are measured or estimated."""
+
+
+@hookspec
+def pruneframe_units() -> Sequence[type[Units]]:  # type: ignore[empty-body]
+    """What the bits of a mask stand for."""
 
 
 @hookspec

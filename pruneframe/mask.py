@@ -1,4 +1,4 @@
-"""Keep-masks: one bit per prunable unit, packed; digests, counts and set operations.
+"""Keep-masks: one bit per unit, packed; what the bits stand for, digests, counts and set operations.
 
 Bit order is that of `numpy.packbits` (the first unit is the highest bit of the first byte); the unused bits of the
 last byte are zero, so that equal masks have equal bytes.
@@ -7,25 +7,71 @@ last byte are zero, so that equal masks have equal bytes.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Units = Literal["weight", "filter"]
 Bits = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which unit each bit stands for: the units of every layer, one layer after the other in forward order."""
+class Slices:
+    """Entries of a parameter that belong to a group's units: `width` in a row along `dim` for each, from `start` on."""
 
-    units: Units
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
+    parameter: str  # its name in the state dict
+    dim: int
+    width: int = 1
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """The units of one layer, and the entries of parameters that each of them is made of.
+
+    Units with slices own all entries that their slices name, in this layer and in others; an entry in two slices is
+    kept where both its units are. A group without slices is of single weights: its units are the layer's weights, in
+    the order of the flattened tensor.
+    """
+
+    layer: str
+    size: int  # units
+    shape: tuple[int, ...]  # of the layer's weights
+    slices: tuple[Slices, ...] = ()
+
+    @property
+    def weights(self) -> int:
+        """Weights of the layer behind each unit."""
+        return math.prod(self.shape) // self.size
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which unit each bit stands for: the units of all `groups`, one after the other in forward order.
+
+    `units` is what they are, as a spec: `weight`, `filter`.
+    """
+
+    units: str
+    groups: tuple[Group, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The layer of each group."""
+        return tuple(group.layer for group in self.groups)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each group."""
+        return tuple(group.size for group in self.groups)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether every unit is one weight."""
+        return not any(group.slices for group in self.groups)
 
     @cached_property
     def total(self) -> int:
@@ -39,12 +85,12 @@ class Layout:
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:
-        """Where each layer's units lie in an unpacked mask."""
+        """Where each group's units lie in an unpacked mask."""
         stops = np.cumsum(self.sizes).tolist()
         return tuple(slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True))
 
     def split(self, units: NDArray) -> list[NDArray]:
-        """Cut an array [..., units] into views [..., units of one layer]."""
+        """Cut an array [..., units] into views [..., units of one group]."""
         return [units[..., part] for part in self.slices]
 
     def full(self, n: int = 1) -> Masks:
@@ -54,7 +100,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Masks:
-    """N keep-masks of one layout: uint8[n, layout.width], a set bit keeps its unit."""
+    """N keep-masks of one layout: `bits` are uint8[n, layout.width], a set bit keeps its unit."""
 
     bits: Bits
     layout: Layout
@@ -97,7 +143,7 @@ class Masks:
         return np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
 
     def layer_counts(self) -> NDArray[np.int64]:
-        """Kept units per layer, int64[n, layers]."""
+        """Kept units per group, int64[n, groups]."""
         counts = np.empty((len(self), len(self.layout.sizes)), dtype=np.int64)
         for row in range(len(self)):
             counts[row] = [np.count_nonzero(part) for part in self.layout.split(self.unpack(row))]

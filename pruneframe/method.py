@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .component import Component
-from .task import Task
+from .search.task import Task
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Method(Component):
     """A search that asks a Task until its budget is spent.
 
     `provenance` says which parts are published and which are a reconstruction, `bibtex` holds the entries of the papers
-    that it rests on, `claims` what they report; `deterministic` methods give the same front for every seed, as
-    long as they ask no scorer that draws, and statistics treat them so.
+    that it rests on, `claims` what they report. Where all seeds give the same front, apart from what a scorer draws,
+    override the property `deterministic`; statistics treat such methods so.
     """
 
+    kind = "method"
     provenance: ClassVar[str] = ""
     bibtex: ClassVar[str] = ""
     claims: ClassVar[tuple[Claim, ...]] = ()
@@ -43,5 +44,8 @@ class Method(Component):
     def search(self, task: Task) -> None:
         """Ask `task` for evaluations; what was evaluated is the result, so nothing is returned.
 
-        May call `task.decline(reason)` before it spends anything; may stop early. BudgetSpent ends it from inside.
+        Before a study begins, `search` is called once with nothing left to spend, to see whether it declines: it may
+        call `task.decline(reason)` before it spends anything, and raise InputError for settings that do not fit. The
+        first question that costs something then ends it with BudgetSpent, as the end of the budget does later; that
+        passes through the method from inside. It may also stop early by returning.
         """

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .component import Component
-from .device import Device
 from .errors import InputError
 from .mask import Masks
-from .network import Network
+from .model.network import Network
+from .target import Target
 
 Logits = NDArray[np.float32]  # [images, classes]
 
@@ -25,7 +25,8 @@ Logits = NDArray[np.float32]  # [images, classes]
 class Candidate:
     """A pruned network as objectives see it: what is costly is computed when it is first asked for.
 
-    `masks` holds exactly one mask; `weights` is the id of the weights under it; labels are int64[images].
+    `masks` holds exactly one mask; `weights` is the id of the weights under it; labels are int64[images] of so many
+    `classes`. `predict` and `make_shrunk` compute what `logits` and `shrunk` keep.
     """
 
     network: Network
@@ -36,14 +37,14 @@ class Candidate:
     predict: Callable[[], Logits]
     make_shrunk: Callable[[], nn.Module]
     dense: Candidate | None = None  # the unpruned network on the same images; None for the dense candidate itself
-    device: Device | None = None  # which the network is meant for; known to physical objectives alone
+    target: Target | None = None  # which the network is meant for; known to physical objectives alone
 
     @property
-    def meant_for(self) -> Device:
-        """The device that physical objectives measure on; raises InputError where none is known."""
-        if self.device is None:
+    def meant_for(self) -> Target:
+        """The target that physical objectives measure on; raises InputError where none is known."""
+        if self.target is None:
             raise InputError("a physical objective, such as latency, must be among the problem's own")
-        return self.device
+        return self.target
 
     @cached_property
     def logits(self) -> Logits:
@@ -51,8 +52,18 @@ class Candidate:
         return self.predict()
 
     @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """Which images it classifies as their labels say, bool[images]."""
+        return classified(self.logits, self.labels)
+
+    @property
+    def error(self) -> float:
+        """Share of the images that it misclassifies."""
+        return float((~self.correct).mean())
+
+    @cached_property
     def shrunk(self) -> nn.Module:
-        """The physically smaller module; filters only."""
+        """The physically smaller module; for units that can be taken out."""
         return self.make_shrunk()
 
     @cached_property
@@ -66,22 +77,29 @@ class Candidate:
         return int(self.network.macs(self.masks)[0])
 
 
+def classified(logits: Logits, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which images the largest of their logits [images, classes] classifies as their labels say, bool[images]."""
+    return logits.argmax(axis=1) == labels
+
+
 @dataclass(frozen=True, repr=False)
 class Objective(Component):
-    """A number to minimise, with a unit, and the value that counts as 1 in the indicators.
+    """A number to minimise, what it counts, and the value that counts as 1 in the indicators.
 
-    One that `predicts` looks at outputs for images. A `physical` one asks the device that networks are meant for, which
-    needs filters, and may be `timed`: then it is measured for several candidates at once, so that they can take turns.
+    One that `predicts` looks at outputs for images. A `physical` one asks the target that networks are meant for, which
+    needs units that can be taken out, and may be `timed`: then it is measured for several candidates at once, so that
+    they can take turns.
     """
 
-    unit: ClassVar[str] = ""
+    kind = "objective"
+    quantity: ClassVar[str] = ""  # what it counts, as axes and tables say it: "parameters", "bytes"
     predicts: ClassVar[bool] = True
     physical: ClassVar[bool] = False
     timed: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, candidate: Candidate) -> float:
-        """The value for one candidate, in `unit`, smaller is better."""
+        """The value for one candidate, in `quantity`, smaller is better."""
 
     def measure_all(self, candidates: Sequence[Candidate]) -> list[float]:
         """The values for several."""

@@ -6,16 +6,19 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
-from .data import Data, Split
+from .component import Lookup
 from .errors import InputError
-from .mask import Units
-from .network import Network
-from .training import Recipe
-from .weights import Progress, Published, Trained
+from .model.data import Data, Split
+from .model.network import Network
+from .model.training import Recipe
+from .model.weights import Progress, Published, Trained
+from .objective import Objective
+from .target import Meter, Target
+from .units import Units
 
 BATCH_NORM_IMAGES = 2000  # training images behind batch_norm=shifted, at most
 FINETUNING = Recipe(learning_rate=0.01, batch=64)
@@ -27,31 +30,30 @@ class Problem:
     """What all methods of a study are compared on.
 
     `network` is a trained module, or a function that makes one (then `weights` says how it gets its weights); `data`
-    is a Data or a function that loads one. `search_images` None means all of the search split.
+    is a Data or a function that loads one. `search_images` None means all of the search split. `units`, `objectives`,
+    `target`, `batch_norm`, `search_images` and `budget` (passes) are what `bench` may set otherwise. `batch_norm` says
+    whether running statistics stay as trained (frozen) or follow what pruning does to them (shifted). `finetuning` is
+    what `bench --finetune` gives every final member, for as many epochs as it says. `summary` is a line for lists.
     """
 
     name: str
     network: nn.Module | Callable[[], nn.Module]
     data: Data | Callable[[], Data]
     weights: Published | Trained | None = None
-    units: Units = "weight"
+    units: str = "weight"  # what is pruned
     objectives: tuple[str, ...] = ("error", "params")
-    target: str = "local-cpu"  # the device behind objectives such as latency
+    target: str = "local-cpu"  # what objectives such as latency are measured on
     batch_norm: BatchNorm = "frozen"
     search_images: int | None = None
     budget: float = 300.0
-    finetuning: Recipe = (
-        FINETUNING  # that `bench --finetune` gives to every final member, for as many epochs as it says
-    )
+    finetuning: Recipe = FINETUNING
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
     bibtex: str = ""  # entries of the papers behind network and data
 
     def __post_init__(self) -> None:
-        choices = {"units": ("weight", "filter"), "batch_norm": ("frozen", "shifted")}
-        for field, allowed in choices.items():
-            if getattr(self, field) not in allowed:
-                raise InputError(f"{field} must be {' or '.join(allowed)}, but got {getattr(self, field)!r}")
+        if self.batch_norm not in get_args(BatchNorm):
+            raise InputError(f"batch_norm must be {' or '.join(get_args(BatchNorm))}, but got {self.batch_norm!r}")
         if not self.objectives or len(set(self.objectives)) != len(self.objectives):
             raise InputError(f"objectives must be distinct, at least one, but got {self.objectives}")
         if not 0 < self.budget < float("inf"):
@@ -61,13 +63,29 @@ class Problem:
         """The same problem with some fields replaced; None leaves a field as it is."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
-    def load(self, report: Progress = lambda line: None) -> LoadedProblem:
-        """Fetch or train what is missing, and check that it fits together."""
+    def meter(self, lookup: Lookup) -> Meter | None:
+        """What its physical objectives measure with; None where it has none of them.
+
+        Raises InputError where its units cannot be taken out, since what is physical is measured without them.
+        """
+        physical = [one for one in (lookup(Objective, name) for name in self.objectives) if one.physical]
+        if not physical:
+            return None
+        if not lookup(Units, self.units).removable:
+            raise InputError(
+                f"units that can be taken out, such as filter, must be pruned for the objective {physical[0].name!r}, "
+                f"but got {self.units}"
+            )
+        return Meter(lookup(Target, self.target), any(one.timed for one in physical))
+
+    def load(self, lookup: Lookup, report: Progress = lambda line: None) -> LoadedProblem:
+        """Fetch or train what is missing, and check that it fits together; `lookup` finds its units."""
+        units = lookup(Units, self.units)
         data = self.data if isinstance(self.data, Data) else self.data()
         module = self.network if isinstance(self.network, nn.Module) else self.network()
         if self.weights is not None:
             self.weights.load(module, lambda: data, report)
-        return LoadedProblem(self, Network(module, data.input_shape, self.units), data)
+        return LoadedProblem(self, Network(module, data.input_shape, units), data)
 
 
 class LoadedProblem:
@@ -105,12 +123,6 @@ class LoadedProblem:
     def training_images(self, n: int) -> Split:
         """A fixed stratified choice of training images, all of them when there are no more."""
         return self.data.train.stratified(min(n, len(self.data.train)))[0]
-
-    @property
-    def price(self) -> float:
-        """Units that one evaluation costs: a pass over the search set, and one over the batch-norm images."""
-        extra = self.batch_norm_images
-        return 1.0 + (len(extra) / len(self.search) if extra else 0.0)
 
     @cached_property
     def fingerprint(self) -> str:

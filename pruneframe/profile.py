@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .device import Device
 from .errors import InputError
 from .files import write_whole
-from .network import Layer, Network
+from .model.network import Layer, Network
+from .target import Target
 
 FORMAT = 2
 POINTS = 6  # widths at which a layer is measured, at most, for its outputs and for its inputs
@@ -61,7 +61,7 @@ class Timings:
 class Profile:
     """All layers of a network, and how they make up the whole of it; raises ValueError where they cannot."""
 
-    device: str
+    target: str  # what timed it, with its machine
     environment: dict[str, Any]  # where it was measured
     rest: float  # seconds that the dense network takes beyond its layers
     scale: float  # by which its layers are faster together, where they are
@@ -75,17 +75,17 @@ class Profile:
 
     @property
     def origin(self) -> str:
-        """Where it was measured: the device, with its machine, and the threads."""
-        return f"{self.environment.get('threads', '?')} thread(s) of {self.device}"
+        """Where it was measured: the target, with its machine, and the threads."""
+        return f"{self.environment.get('threads', '?')} thread(s) of {self.target}"
 
     @classmethod
-    def measure(cls, network: Network, device: Device, environment: dict[str, Any]) -> Profile:
-        """Time every layer alone, and the whole network; raises InputError where the device times nothing."""
+    def measure(cls, network: Network, target: Target, environment: dict[str, Any]) -> Profile:
+        """Time every layer alone, and the whole network; raises InputError where the target times nothing."""
         sizes = _input_sizes(network)
-        layers = tuple(_time(network, layer, sizes[layer.name], device) for layer in network.layers)
-        whole = float(np.median(device.series([network.module], [network.input_shape])))
+        layers = tuple(_time(network, layer, sizes[layer.name], target) for layer in network.layers)
+        whole = float(np.median(target.series([network.module], [network.input_shape])))
         alone = sum(layer.seconds[-1][-1] for layer in layers)
-        return cls(device.identity, environment, max(0.0, whole - alone), min(1.0, whole / alone), layers)
+        return cls(target.identity, environment, max(0.0, whole - alone), min(1.0, whole / alone), layers)
 
     @classmethod
     def read(cls, path: Path) -> Profile:
@@ -126,7 +126,7 @@ class Profile:
         return self.rest + self.scale * sum(layer.at(*wide) for layer, wide in zip(self.layers, widths, strict=True))
 
 
-def _time(network: Network, layer: Layer, size: tuple[int, ...], device: Device) -> Timings:
+def _time(network: Network, layer: Layer, size: tuple[int, ...], target: Target) -> Timings:
     """One layer at several widths; `size` is that of its input behind the channels.
 
     Raises InputError for a linear layer that is not fed one row of features.
@@ -138,7 +138,7 @@ def _time(network: Network, layer: Layer, size: tuple[int, ...], device: Device)
     outputs, inputs = map(_steps, shape[:2])
     twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
     shapes = [(twin.weight.shape[1] * getattr(twin, "groups", 1), *size) for twin in twins]
-    seconds = np.median(device.series(twins, shapes), axis=1)
+    seconds = np.median(target.series(twins, shapes), axis=1)
     table = seconds.reshape(len(outputs), len(inputs)).tolist()
     return Timings(layer.name, layer.positions, shape, groups, outputs, inputs, table)
 

@@ -1,11 +1,9 @@
-"""Finds plugins, loads each in isolation, and looks up by name what they bring."""
+"""The registry: what can be named, found among plugins that are loaded one by one, each when it is first needed."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.util
-import inspect
 import os
 import re
 import sys
@@ -13,35 +11,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from . import hookspecs
-from .component import Component, parse_spec, split
-from .device import Device
-from .encoding import Encoding
+from .component import Found
 from .errors import InputError, unknown
-from .method import Method
-from .objective import Objective
-from .problem import Problem
-from .report import Report
-from .scorer import Scorer
-from .variation import Variation
+from .hooks import KINDS, Brought, brought_by
+from .index import Described, Index, owner
+from .spec import parse_spec
+
+if TYPE_CHECKING:
+    from .method import Method
+    from .problem import Problem
 
 GROUP = "pruneframe"
 HOME = "pruneframe"  # the distribution whose plugins are bundled
-KINDS: dict[str, type] = {
-    "method": Method,
-    "problem": Problem,
-    "objective": Objective,
-    "device": Device,
-    "encoding": Encoding,
-    "scorer": Scorer,
-    "variation": Variation,
-    "report": Report,
-}
 
 
 @dataclass
@@ -60,12 +43,24 @@ class Plugin:
         return f"{self.distribution} {self.version}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entry:
-    """Something a plugin brings: a component class, or a problem."""
+    """Something a plugin brings: a component class, or a problem; imported when its value is asked for."""
 
-    value: Any
+    described: Described
     plugin: Plugin
+    found: Any = None
+
+    @property
+    def value(self) -> Any:
+        """The class, or the problem; raises InputError where the plugin does not bring it any more."""
+        if self.found is None:
+            kind, name = self.described.kind, self.described.name
+            reason = (self.plugin.complaints or ["it does not any more"])[-1]
+            raise InputError(
+                f"plugin {self.plugin.name!r} of {self.plugin.origin} must bring {kind} {name!r}, but {reason}"
+            )
+        return self.found
 
 
 class Registry:
@@ -79,16 +74,17 @@ class Registry:
         self.sources = tuple(sources)
         self.plugins: list[Plugin] = []
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
-        self._manager = pluggy.PluginManager(GROUP)
-        self._manager.add_hookspecs(hookspecs)
+        self._unloaded: dict[str, EntryPoint] = {}  # by the plugin's name and distribution
         excluded = {source.removeprefix("no:") for source in self.sources if source.startswith("no:")}
         found = list(_installed())
         left_over = excluded - {name for p, _ in found for name in (p.name, p.distribution)}
         if left_over:
             raise unknown("plugin", min(left_over), {p.name for p, _ in found})
+        index = Index()
         for plugin, entry_point in found:
             if not excluded & {plugin.name, plugin.distribution}:
-                self._load(plugin, entry_point)
+                self._take_in(plugin, entry_point, index)
+        index.save()
         for source in self.sources:
             if not source.startswith("no:"):
                 self._load_file(Path(source))
@@ -102,41 +98,83 @@ class Registry:
         """All names of one kind, sorted."""
         return sorted(self._entries[kind])
 
-    def entry(self, kind: str, name: str) -> Entry:
-        """What has this name; raises InputError naming the nearest one."""
+    def described(self, kind: str, name: str) -> tuple[Described, Plugin]:
+        """What is said of something, and who brings it; imports nothing. Raises InputError naming the nearest one."""
         if name not in self._entries[kind]:
             raise unknown(kind, name, self._entries[kind])
+        entry = self._entries[kind][name]
+        return entry.described, entry.plugin
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """What has this name; imports its plugin. Raises InputError naming the nearest one."""
+        _, plugin = self.described(kind, name)
+        entry_point = self._unloaded.pop(_place(plugin), None)
+        if entry_point is not None:
+            brought = _imported(plugin, entry_point)
+            self._fill(plugin, brought)
         return self._entries[kind][name]
 
-    def component(self, kind: str, spec: str) -> Component:
+    def check(self, kind: str, spec: str) -> None:
+        """Raise InputError where a spec names nothing, or a setting or value that there is not; imports nothing."""
+        described, _ = self.described(kind, parse_spec(spec)[0])
+        described.check(spec)
+        for inner, named in described.named(spec):
+            self.check(inner, named)
+
+    def component(self, kind: type[Found], spec: str, /) -> Found:
         """The component that `name[field=value,...]` describes."""
         name, settings = parse_spec(spec)
-        return self.entry(kind, name).value.configured(settings)
+        return self.entry(kind.kind, name).value.configured(settings)
 
     def problem(self, name: str) -> Problem:
         """A problem by name."""
         return self.entry("problem", name).value
 
     def versions_behind(self, problem: Problem, method: Method) -> dict[str, str]:
-        """Distributions and versions of all plugins that a run involves, found by the names in its settings."""
-        entries = [self.entry("problem", problem.name), self.entry("method", method.name)]
-        entries += [self.entry("objective", parse_spec(spec)[0]) for spec in problem.objectives]
-        if any(self.component("objective", spec).physical for spec in problem.objectives):  # type: ignore[attr-defined]
-            entries.append(self.entry("device", parse_spec(problem.target)[0]))
-        texts = [getattr(method, f.name) for f in dataclasses.fields(method)]
-        for text in (text for text in texts if isinstance(text, str)):
-            for name in re.findall(r"[A-Za-z0-9_.-]+", text):
-                entries += [self._entries[k][name] for k in KINDS if k != "problem" and name in self._entries[k]]
-        return dict(sorted((entry.plugin.distribution, entry.plugin.version) for entry in entries))
+        """Distributions and versions of all plugins behind a run: of what its settings name, and what these name."""
+        named = [("method", repr(method)), ("unit", problem.units)]
+        named += [("objective", spec) for spec in problem.objectives]
+        named += [("target", problem.target)] if problem.meter(self.component) else []
+        plugins = [self.entry("problem", problem.name).plugin]
+        while named:
+            kind, spec = named.pop()
+            name, settings = parse_spec(spec)
+            entry = self.entry(kind, name)
+            plugins.append(entry.plugin)
+            named += entry.value.configured(settings).named()
+        return dict(sorted((plugin.distribution, plugin.version) for plugin in plugins))
 
-    def _load(self, plugin: Plugin, entry_point: EntryPoint) -> None:
+    def _take_in(self, plugin: Plugin, entry_point: EntryPoint, index: Index) -> None:
+        """One installed plugin, from the index where that knows it."""
         self.plugins.append(plugin)
-        try:
-            module = entry_point.load()
-        except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
-            plugin.complaints.append(f"it cannot be imported: {type(error).__name__}: {error}")
+        known = index.get(entry_point)
+        if known is not None:
+            self._unloaded[_place(plugin)] = entry_point
+            for described in known:
+                self._enter(plugin, described, None)
             return
-        self._register(plugin, module)
+        brought = _imported(plugin, entry_point)
+        if not plugin.complaints:
+            index.put(entry_point, [described for described, _ in brought])
+        for described, value in brought:
+            self._enter(plugin, described, value)
+
+    def _enter(self, plugin: Plugin, described: Described, value: Any) -> None:
+        entries = self._entries[described.kind]
+        if described.name in entries:
+            other = entries[described.name].plugin.origin
+            complaint = f"{described.kind} {described.name!r} is already brought by {other}; rename one of them"
+            plugin.complaints.append(complaint)
+            return
+        entries[described.name] = Entry(described, plugin, value)
+        plugin.brings.append(f"{described.kind} {described.name}")
+
+    def _fill(self, plugin: Plugin, brought: list[Brought]) -> None:
+        """Values for the entries of a plugin that is imported now; what it has not said before is not taken in."""
+        for described, value in brought:
+            entry = self._entries[described.kind].get(described.name)
+            if entry is not None and entry.plugin is plugin:
+                entry.found = value
 
     def _load_file(self, path: Path) -> None:
         if not path.is_file():
@@ -153,47 +191,24 @@ class Registry:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-        self._register(plugin, module)
+        for described, value in brought_by(module, plugin.complaints.append):
+            self._enter(plugin, described, value)
         if plugin.complaints:
             raise InputError(f"{path}: {plugin.complaints[0]}")
 
-    def _register(self, plugin: Plugin, module: ModuleType) -> None:
-        """Take in what one plugin's hooks return, each hook on its own."""
-        plugin.complaints += _misspelt(module)
-        try:
-            self._manager.register(module, f"{plugin.distribution}:{plugin.name}")
-        except (pluggy.PluginValidationError, ValueError) as error:
-            plugin.complaints.append(str(error))
-            return
-        for caller in self._manager.get_hookcallers(module) or []:
-            for hook in caller.get_hookimpls():
-                if hook.plugin is module and caller.has_spec():
-                    kind = caller.name.removeprefix("pruneframe_").removesuffix("s")
-                    self._take(plugin, kind, caller.name, hook)
 
-    def _take(self, plugin: Plugin, kind: str, name: str, hook: pluggy.HookImpl) -> None:
-        try:
-            brought: list[Any] = list(hook.function())  # type: ignore[call-overload] # checked one by one below
-        except (Exception, SystemExit) as error:  # as above: any failure of one plugin stays its own
-            plugin.complaints.append(f"{name} fails: {type(error).__name__}: {error}")
-            return
-        for value in brought:
-            complaint = _unfit(kind, value) or self._taken(kind, value.name)
-            if complaint:
-                plugin.complaints.append(complaint)
-            else:
-                self._entries[kind][value.name] = Entry(value, plugin)
-                plugin.brings.append(f"{kind} {value.name}")
-
-    def _taken(self, kind: str, name: str) -> str | None:
-        if name not in self._entries[kind]:
-            return None
-        return f"{kind} {name!r} is already brought by {self._entries[kind][name].plugin.origin}; rename one of them"
+def _place(plugin: Plugin) -> str:
+    return f"{plugin.distribution} {plugin.name}"
 
 
-def names(text: Iterable[str]) -> list[str]:
-    """Comma lists and repeated values as one list: ("a,b[x=1,y=2]", "c") has three names."""
-    return [name for part in text for name in split(part) if name]
+def _imported(plugin: Plugin, entry_point: EntryPoint) -> list[Brought]:
+    """Import an installed plugin; whatever is wrong with it becomes a complaint."""
+    try:
+        module = entry_point.load()
+    except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
+        plugin.complaints.append(f"it cannot be imported: {type(error).__name__}: {error}")
+        return []
+    return brought_by(module, plugin.complaints.append)
 
 
 def _installed() -> Iterator[tuple[Plugin, EntryPoint]]:
@@ -202,44 +217,10 @@ def _installed() -> Iterator[tuple[Plugin, EntryPoint]]:
     chosen = None if wanted is None else {HOME, *re.findall(r"[^,\s]+", wanted)}
     found = []
     for entry_point in entry_points(group=GROUP):
-        distribution = entry_point.dist.name if entry_point.dist else "unknown"
-        version = entry_point.dist.version if entry_point.dist else "unknown"
+        distribution, version = owner(entry_point)
         if chosen is None or distribution in chosen:
             found.append((Plugin(entry_point.name, distribution, version), entry_point))
     absent = (chosen or set()) - {plugin.distribution for plugin, _ in found} - {HOME}
     if absent:
         raise InputError(f"PRUNEFRAME_PLUGINS must name installed distributions with plugins, but got {min(absent)!r}")
     return iter(sorted(found, key=lambda pair: (pair[0].distribution != HOME, pair[0].distribution, pair[0].name)))
-
-
-def _misspelt(module: ModuleType) -> list[str]:
-    """Complaints about functions that look like hooks but are none, and hooks without their mark."""
-    known = {name for name in vars(hookspecs) if name.startswith("pruneframe_")}
-    complaints = []
-    for name, value in vars(module).items():
-        # as pluggy looks: other objects may answer to any name, or fail when asked
-        marked = inspect.isroutine(value) and isinstance(getattr(value, "pruneframe_impl", None), dict)
-        if (marked or (name.startswith("pruneframe_") and callable(value))) and name not in known:
-            complaints.append(str(unknown("hook", name, known)))
-        elif name in known and not marked:
-            complaints.append(f"{name} must be marked with @pruneframe.hookimpl to be called")
-    return complaints
-
-
-def _unfit(kind: str, value: Any) -> str | None:
-    """Why something cannot be a component of this kind, or None."""
-    wanted = KINDS[kind]
-    if kind == "problem":
-        return None if isinstance(value, Problem) else f"a problem must be a pruneframe.Problem, but got {value!r}"
-    if not isinstance(value, type) or not issubclass(value, wanted):
-        return f"a {kind} must be a subclass of pruneframe.{wanted.__name__}, but got {value!r}"
-    lacking = sorted(getattr(value, "__abstractmethods__", ()))
-    if lacking:
-        return f"{kind} {value.__name__} must define {', '.join(lacking)}"
-    name = getattr(value, "name", None)
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        return f"{kind} {value.__name__} must have a name of lower-case letters, digits and dashes, but got {name!r}"
-    own = vars(value)  # a generated repr would hide Component's, which is the identity
-    if "__dataclass_fields__" not in own or not own["__dataclass_params__"].frozen or "__repr__" in own:
-        return f"{kind} {name!r} must be marked with @dataclass(frozen=True, repr=False)"
-    return None

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from .component import Component
-from .method import Claim
+from .front import DROPS
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they take libraries along that nobody needs who only reads
     import matplotlib.figure
+
+    from .method import Claim
 
 
 @dataclass(frozen=True)
 class Figure:
     """A drawn figure; `id` is short, unique in its report and made of letters, digits and dashes.
 
-    `board` is the label of the board that it is about; empty where it is about all of them. `methods` are those whose
+    `board` is the hash of the board that it is about; empty where it is about all of them. `methods` are those whose
     finished runs are behind it, none of them where it shows no run; not given: all of its board's.
     """
 
@@ -36,8 +39,8 @@ class Figure:
 class Table:
     """A table as it is to be printed: one row a line, column names as headings.
 
-    `best` are the cells (row, column) to be set in bold; `data` has the numbers behind it, for those who compute on,
-    where they are not the same; `board` and `methods` as a figure's.
+    `frame` is what is printed. `best` are the cells (row, column) to be set in bold; `data` has the numbers behind it,
+    for those who compute on, where they are not the same; `id`, `board` and `methods` as a figure's.
     """
 
     id: str
@@ -62,31 +65,117 @@ Item = Figure | Table | Remark
 
 @dataclass(frozen=True)
 class Board:
-    """What the runs that may be compared with each other share: one problem under one set of rules."""
+    """What the runs that may be compared with each other share: one problem under one set of rules.
 
-    label: str
+    `objectives` are names, in the order of `references` (what counts as 1 in each), of the unpruned network's values
+    `dense_search` and `dense_test`, and of `quantities`.
+    """
+
+    hash: str  # what tables and runs call it
+    label: str  # what people call it: the problem, and what tells it from the problem's other boards
     problem: str
     objectives: tuple[str, ...]
     references: tuple[float, ...]
-    dense_search: tuple[float, ...]  # objective values of the unpruned network
+    dense_search: tuple[float, ...]
     dense_test: tuple[float, ...]
-    budget: float
+    budget: float  # in passes
     rules: dict[str, Any] = field(default_factory=dict)  # units, batch_norm, search_images, device, threads, target
     source: str = ""  # where network and images come from
+    quantities: tuple[str, ...] = ()  # what each objective counts: "parameters", "bytes"
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The largest share of all parameters removed (`reduction`) at `drop` points of *search* error above dense.
+
+    `test_drop` is what that member loses on test, in points, `interval` its paired 95 % interval. None where a run has
+    no such member.
+    """
+
+    drop: float
+    reduction: float | None = None
+    test_drop: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run as it is told of: what it is, how far it is, and what it reached. What is not known is not a number.
+
+    `status` is done, failed (for a `reason`), partial, or missing: asked for and not begun. `board` is the hash of the
+    rules that runs must share to be compared, `hash` of all that the run is; `units`, `batch_norm`, `budget` (passes),
+    `search_images` and `objectives` are among them. `seconds` are those of all answers to the search, `evaluations` how
+    many of these were candidates. A `deterministic` run is the same under every seed. `hypervolume` is with the errors
+    on test, `hypervolume_search` on search, `hypervolume_region` where the error is near the unpruned network's, which
+    is `dense_error` on search and `dense_test_error` on test; `front_size` counts final members, `points` are operating
+    points. `folder` is where the run lies.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    status: str
+    board: str = ""
+    hash: str = ""
+    units: str = ""
+    batch_norm: str = ""
+    budget: float = math.nan
+    search_images: int = 0
+    objectives: tuple[str, ...] = ()
+    deterministic: bool = False
+    passes_spent: float = math.nan  # of its budget
+    evaluations: int = 0
+    seconds: float = math.nan
+    hypervolume: float = math.nan
+    hypervolume_search: float = math.nan
+    hypervolume_region: float = math.nan
+    front_size: int = 0
+    dense_error: float = math.nan
+    dense_test_error: float = math.nan
+    points: tuple[OperatingPoint, ...] = tuple(OperatingPoint(drop) for drop in DROPS)
+    reason: str = ""
+    folder: str = ""
+    plugins: tuple[tuple[str, str], ...] = ()  # distributions and versions behind it
+    environment: dict[str, Any] = field(default_factory=dict)  # versions and hardware it was computed with
+    finetuned: int = 0  # epochs of the common fine-tuning of its front
+    finetuning_passes: float = 0.0  # that it cost
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended well."""
+        return self.status == "done"
+
+    def point(self, drop: float) -> OperatingPoint:
+        """The operating point at so many points lost."""
+        return next(point for point in self.points if point.drop == drop)
+
+    def json(self) -> dict[str, Any]:
+        """As `summary --json` prints it; null for what is not known."""
+        told = {name: value for name, value in asdict(self).items() if name not in NOT_PRINTED}
+        if not self.done:
+            told |= {"front_size": None, "deterministic": None}
+        for point in self.points:
+            values = {"reduction": point.reduction, "test_drop": point.test_drop, "test_drop_interval": point.interval}
+            told |= {f"{name}_at_{point.drop:g}": value for name, value in values.items()}
+        told |= {"reason": self.reason} if self.reason else {}
+        return {name: None if value != value else value for name, value in told.items()}
+
+
+NOT_PRINTED = ("points", "reason", "folder", "plugins", "environment", "finetuned", "finetuning_passes")
 
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """All that a report is told beside the long table.
+    """All that a report is told beside the long table: `boards` with a finished run, and all `runs`.
 
-    `runs` has one summary per run, `provenance` and `claims` are by method. `records` are what methods recorded
-    (`Task.record`), below each other, with board, method, seed and the table's name as `record`; columns that a table
-    lacks are empty. `layers` says what final members keep: board, method, seed, number (of the member), layer, kept and
-    units. `control` is the method that others are tested against, `highlight` one that figures draw strongest.
+    `provenance` and `claims` are by method. `records` are what methods recorded (`Task.record`), below each other, with
+    board, method, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says what final
+    members keep: board, method, seed, number (of the member), layer, kept and units. `control` is the method that
+    others are tested against, `highlight` one that figures draw strongest.
     """
 
     boards: tuple[Board, ...]
-    runs: tuple[dict[str, Any], ...]
+    runs: tuple[RunSummary, ...]
     provenance: dict[str, str]
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -97,11 +186,11 @@ class StudyFacts:
     @property
     def methods(self) -> list[str]:
         """All methods with a finished run, sorted."""
-        return sorted({run["method"] for run in self.runs if run["status"] == "done"})
+        return sorted({run.method for run in self.runs if run.done})
 
-    def done(self, board: Board) -> list[dict[str, Any]]:
-        """The finished runs on a board."""
-        return [run for run in self.runs if run["board"] == board.label and run["status"] == "done"]
+    def done(self, board: Board | None = None) -> list[RunSummary]:
+        """The finished runs on a board, or on any."""
+        return [run for run in self.runs if run.done and (board is None or run.board == board.hash)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,11 +198,13 @@ class Report(Component):
     """A figure or table, or a few that belong together.
 
     The long table has one row per evaluation (split `search`, kind `evaluation`), two per final member (kind `member`,
-    split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board, problem,
-    method, seed, number, units_spent, seconds, and for every objective its value and, as `NAME_normalised`, its share
-    of the reference. Rows of members have `error` and `removed`, the share of all parameters, whatever the objectives.
+    split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board (its hash),
+    problem, method, seed, number, passes_spent, seconds, and for every objective its value and, as `NAME_normalised`,
+    its share of the reference. Rows of members have `error` and `removed`, the share of all parameters, whatever the
+    objectives.
     """
 
+    kind = "report"
     place: ClassVar[int] = 50  # among the other reports of a section, smallest first
     appendix: ClassVar[bool] = False  # whether it stands behind all sections, not in its board's
 
@@ -129,26 +220,26 @@ def normalised(rows: pd.DataFrame, board: Board) -> np.ndarray:
 
 def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member") -> pd.DataFrame:
     """The rows of a board's final members on one split."""
-    return table[(table.board == board.label) & (table.kind == kind) & (table.split == split)]
+    return table[(table.board == board.hash) & (table.kind == kind) & (table.split == split)]
 
 
-def fronts(rows: pd.DataFrame, board: Board, runs: Iterable[dict[str, Any]]) -> dict[str, list[np.ndarray]]:
+def fronts(rows: pd.DataFrame, board: Board, runs: Iterable[RunSummary]) -> dict[str, list[np.ndarray]]:
     """Each method's normalised fronts, one for each of its runs, also for those that have no member; by method."""
     found: dict[str, list[np.ndarray]] = {}
     for run in runs:
-        own = rows[(rows.method == run["method"]) & (rows.seed == run["seed"])]
-        found.setdefault(run["method"], []).append(normalised(own, board))
+        own = rows[(rows.method == run.method) & (rows.seed == run.seed)]
+        found.setdefault(run.method, []).append(normalised(own, board))
     return dict(sorted(found.items()))
 
 
-def best_first(runs: Iterable[dict[str, Any]]) -> list[str]:
+def best_first(runs: Iterable[RunSummary]) -> list[str]:
     """The methods of some finished runs, the largest median hypervolume first."""
     values: dict[str, list[float]] = {}
     for run in runs:
-        values.setdefault(run["method"], []).append(run["hypervolume"])
+        values.setdefault(run.method, []).append(run.hypervolume)
     return sorted(values, key=lambda method: (-float(np.median(values[method])), method))
 
 
 def without_machine(identity: str) -> str:
-    """A device's identity without the name of the machine that it measures, which stands behind `on`."""
+    """A target's identity without the name of the machine that it measures, which stands behind `on`."""
     return identity.partition(" on ")[0]

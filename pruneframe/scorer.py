@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .component import Component
 from .encoding import Scores
-from .network import Network
+from .model.network import Network
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,6 +22,7 @@ class Scorer(Component):
     One that `draws` gives other scores under another seed.
     """
 
+    kind = "scorer"
     images: ClassVar[int] = 0
     passes: ClassVar[int] = 0
     draws: ClassVar[bool] = False

@@ -20,24 +20,28 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from .component import parse_spec
-from .data import Data, Split
-from .device import Device, Target
 from .encoding import Encoding, Genomes
+from .errors import PruneframeError
 from .front import hypervolume, non_dominated
-from .journal import Journal, Shelf
-from .ledger import BudgetSpent, Ledger
-from .mask import Masks, Units
+from .mask import Masks
 from .method import Method
+from .model.data import Data, Split
+from .model.network import State
+from .model.shrink import proved
 from .objective import Objective
-from .problem import BatchNorm, Problem
+from .problem import BatchNorm, LoadedProblem, Problem
 from .registry import Registry
-from .report import Board, Remark, Report, StudyFacts
+from .report import Board, Remark, Report, RunSummary, StudyFacts
 from .scorer import Scorer
-from .suitability import target_of
-from .task import Task
+from .search.journal import Journal
+from .search.ledger import BudgetSpent, Ledger
+from .search.shelf import Shelf
+from .search.task import Task
+from .search.workbench import DENSE, Workbench
+from .spec import parse_spec
+from .target import Meter, Target
+from .units import Units
 from .variation import Variation
-from .workbench import DENSE, Workbench
 
 CLASSES = 3
 
@@ -67,7 +71,7 @@ class TinyNetwork(nn.Module):
         return self.linear(self.flatten(self.pool(self.relu(self.conv3(block)))))
 
 
-def tiny_problem(units: Units = "weight", batch_norm: BatchNorm = "frozen", **settings: Any) -> Problem:
+def tiny_problem(units: str = "weight", batch_norm: BatchNorm = "frozen", **settings: Any) -> Problem:
     """A problem that loads in milliseconds: random weights and statistics, labels as the dense network sees them."""
     rng = np.random.default_rng(0)
     with torch.random.fork_rng(devices=[]):
@@ -88,14 +92,20 @@ def tiny_problem(units: Units = "weight", batch_norm: BatchNorm = "frozen", **se
     return Problem("tiny", module, Data(train, search, test), units=units, batch_norm=batch_norm, **settings)
 
 
+def loaded(units: str = "weight") -> LoadedProblem:
+    """The tiny problem in memory."""
+    return tiny_problem(units).load(Registry().component)
+
+
 def make_task(problem: Problem, budget: float = 40, seed: int = 0, registry: Registry | None = None) -> Task:
     """A task on a problem, with its journal in memory."""
     registry = registry or Registry()
-    bench = Workbench(problem.load(), "cpu", Shelf(None), target_of(registry, problem))
+    lookup = registry.component
+    bench = Workbench(problem.load(lookup), "cpu", Shelf(None), problem.meter(lookup))
     return Task(bench, Journal(None, {}), Ledger(budget), seed, registry.component)
 
 
-def check_encoding(encoding: Encoding, units: Units = "weight") -> None:
+def check_encoding(encoding: Encoding, units: str = "weight") -> None:
     """Samples have the shape they claim, decode purely, include the dense network, and spread over densities."""
     _check_identity(encoding)
     task = make_task(tiny_problem(units))
@@ -117,10 +127,10 @@ def check_encoding(encoding: Encoding, units: Units = "weight") -> None:
     assert counts.min() < 0.5 * layout.total, "a sample must be spread over densities"
 
 
-def check_scorer(scorer: Scorer, units: Units = "weight") -> None:
+def check_scorer(scorer: Scorer, units: str = "weight") -> None:
     """Scores are finite float32[units], the same for the same rng, and for any rng unless it says that it draws."""
     _check_identity(scorer)
-    bench = Workbench(tiny_problem(units).load(), "cpu", Shelf(None))
+    bench = Workbench(loaded(units), "cpu", Shelf(None))
     scores = bench.score(scorer, np.random.default_rng(1))
     assert np.array_equal(scores, bench.score(scorer, np.random.default_rng(1))), "the same rng, the same scores"
     if not scorer.draws:
@@ -158,10 +168,10 @@ def _check_bounds(children: Genomes, variables: Any) -> None:
         assert np.all((children >= variables.lower) & (children <= variables.upper)), "children must keep the bounds"
 
 
-def check_objective(objective: Objective, units: Units = "weight") -> None:
+def check_objective(objective: Objective, units: str = "weight") -> None:
     """Values are finite and repeatable, and the dense network's reference is positive."""
     _check_identity(objective)
-    bench = Workbench(tiny_problem(units).load(), "cpu", Shelf(None))
+    bench = Workbench(loaded(units), "cpu", Shelf(None))
     dense = bench.dense(bench.search)
     assert objective.reference(dense) > 0, "the reference must be positive"
     masks = bench.network.layout.full()
@@ -170,24 +180,54 @@ def check_objective(objective: Objective, units: Units = "weight") -> None:
     assert np.isfinite(values[0]), "values must be finite"
 
 
-def check_device(device: Device) -> None:
+def check_target(target: Target) -> None:
     """Latencies are positive, a row for each network; memory is positive, and no larger for what is pruned."""
-    _check_identity(device)
-    bench = Workbench(tiny_problem("filter").load(), "cpu", Shelf(None), Target(device, timed=True))
+    _check_identity(target)
+    bench = Workbench(loaded("filter"), "cpu", Shelf(None), Meter(target, timed=True))
     layout = bench.network.layout
     masks = Masks.pack(np.arange(layout.total) % np.array([[1], [2]]) == 0, layout)  # all filters, and every second
     networks = list(bench.candidates(masks, [DENSE] * 2, bench.search))
-    seconds = device.latencies(networks)
+    seconds = target.latencies(networks)
     assert seconds.ndim == 2, "latencies must be seconds[networks, repeats]"
     assert len(seconds) == len(networks), "latencies must have a row for each network"
     assert np.all(seconds > 0), "a forward pass takes some time"
-    if not device.measured:
-        assert np.array_equal(seconds, device.latencies(networks)), "what is not measured must be repeatable"
-    dense, pruned = map(device.memory, networks)
+    if not target.measured:
+        assert np.array_equal(seconds, target.latencies(networks)), "what is not measured must be repeatable"
+    dense, pruned = map(target.memory, networks)
     assert 0 < pruned <= dense, "a pruned network needs no more memory than the dense one"
 
 
-def check_method(method: Method, units: Units = "weight", registry: Registry | None = None) -> None:
+def check_units(units: Units) -> None:
+    """A layout is repeatable and says its kind; what a mask removes is zero; what is removable shrinks exactly."""
+    _check_identity(units)
+    problem = tiny_problem().load(lambda kind, spec: units)  # type: ignore[arg-type] # whatever it names
+    network, layout = problem.network, problem.network.layout
+    assert layout == units.layout(network), "the same network, the same layout"
+    assert layout.units == repr(units), "a layout must say which units it is of"
+    rng = np.random.default_rng(0)
+    masks = Masks.pack(rng.random((3, layout.total)) < 0.6, layout)
+    kept, total = network.params(masks), network.total_params
+    assert np.all((kept > 0) & (kept <= total)), "a mask must leave parameters, and no more than there are"
+    assert network.params(layout.full())[0] == total, "the full mask must keep all parameters"
+    bench = Workbench(problem, "cpu", Shelf(None))
+    for row in range(len(masks)):
+        state = bench.masked(masks[[row]], DENSE)
+        for name, keep in network.keep(masks, row).items():
+            assert not state[name][~keep].any(), f"what a mask removes of {name} must be zero"
+        if units.removable:
+            _check_shrinks(bench, masks[[row]], state, kept[row])
+
+
+def _check_shrinks(bench: Workbench, mask: Masks, state: State, kept: int) -> None:
+    try:
+        shrunk = proved(bench.network, mask, state, bench.search.tensor[:8])
+    except PruneframeError as error:
+        raise AssertionError(f"units that are removable must be taken out exactly: {error}") from error
+    left = sum(parameter.numel() for parameter in shrunk.parameters())
+    assert left == kept, "a removable unit must be taken out of every parameter that it has a part in"
+
+
+def check_method(method: Method, units: str = "weight", registry: Registry | None = None) -> None:
     """Spends no more than its budget, finds a front, and asks the same questions for the same seed."""
     _check_identity(method)
     asked = []
@@ -214,30 +254,37 @@ def check_report(report: Report) -> None:
         assert all(re.fullmatch(r"[A-Za-z0-9-]+", item.id) for item in drawn), "ids are of letters, digits and dashes"
         assert len({item.id for item in drawn}) == len(drawn), "ids must be unique"
         assert all(item.caption for item in drawn), "captions must say what is shown"
-        labels = {"", *(board.label for board in study.boards)}
-        assert all(item.board in labels for item in items), "a board must be one of the study's, or empty"
+        known_boards = {"", *(board.hash for board in study.boards)}
+        assert all(item.board in known_boards for item in items), "a board must be one of the study's, or empty"
 
 
 def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
     """A study of two seeds as reports are told of it, without a run behind it; the numbers are drawn."""
     rng = np.random.default_rng(0)
-    references = np.array([0.5, 100.0])
+    references, at_dense = (0.5, 100.0), (0.05, 100.0)
     rows: list[dict[str, Any]] = []
     runs = []
     for method, seed in product(methods, (0, 1)):
-        head = {"board": "small", "problem": "small", "method": method, "seed": seed}
+        head: dict[str, Any] = {"board": "5ma11", "problem": "small", "method": method, "seed": seed}
         points = np.column_stack([np.sort(rng.uniform(0.05, 0.4, 4)), np.sort(rng.uniform(10, 90, 4))[::-1]])
         for number, (error, params) in enumerate(points):
             values = {"number": number, "error": error, "params": params, "removed": 1 - params / 100}
             values |= {"error_normalised": error / 0.5, "params_normalised": params / 100}
-            spent = {"units_spent": number + 1.0, "seconds": number + 1.0, "kind": "evaluation", "split": "search"}
+            spent = {"passes_spent": number + 1.0, "seconds": number + 1.0, "kind": "evaluation", "split": "search"}
             rows.append(head | values | spent)
             rows += [head | values | {"kind": "member", "split": split} for split in ("search", "test")]
-        reached = {name: hypervolume(points / references) for name in ("hypervolume", "hypervolume_search")}
-        reached |= {"hypervolume_region": hypervolume(points / [0.15, 100.0]), "front_size": 4}
-        told = {"status": "done", "deterministic": False, "budget": 4.0, "units_spent": 4.0, "seconds": 4.0}
-        runs.append(head | reached | told | {"dense_error": 0.05, "dense_test_error": 0.05, "folder": "a/b/c/d/e"})
-    board = Board("small", "small", ("error", "params"), tuple(references), (0.05, 100.0), (0.05, 100.0), 4.0)
+        reached: dict[str, Any] = {
+            "dense_error": 0.05,
+            "dense_test_error": 0.05,
+            "front_size": 4,
+            "folder": "a/b/c/d/e",
+        }
+        reached |= {n: hypervolume(points / references) for n in ("hypervolume", "hypervolume_search")}
+        reached |= {"hypervolume_region": hypervolume(points / [0.15, 100.0]), "hash": f"{method}{seed}"}
+        reached |= {"budget": 4.0, "passes_spent": 4.0, "seconds": 4.0}
+        runs.append(RunSummary(status="done", **head, **reached))
+    names, quantities = ("error", "params"), ("share", "parameters")
+    board = Board("5ma11", "small", "small", names, references, at_dense, at_dense, 4.0, quantities=quantities)
     return pd.DataFrame(rows), StudyFacts((board,), tuple(runs), dict.fromkeys(methods, ""))
 
 

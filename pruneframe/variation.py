@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .component import Component, split
+from .component import Component
 from .encoding import Genomes, Scores, Variables
 from .errors import InputError
 from .mask import Bits
+from .spec import split
 
 
 @dataclass(frozen=True, repr=False)
 class Variation(Component):
     """An operator that makes children from parents; genomes are packed when binary."""
+
+    kind = "variation"
 
     @abstractmethod
     def vary(

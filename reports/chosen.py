@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import members
-from pruneframe.result import choose
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Chosen:
 
 def fronts(table: pd.DataFrame, board: pf.Board, kind: str = "member") -> Iterator[tuple[str, int, pd.DataFrame]]:
     """Method, seed and members of each run, one row a member: the search split's columns, and `test_error`."""
-    rows, test = members(table, board, "search", kind), members(table, board, "test", kind)
+    rows, test = pf.members(table, board, "search", kind), pf.members(table, board, "test", kind)
     for (method, seed), front in rows.groupby(["method", "seed"]):
         own = test[(test.method == method) & (test.seed == seed)].set_index("number")
         yield str(method), int(str(seed)), front.assign(test_error=own.error.reindex(front.number).to_numpy())
@@ -35,7 +33,7 @@ def fronts(table: pd.DataFrame, board: pf.Board, kind: str = "member") -> Iterat
 def dense_errors(study: pf.StudyFacts, board: pf.Board) -> tuple[float, float]:
     """The unpruned network's error on search and on test."""
     run = study.done(board)[0]
-    return run["dense_error"], run["dense_test_error"]
+    return run.dense_error, run.dense_test_error
 
 
 def removed(front: pd.DataFrame, objective: str) -> pd.Series:
@@ -50,7 +48,7 @@ def within(
     dense, dense_test = dense_errors(study, board)
     for method, seed, front in fronts(table, board):
         saved = removed(front, objective).to_numpy()
-        row = choose(front.error.to_numpy(), saved, dense + points / 100)
+        row = pf.choose(front.error.to_numpy(), saved, dense + points / 100)
         if row is not None:
             yield _chosen(method, seed, front.iloc[row], float(saved[row]), dense, dense_test)
 

@@ -14,9 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 import pruneframe as pf
-from pruneframe.report import best_first, fronts, members
-
-from .style import DENSE, label, legend_below, looks, panels, shown
+from pruneframe.comparison.style import DENSE, label, legend_below, looks, panels, shown
 
 NOWHERE = 1e9  # where the front of a run without a member lies
 DARKEST = 0.85  # opacity where all runs of one and none of the other attain
@@ -35,21 +33,21 @@ class Difference(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = members(table, board, "test")
+            rows = pf.members(table, board, "test")
             pair = _pair(study, board)
             if pair is None or len(board.objectives) != 2 or not set(pair) <= set(rows.method):
                 continue
-            found = fronts(rows, board, study.done(board))
+            found = pf.fronts(rows, board, study.done(board))
             sides = [[_drawn(front, board) for front in found[name]] for name in pair]
             corners, shares = rectangles(*sides)
             if shares.any():  # equal methods have nothing to show
                 figure = _figure(sides, corners, shares, pair, study, board)
-                yield pf.Figure(f"difference-{number}", _caption(board, *pair), figure, board.label, pair)
+                yield pf.Figure(f"difference-{number}", _caption(board, *pair), figure, board.hash, pair)
 
 
 def _pair(study: pf.StudyFacts, board: pf.Board) -> tuple[str, str] | None:
     """The method of interest and its strongest rival."""
-    order = best_first(study.done(board))
+    order = pf.best_first(study.done(board))
     if len(order) < 2:
         return None
     first = next((name for name in (study.highlight, study.control) if name in order), order[0])

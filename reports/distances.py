@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import moocore
 import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.front import non_dominated
-from pruneframe.report import best_first, members, normalised
-
-from .results import spread
 
 HEADINGS = {"igd_plus": "IGD+", "epsilon": "additive epsilon"}
 
@@ -31,21 +26,21 @@ class Distances(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            rows, runs = members(table, board, "test"), study.done(board)
-            order = best_first(runs)
+            rows, runs = pf.members(table, board, "test"), study.done(board)
+            order = pf.best_first(runs)
             if len(rows) and len(order) > 1 and len(board.objectives) > 1:
                 yield _table(_measured(rows, board, runs), order, board, number)
 
 
-def _measured(rows: pd.DataFrame, board: pf.Board, runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _measured(rows: pd.DataFrame, board: pf.Board, runs: Sequence[pf.RunSummary]) -> pd.DataFrame:
     """One row a run; no numbers for one whose front has no member."""
-    points = normalised(rows, board)
-    union = points[non_dominated(points)]
+    points = pf.normalised(rows, board)
+    union = points[pf.non_dominated(points)]
     found = []
     for run in runs:
-        own = normalised(rows[(rows.method == run["method"]) & (rows.seed == run["seed"])], board)
+        own = pf.normalised(rows[(rows.method == run.method) & (rows.seed == run.seed)], board)
         values = (moocore.igd_plus(own, union), moocore.epsilon_additive(own, union)) if len(own) else (np.nan, np.nan)
-        found.append({"method": run["method"], "seed": run["seed"]} | dict(zip(HEADINGS, values, strict=True)))
+        found.append({"method": run.method, "seed": run.seed} | dict(zip(HEADINGS, values, strict=True)))
     return pd.DataFrame(found)
 
 
@@ -62,7 +57,7 @@ def _table(data: pd.DataFrame, order: Sequence[str], board: pf.Board, number: in
         "together, median over seeds with quartiles in brackets, and how many runs have a front where not all do; "
         "smaller is better, the best in bold.",
         pd.DataFrame(rows),
-        board.label,
+        board.hash,
         frozenset(best),
         data,
     )
@@ -71,7 +66,7 @@ def _table(data: pd.DataFrame, order: Sequence[str], board: pf.Board, number: in
 def _cell(values: pd.Series) -> str:
     known = values.dropna()
     covered = "" if len(known) == len(values) else f", {len(known)} of {len(values)}"
-    return f"{spread(list(known))}{covered}" if len(known) else "none"
+    return f"{pf.spread(list(known))}{covered}" if len(known) else "none"
 
 
 @pf.hookimpl

@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.front import attainment
-from pruneframe.report import best_first
+from pruneframe.comparison.style import DENSE, legend_below, looks, panels
 
 from .chosen import fronts
-from .style import DENSE, legend_below, looks, panels
 
 REMOVED = (0.5, 0.75, 0.875)  # shares of the parameters at which both are compared
 
@@ -28,9 +26,9 @@ class Finetuned(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            lengths = sorted({run["finetuned"] for run in study.done(board) if run.get("finetuned")})
+            lengths = sorted({run.finetuned for run in study.done(board) if run.finetuned})
             for epochs in lengths:  # fronts that were trained for longer than others are not set beside them
-                runs = [run for run in study.done(board) if run.get("finetuned") == epochs]
+                runs = [run for run in study.done(board) if run.finetuned == epochs]
                 pairs = Pairs(table, board, runs)
                 place = f"{number}" if len(lengths) == 1 else f"{number}-{epochs}"
                 told = f"{epochs} epoch{'s' * (epochs != 1)} of the problem's own fine-tuning"
@@ -41,9 +39,9 @@ class Finetuned(pf.Report):
 class Pairs:
     """The fronts of some runs as searched and after their fine-tuning, by method; runs without a member count, too."""
 
-    def __init__(self, table: pd.DataFrame, board: pf.Board, runs: Sequence[dict[str, Any]]) -> None:
-        self.methods = best_first(runs)
-        self._runs = [(run["method"], run["seed"]) for run in runs]
+    def __init__(self, table: pd.DataFrame, board: pf.Board, runs: Sequence[pf.RunSummary]) -> None:
+        self.methods = pf.best_first(runs)
+        self._runs = [(run.method, run.seed) for run in runs]
         self._found = [
             {(method, seed): front for method, seed, front in fronts(table, board, kind)}
             for kind in ("member", "finetuned")
@@ -63,11 +61,11 @@ def _figure(pairs: Pairs, told: str, study: pf.StudyFacts, board: pf.Board, id: 
         look = style[method]
         for own, dashes, label in zip(pairs(method), (":", "-"), (None, method), strict=True):
             found = [np.column_stack([front.test_error, 1 - front.removed]) for front in own]
-            surface = attainment(found, 0.5)
+            surface = pf.attainment(found, 0.5)
             surface = surface[np.argsort(surface[:, 1])]
             x, y = surface[:, 1], 100 * surface[:, 0]
             axis.step(x, y, where="post", color=look.color, ls=dashes, lw=look.width, alpha=look.alpha, label=label)
-    axis.plot(1, 100 * study.done(board)[0]["dense_test_error"], **DENSE)
+    axis.plot(1, 100 * study.done(board)[0].dense_test_error, **DENSE)
     axis.set_xlabel("params (share of dense)")
     axis.set_ylabel("test error (%)")
     legend_below(figure, axis)
@@ -76,7 +74,7 @@ def _figure(pairs: Pairs, told: str, study: pf.StudyFacts, board: pf.Board, id: 
         f"{board.label}: the surface that half of the runs attain as searched (dotted) and after {told} (solid), which "
         "every member had alike and which is not part of the budget. Star: the unpruned network.",
         figure,
-        board.label,
+        board.hash,
         tuple(pairs.methods),
     )
 
@@ -94,7 +92,7 @@ def _table(pairs: Pairs, told: str, board: pf.Board, id: str) -> pf.Table:
         f"{board.label}: test error in per cent as searched and after {told}, median over seeds: of each front the "
         "member with the least search error, before and after, among those with at least so much removed.",
         pd.DataFrame(rows),
-        board.label,
+        board.hash,
         methods=tuple(pairs.methods),
     )
 

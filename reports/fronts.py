@@ -11,10 +11,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.front import REGION_MARGIN, attainment
-from pruneframe.report import fronts, members
-
-from .style import DENSE, Look, label, legend_below, logarithmic, looks, panels, shown
+from pruneframe.comparison.style import DENSE, Look, label, legend_below, logarithmic, looks, panels, shown
 
 BAND = (0.25, 0.75)  # shares of the runs that attain its edges
 ByMethod = dict[str, list[np.ndarray]]  # the normalised fronts of its runs
@@ -30,12 +27,12 @@ class Fronts(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = members(table, board, "test")
+            rows = pf.members(table, board, "test")
             if len(rows) and len(board.objectives) > 1:
                 claimed = _claimed(study, board)
-                found = fronts(rows, board, study.done(board))
+                found = pf.fronts(rows, board, study.done(board))
                 figure = _figure(rows, found, board, looks(study.methods, study.highlight), claimed)
-                yield pf.Figure(f"front-{number}", _caption(board, claimed), figure, board.label)
+                yield pf.Figure(f"front-{number}", _caption(board, claimed), figure, board.hash)
 
 
 def _claimed(study: pf.StudyFacts, board: pf.Board) -> list[pf.Claim]:
@@ -53,7 +50,7 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
         else "Points: the members of all final fronts, projected on pairs of objectives."
     )
     zoomed = (
-        f" Right: up to {100 * REGION_MARGIN:g} points above the unpruned network's error."
+        f" Right: up to {100 * pf.REGION_MARGIN:g} points above the unpruned network's error."
         if len(board.objectives) == 2 and board.objectives[0] == "error"
         else ""
     )
@@ -61,7 +58,7 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
         f" Dotted: {claim.paper} report {claim.text}; not measured here, different protocol." for claim in claimed
     )
     return (
-        f"{board.label}: final fronts, measured on the test split, budget {board.budget:g} units. {drawn} "
+        f"{board.label}: final fronts, measured on the test split, budget {board.budget:g} passes. {drawn} "
         f"Star: the unpruned network. Error in per cent, all else as a share of its reference."
         f"{zoomed}{published}"
     )
@@ -98,7 +95,7 @@ def _figure(
 
 def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:
     """Show the errors that a user would ship, and as much beside them as there are members."""
-    top = board.dense_test[0] + REGION_MARGIN
+    top = board.dense_test[0] + pf.REGION_MARGIN
     inside = rows[rows.error <= top]
     values = _values(inside[board.objectives[1]].to_numpy(), board, 1)
     left = min([1.0, *values[values > 0]])
@@ -122,7 +119,7 @@ def _surfaces(axis: Any, fronts: list[np.ndarray], board: pf.Board, look: Look, 
 
 def _corners(fronts: list[np.ndarray], share: float, board: pf.Board) -> tuple[np.ndarray, np.ndarray]:
     """The surface that a share of the fronts attain as (horizontal, vertical) corners, left to right."""
-    surface = attainment(fronts, share) * np.array(board.references)
+    surface = pf.attainment(fronts, share) * np.array(board.references)
     surface = surface[np.argsort(surface[:, 1])]
     return _values(surface[:, 1], board, 1), _values(surface[:, 0], board, 0)
 

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import best_first
+from pruneframe.comparison.style import folded, looks, panels
 
 from .chosen import dense_errors, fronts
-from .style import folded, looks, panels
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +31,7 @@ class Generalisation(pf.Report):
 
     def _figure(self, gaps: dict[str, list[float]], study: pf.StudyFacts, board: pf.Board, number: int) -> pf.Figure:
         style = looks(study.methods, study.highlight)
-        order = [method for method in best_first(study.done(board)) if method in gaps][::-1]
+        order = [method for method in pf.best_first(study.done(board)) if method in gaps][::-1]
         names = [folded(method) for method in order]
         figure, (axis,) = panels(1, 0.8 + 0.16 * sum(name.count("\n") + 1 for name in names))
         for place, method in enumerate(order):
@@ -48,7 +47,7 @@ class Generalisation(pf.Report):
             f"{board.label}: points that the members of a final front lose on test beyond those they lose on search, "
             "on average over the front; one mark a run, a bar at the median. Right of 0 the search fooled itself.",
             figure,
-            board.label,
+            board.hash,
         )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.style import legend_below, looks, panels
 
 from .chosen import within
-from .style import legend_below, looks, panels
 
 POINTS = 1.0  # of accuracy that the chosen members may lose on the search split
 HEIGHT = 1.5  # inches: it stands beside the low figure of the generalisation
@@ -26,7 +26,7 @@ class Layers(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            kept = study.layers[study.layers.board == board.label] if len(study.layers) else study.layers
+            kept = study.layers[study.layers.board == board.hash] if len(study.layers) else study.layers
             shares: dict[str, list[np.ndarray]] = {}
             for one in within(table, study, board, "params", POINTS) if len(kept) else ():
                 rows = kept[(kept.method == one.method) & (kept.seed == one.seed) & (kept.number == one.number)]
@@ -60,7 +60,7 @@ def _figure(
         f"member within {POINTS:g} point of the unpruned network's search error. Lines: median over seeds; bands: "
         "quartiles.",
         figure,
-        board.label,
+        board.hash,
     )
 
 

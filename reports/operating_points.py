@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import best_first
 
 from .chosen import Chosen, at_size, coverage, rows_of
 
@@ -27,8 +26,8 @@ class OperatingPoints(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
             found = {("params", f"{times}x"): list(at_size(table, study, board, times)) for times in TIMES}
-            rows, runs = [], Counter(run["method"] for run in study.done(board))
-            for method in best_first(study.done(board)):
+            rows, runs = [], Counter(run.method for run in study.done(board))
+            for method in pf.best_first(study.done(board)):
                 own = {h: [c for c in chosen if c.method == method] for (_, h), chosen in found.items()}
                 rows.append(
                     {"method": method} | {heading: _lost(chosen, runs[method]) for heading, chosen in own.items()}
@@ -39,7 +38,7 @@ class OperatingPoints(pf.Report):
                 "median over seeds with quartiles in brackets: of each run the member with the least search error "
                 "among those small enough, and how many runs have one where not all do.",
                 pd.DataFrame(rows),
-                board.label,
+                board.hash,
                 data=rows_of(found),
             )
 

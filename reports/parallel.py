@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import members, normalised
-
-from .style import Look, legend_below, looks, panels
+from pruneframe.comparison.style import Look, legend_below, looks, panels
 
 FEWEST = 3  # objectives; two are seen better as a plane
 
@@ -25,7 +23,7 @@ class Parallel(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = members(table, board, "test")
+            rows = pf.members(table, board, "test")
             if len(rows) and len(board.objectives) >= FEWEST:
                 yield self._figure(rows, board, number, looks(study.methods, study.highlight))
 
@@ -34,7 +32,9 @@ class Parallel(pf.Report):
         places = np.arange(len(board.objectives))
         for method, found in rows.groupby("method"):
             look = style[str(method)]
-            axis.plot(places, normalised(found, board).T, **look.line | {"linewidth": 0.6, "alpha": 0.35 * look.alpha})
+            axis.plot(
+                places, pf.normalised(found, board).T, **look.line | {"linewidth": 0.6, "alpha": 0.35 * look.alpha}
+            )
             axis.plot([], [], label=str(method), **look.line)
         axis.plot(
             places, np.array(board.dense_test) / board.references, color="black", ls="--", label="unpruned network"
@@ -48,7 +48,7 @@ class Parallel(pf.Report):
             f"{board.label}: the members of all final fronts over all objectives, each divided by its reference; lower "
             "is better, and lines that cross are trade-offs.",
             figure,
-            board.label,
+            board.hash,
         )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.style import legend_below, looks, panels
 
 from .ranks import FEWEST_BOARDS, medians
-from .style import legend_below, looks, panels
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,10 +56,10 @@ def performance(study: pf.StudyFacts) -> dict[str, np.ndarray]:
     found: dict[str, list[float]] = {method: [] for method in sorted(medians(study).columns)}
     for board in study.boards:
         runs = study.done(board)
-        least = max(1e-12, min(1 - run["hypervolume"] for run in runs))
+        least = max(1e-12, min(1 - run.hypervolume for run in runs))
         for run in runs:
-            if run["method"] in found:
-                found[run["method"]].append((1 - run["hypervolume"]) / least)
+            if run.method in found:
+                found[run.method].append((1 - run.hypervolume) / least)
     return {method: np.array(values) for method, values in found.items()}
 
 

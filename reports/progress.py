@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.front import hypervolume_curve
-from pruneframe.report import normalised
-
-from .style import Look, legend_below, looks, panels
+from pruneframe.comparison.style import Look, legend_below, looks, panels
 
 STEPS = 200  # points along a curve
 
@@ -24,17 +21,17 @@ class Progress(pf.Report):
 
     name = "progress"
     place = 14
-    over: Literal["units", "seconds"] = pf.setting("units", "what the horizontal axis counts")
+    over: Literal["passes", "seconds"] = pf.setting("passes", "what the horizontal axis counts")
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = table[(table.board == board.label) & (table.kind == "evaluation")]
-            ended = [(run["method"], run["seed"]) for run in study.done(board)]
+            rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
+            ended = [(run.method, run.seed) for run in study.done(board)]
             rows = rows[[key in ended for key in zip(rows.method, rows.seed, strict=True)]]
             if len(rows):
                 counted = (
-                    "compute; one unit is one dense pass over the search set"
-                    if self.over == "units"
+                    "compute; one pass is one dense forward pass over the search images"
+                    if self.over == "passes"
                     else "seconds of answering, which depend on the machine"
                 )
                 caption = (
@@ -42,14 +39,14 @@ class Progress(pf.Report):
                     "bands: quartiles."
                 )
                 style = looks(study.methods, study.highlight)
-                yield pf.Figure(f"progress-{number}", caption, self._figure(rows, ended, board, style), board.label)
+                yield pf.Figure(f"progress-{number}", caption, self._figure(rows, ended, board, style), board.hash)
 
     def _figure(
         self, rows: pd.DataFrame, ended: Sequence[tuple[str, int]], board: pf.Board, style: dict[str, Look]
     ) -> Any:
         figure, (axis,) = panels(1)
-        spent = "units_spent" if self.over == "units" else "seconds"
-        grid = np.linspace(0, board.budget if self.over == "units" else rows.seconds.max(), STEPS)
+        spent = "passes_spent" if self.over == "passes" else "seconds"
+        grid = np.linspace(0, board.budget if self.over == "passes" else rows.seconds.max(), STEPS)
         for method in sorted({name for name, _ in ended}):
             runs = [rows[(rows.method == method) & (rows.seed == seed)] for name, seed in ended if name == method]
             curves = np.array([_curve(run, board, spent, grid) for run in runs])
@@ -57,7 +54,7 @@ class Progress(pf.Report):
             look = style[method]
             axis.plot(grid, median, label=method, **look.line)
             axis.fill_between(grid, low, high, color=look.color, alpha=0.2 * look.alpha, linewidth=0)
-        axis.set_xlabel("units of compute" if self.over == "units" else "seconds")
+        axis.set_xlabel("compute (passes)" if self.over == "passes" else "seconds")
         axis.set_ylabel("hypervolume (search)")
         axis.margins(x=0)
         legend_below(figure, axis)
@@ -67,7 +64,7 @@ class Progress(pf.Report):
 def _curve(run: pd.DataFrame, board: pf.Board, spent: str, grid: np.ndarray) -> np.ndarray:
     """One run's hypervolume at the grid's places: what it had reached by then, 0 before its first answer."""
     run = run.sort_values("number")
-    reached = np.concatenate([[0.0], hypervolume_curve(normalised(run, board))])
+    reached = np.concatenate([[0.0], pf.hypervolume_curve(pf.normalised(run, board))])
     return reached[np.searchsorted(run[spent].to_numpy(), grid + 1e-9, side="right")]
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.statistics import SIGNIFICANT, Ranking, rank
+from pruneframe.comparison.style import COLUMN, PAGE, folded, looks
 
 from .results import unequal
-from .style import COLUMN, PAGE, folded, looks
 
 FEWEST_METHODS, FEWEST_BOARDS = 3, 2  # that Friedman's test is made for
 SHORT = 14  # letters of a name that leaves room for the ranks in one column
@@ -23,9 +22,7 @@ ROUNDS = 3  # in which room for names is made: they move with the axes
 def medians(study: pf.StudyFacts) -> pd.DataFrame:
     """Median hypervolume, one row per board, one column per method that has run on all of them."""
     rows = [
-        {"board": run["board"], "method": run["method"], "hv": run["hypervolume"]}
-        for b in study.boards
-        for run in study.done(b)
+        {"board": run.board, "method": run.method, "hv": run.hypervolume} for b in study.boards for run in study.done(b)
     ]
     frame = pd.DataFrame(rows, columns=["board", "method", "hv"])
     return frame.pivot_table(index="board", columns="method", values="hv", aggfunc="median").dropna(axis=1)
@@ -43,7 +40,7 @@ class Ranks(pf.Report):
         boards, methods = values.shape
         if boards < FEWEST_BOARDS or methods < FEWEST_METHODS:
             return
-        found = rank(values)
+        found = pf.statistics.rank(values)
         obstacle = _obstacle(found, study, methods)
         figure = _diagram(found, study, obstacle)
         yield pf.Figure("ranks", _caption(found, study, obstacle), figure, methods=tuple(values.columns))
@@ -51,7 +48,7 @@ class Ranks(pf.Report):
             yield pf.Remark(f"No claim over problems: {obstacle}.")
 
 
-def _obstacle(found: Ranking, study: pf.StudyFacts, methods: int) -> str:
+def _obstacle(found: pf.statistics.Ranking, study: pf.StudyFacts, methods: int) -> str:
     """Why nothing may be claimed over problems, or nothing."""
     problems = [board.problem for board in study.boards]
     twice = sorted({problem for problem in problems if problems.count(problem) > 1})
@@ -62,8 +59,8 @@ def _obstacle(found: Ranking, study: pf.StudyFacts, methods: int) -> str:
     return "" if found.attainable else f"{len(problems)} problems cannot show that {methods} methods differ"
 
 
-def _caption(found: Ranking, study: pf.StudyFacts, obstacle: str) -> str:
-    claim = "some methods differ" if found.p <= SIGNIFICANT and not obstacle else "no difference shown"
+def _caption(found: pf.statistics.Ranking, study: pf.StudyFacts, obstacle: str) -> str:
+    claim = "some methods differ" if found.p <= pf.statistics.SIGNIFICANT and not obstacle else "no difference shown"
     absent = sorted(set(study.methods) - set(found.ranks.index))
     left_out = f" Not on every problem, so not ranked: {', '.join(absent)}." if absent else ""
     return (
@@ -72,7 +69,7 @@ def _caption(found: Ranking, study: pf.StudyFacts, obstacle: str) -> str:
     )
 
 
-def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
+def _diagram(found: pf.statistics.Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
     """A critical-difference diagram (Demsar, JMLR 7, 2006)."""
     import matplotlib.pyplot as plt
     import scikit_posthocs
@@ -82,7 +79,7 @@ def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
     lines = sum(name.count("\n") + 1 for name in called.values())
     width = PAGE if max(map(len, called.values())) > SHORT else COLUMN
     figure, axis = plt.subplots(figsize=(width, 0.7 + 0.16 * lines), layout="constrained")
-    tellable = found.pairs if found.p <= SIGNIFICANT and not obstacle else found.pairs * 0 + 1
+    tellable = found.pairs if found.p <= pf.statistics.SIGNIFICANT and not obstacle else found.pairs * 0 + 1
     scikit_posthocs.critical_difference_diagram(
         found.ranks.rename(called),
         tellable.rename(index=called, columns=called),

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-
-from .style import Look, legend_below, logarithmic, looks, panels, strips
+from pruneframe.comparison.style import Look, legend_below, logarithmic, looks, panels, strips
 
 ROWS = 4  # a run's record with more is drawn
 WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
@@ -32,7 +31,7 @@ class Records(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            own = study.records[study.records.board == board.label] if len(study.records) else study.records
+            own = study.records[study.records.board == board.hash] if len(study.records) else study.records
             items = _items(own, board, number, looks(study.methods, study.highlight))
             yield from sorted(items, key=lambda item: isinstance(item, pf.Table))  # figures share their lines
 
@@ -47,12 +46,12 @@ def _items(
         own = tuple(found.method.unique())
         id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
         if longest <= ROWS:
-            yield pf.Table(id, caption, _printed(found), board.label, data=found.drop(columns="board"), methods=own)
+            yield pf.Table(id, caption, _printed(found), board.hash, data=found.drop(columns="board"), methods=own)
         elif len(board.objectives) > 1 and set(board.objectives[:2]) <= set(found):
-            yield pf.Figure(id, caption, _points(found, board.objectives, style), board.label, own)
+            yield pf.Figure(id, caption, _points(found, board.objectives, style), board.hash, own)
         elif names := _changing(found):
             figure = _lines(found, names, style)
-            yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.label, own)
+            yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.hash, own)
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import best_first
 
 from .chosen import Chosen, coverage, rows_of, within
 
@@ -28,14 +27,14 @@ class Reductions(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            runs = Counter(run["method"] for run in study.done(board))
+            runs = Counter(run.method for run in study.done(board))
             costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
             found = {
                 (cost, f"at {points:g}"): list(within(table, study, board, cost, points))
                 for cost in costs
                 for points in POINTS
             }
-            frame = _rows(best_first(study.done(board)), costs, found, runs)
+            frame = _rows(pf.best_first(study.done(board)), costs, found, runs)
             yield pf.Table(
                 f"reductions-{number}",
                 f"{board.label}: largest share removed among the members whose search error is at most 0, 0.5, 1 and 2 "
@@ -43,7 +42,7 @@ class Reductions(pf.Report):
                 "lose on the test split, and how many runs have such a member where not all do. Nothing is chosen by "
                 "its test error.",
                 frame if len(costs) > 1 else frame.drop(columns="of"),
-                board.label,
+                board.hash,
                 _largest(frame, found, runs),
                 rows_of(found),
             )

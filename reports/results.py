@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.report import best_first
-from pruneframe.statistics import SIGNIFICANT, Comparison, compare, difference, seeds_needed
 
 INDICATORS = {"hypervolume": "HV", "hypervolume_region": "HV region", "hypervolume_search": "HV search"}
 LIBRARIES = ("pruneframe", "torch")  # runs of other versions of these are not compared
@@ -27,7 +25,7 @@ class Results(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table | pf.Remark]:
         for number, board in enumerate(study.boards, 1):
             runs = study.done(board)
-            order = best_first(runs)
+            order = pf.best_first(runs)
             control = study.control if study.control in order else order[0]
             data = _tested(runs, order, control)
             if "error" not in board.objectives:  # the region is one of errors
@@ -39,10 +37,10 @@ class Results(pf.Report):
             frame = pd.DataFrame([*rows, *others]).fillna("")
             frame = frame.loc[:, (frame != "").any()]  # one method alone is compared with nothing
             yield pf.Table(
-                f"results-{number}", _caption(board, control, len(order) > 1, study), frame, board.label, best, data
+                f"results-{number}", _caption(board, control, len(order) > 1, study), frame, board.hash, best, data
             )
             for flip in _flips(data):
-                yield pf.Remark(f"{board.label}: {flip}", board.label)
+                yield pf.Remark(f"{board.label}: {flip}", board.hash)
 
 
 def _caption(board: pf.Board, control: str, compared: bool, study: pf.StudyFacts) -> str:
@@ -63,24 +61,24 @@ def _caption(board: pf.Board, control: str, compared: bool, study: pf.StudyFacts
     )
 
 
-def _tested(runs: Sequence[dict[str, Any]], order: Sequence[str], control: str) -> pd.DataFrame:
+def _tested(runs: Sequence[pf.RunSummary], order: Sequence[str], control: str) -> pd.DataFrame:
     """One row of numbers per method, best first."""
-    own = {method: [run for run in runs if run["method"] == method] for method in order}
-    values = {method: [run["hypervolume"] for run in found] for method, found in own.items()}
-    fixed = [method for method, found in own.items() if all(run["deterministic"] for run in found)]
+    own = {method: [run for run in runs if run.method == method] for method in order}
+    values = {method: [run.hypervolume for run in found] for method, found in own.items()}
+    fixed = [method for method, found in own.items() if all(run.deterministic for run in found)]
     others = {method: found for method, found in values.items() if method != control}
     itself = control in fixed
-    compared = {found.other: found for found in compare(values[control], others, fixed, itself)}
+    compared = {found.other: found for found in pf.statistics.compare(values[control], others, fixed, itself)}
     kinds = [itself or method in fixed for method in others if not (itself and method in fixed)]
     rows = []
     for method in order:
         row: dict[str, Any] = {"method": method, "runs": len(own[method])}
         for name in INDICATORS:
-            low, median, high = np.quantile([run[name] for run in own[method]], [0.25, 0.5, 0.75])
+            low, median, high = np.quantile([getattr(run, name) for run in own[method]], [0.25, 0.5, 0.75])
             row |= {f"{name}_lower": low, name: median, f"{name}_upper": high}
         row["verdict"] = "control" if len(order) > 1 else ""
         if method in compared:
-            found, (gap, interval) = compared[method], difference(values[control], values[method])
+            found, (gap, interval) = compared[method], pf.statistics.difference(values[control], values[method])
             low, high = interval or (None, None)
             row |= {
                 "difference": gap,
@@ -99,30 +97,33 @@ def _tested(runs: Sequence[dict[str, Any]], order: Sequence[str], control: str) 
 
 
 def _verdict(
-    found: Comparison, own: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], kinds: Sequence[bool]
+    found: pf.statistics.Comparison,
+    own: Sequence[pf.RunSummary],
+    theirs: Sequence[pf.RunSummary],
+    kinds: Sequence[bool],
 ) -> str:
     """What may be said of a method beside the control, one of several comparisons of their kinds."""
     if different := unequal([*own, *theirs]):
         return f"no claim: {different}"
     if not found.attainable:
-        needed = seeds_needed(kinds)
+        needed = pf.statistics.seeds_needed(kinds)
         return "no claim: too many comparisons" if needed is None else f"no claim: needs {needed} seeds"
-    if found.p > SIGNIFICANT:
+    if found.p > pf.statistics.SIGNIFICANT:
         return "no difference shown"
     return "worse" if found.a12 > 0.5 else "better"
 
 
-def unequal(runs: Sequence[dict[str, Any]]) -> str:
+def unequal(runs: Sequence[pf.RunSummary]) -> str:
     """The first library or plugin of which some runs have other versions than others, with these; else nothing.
 
     Plugins are not named, since an anonymous comparison must not.
     """
     for library in LIBRARIES:
-        versions = {run.get("environment", {}).get(library, "") for run in runs}
+        versions = {run.environment.get(library, "") for run in runs}
         if len(versions) > 1:
             return f"{library} {' and '.join(sorted(versions))}"
     plugins: dict[str, set[str]] = {}
-    for name, version in (plugin for run in runs for plugin in run.get("plugins", ())):
+    for name, version in (plugin for run in runs for plugin in run.plugins):
         plugins.setdefault(name, set()).add(str(version))
     different = next((versions for versions in plugins.values() if len(versions) > 1), set())
     return f"versions {' and '.join(sorted(different))} of a plugin" if different else ""
@@ -132,11 +133,11 @@ def _elsewhere(study: pf.StudyFacts, board: pf.Board) -> list[dict[str, str]]:
     """Methods that have run on the same problem by other rules only, and by which."""
     found = {}
     for other in study.boards:
-        if other.problem == board.problem and other.label != board.label:
+        if other.problem == board.problem and other.hash != board.hash:
             apart = [
                 name.partition("_identity")[0] for name in board.rules if other.rules.get(name) != board.rules[name]
             ]
-            for method in {run["method"] for run in study.done(other)}:
+            for method in {run.method for run in study.done(other)}:
                 found[method] = f"not compared: other {' and '.join(apart) or 'weights or images'}"
     return [{"method": method, "verdict": reason} for method, reason in sorted(found.items())]
 
@@ -172,41 +173,6 @@ def _flips(data: pd.DataFrame) -> Iterator[str]:
 def _indicators(data: Container[str]) -> list[str]:
     """Those that a board has."""
     return [name for name in INDICATORS if name in data]
-
-
-def results(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """What the summary prints: one row per method, best median hypervolume first."""
-    rows = []
-    for method in best_first(runs):
-        own = [run for run in runs if run["method"] == method]
-        rows.append(
-            {
-                "method": method,
-                "runs": len(own),
-                "HV": spread([run["hypervolume"] for run in own]),
-                "HV search": f"{np.median([run['hypervolume_search'] for run in own]):.4f}",
-                **{f"removed at {x:g}": operating_point(own, x) for x in (0.5, 1.0, 2.0)},
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median [lower quartile, upper quartile]; the value alone when there is one."""
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return f"{median:.4f} [{low:.4f}, {high:.4f}]"
-
-
-def operating_point(runs: Sequence[dict[str, Any]], drop: float) -> str:
-    """Median share removed and median points lost on test; `none` where no run has such a member."""
-    found = [run for run in runs if run[f"reduction_at_{drop:g}"] is not None]
-    if not found:
-        return "none"
-    removed = np.median([run[f"reduction_at_{drop:g}"] for run in found])
-    lost = np.median([run[f"test_drop_at_{drop:g}"] for run in found])
-    return f"{100 * removed:.1f} % ({lost:+.2f})"
 
 
 @pf.hookimpl

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
+from command import Command
+from command import parsed as parsed  # for those who still ask for it here
+from filelock import FileLock
 from studies import study_of
+from tiny import lookup, registry
 
-from pruneframe.store import StudyFolder
+from pruneframe.study.store import StudyFolder
 
 REAL_DATA = os.environ.get("PRUNEFRAME_DATA")  # the tests themselves run without it
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache for the whole session, so that the small LeNet is trained once; never the user's own."""
-    folder = tmp_path_factory.mktemp("cache")
+    """One cache for the whole session and all its workers, so that networks are trained once; never the user's own."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder = shared / "cache"
+    folder.mkdir(exist_ok=True)
     patch = pytest.MonkeyPatch()
     patch.setenv("PRUNEFRAME_CACHE", str(folder))
     patch.delenv("PRUNEFRAME_DATA", raising=False)
     patch.setenv("PRUNEFRAME_PLUGINS", "")
+    torch.set_num_threads(1)  # workers share the cores already
+    with FileLock(shared / "trained.lock"):
+        registry().problem("lenet-digits").load(lookup)
     yield folder
     patch.undo()
 
@@ -45,9 +54,6 @@ def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(REAL_DATA)
 
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
 @pytest.fixture
 def pruneframe(tmp_path: Path) -> Command:
     """Run the command line in an empty folder; `env` adds to the environment."""
@@ -58,9 +64,3 @@ def pruneframe(tmp_path: Path) -> Command:
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
 
     return run
-
-
-def parsed(done: subprocess.CompletedProcess[str]) -> Any:
-    """What a command with --json printed."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from tiny import lookup, registry
 
 import pruneframe as pf
 from pruneframe.front import hypervolume
-from pruneframe.registry import Registry
-from pruneframe.run import carry_out
-from pruneframe.store import StudyFolder
-from pruneframe.study import plan
+from pruneframe.study.plan import plan
+from pruneframe.study.store import StudyFolder
+from pruneframe.study.worker import carry_out
 
 SETTINGS: dict[str, Any] = {"commands": [], "environments": [{"pruneframe": "0", "platform": "a_b #c *d*"}]}
 
@@ -33,17 +33,18 @@ DENSE, DENSE_TEST = 0.05, 0.1  # the unpruned network's errors on search and on 
 def hand_made(fronts: Fronts = TWO, board: str = "toy", extra: float = 0.0) -> tuple[pd.DataFrame, pf.StudyFacts]:
     """A study of one board; errors on test are larger by `extra` than those on search."""
     rows: list[dict[str, Any]] = []
-    runs: list[dict[str, Any]] = []
+    runs: list[pf.RunSummary] = []
     for (method, seed), found in fronts.items():
         head = {"board": board, "problem": board, "method": method, "seed": seed}
         for number, (error, params) in enumerate(found):
-            spent = {"number": number, "units_spent": 3.0 * (number + 1), "seconds": 1.0 + number}
+            spent = {"number": number, "passes_spent": 3.0 * (number + 1), "seconds": 1.0 + number}
             rows.append(head | spent | _values(error, params) | {"kind": "evaluation", "split": "search"})
             for split, more in (("search", 0.0), ("test", extra)):
                 removed = {"number": number, "removed": 1 - params / REFERENCES[1], "kind": "member", "split": split}
                 rows.append(head | removed | _values(error + more, params))
-        runs.append(head | _summary(np.array(found), extra))
-    made = pf.Board(board, board, ("error", "params"), tuple(REFERENCES), (DENSE, 100.0), (DENSE_TEST, 100.0), 10.0)
+        runs.append(pf.RunSummary(**head, **_summary(np.array(found), extra)))
+    values = tuple(REFERENCES), (DENSE, 100.0), (DENSE_TEST, 100.0)
+    made = pf.Board(board, board, board, ("error", "params"), *values, 10.0, quantities=("share", "parameters"))
     methods = {method: "" for method, _ in fronts}
     return pd.DataFrame(rows), pf.StudyFacts((made,), tuple(runs), methods | {"first": "published"})
 
@@ -59,7 +60,7 @@ def _summary(found: np.ndarray, extra: float) -> dict[str, Any]:
         "status": "done",
         "deterministic": False,
         "front_size": len(found),
-        "units_spent": 10.0,
+        "passes_spent": 10.0,
         "seconds": 1.0,
         "budget": 10.0,
         "environment": SETTINGS["environments"][0],
@@ -69,8 +70,7 @@ def _summary(found: np.ndarray, extra: float) -> dict[str, Any]:
         "dense_error": DENSE,
         "dense_test_error": DENSE_TEST,
         "folder": "study/runs/a/b/c",
-        **{f"reduction_at_{x}": 0.4 for x in ("0.5", "1", "2")},
-        **{f"test_drop_at_{x}": -0.25 for x in ("0.5", "1", "2")},
+        "points": tuple(pf.OperatingPoint(x, 0.4, -0.25) for x in (0.5, 1.0, 2.0)),
     }
 
 
@@ -86,7 +86,7 @@ def study_of(folder: Path, methods: Sequence[str], seeds: Sequence[int] = (0,), 
     study = StudyFolder(folder)
     study.prepare({}, SETTINGS["environments"][0])
     settings = {"budget": 20.0, "search_images": 100} | settings
-    planned = plan(Registry(), methods, ["lenet-digits"], seeds, settings, "cpu", 1, lambda line: None)
+    planned = plan(registry(), methods, ["lenet-digits"], seeds, settings, "cpu", 1, lambda line: None)
     for run in planned.runs:
         assert carry_out(run, folder, ())["status"] == "done"
     return study
@@ -94,5 +94,4 @@ def study_of(folder: Path, methods: Sequence[str], seeds: Sequence[int] = (0,), 
 
 def bundled() -> list[pf.Report]:
     """All reports that come with pruneframe."""
-    registry = Registry()
-    return [cast(pf.Report, registry.component("report", name)) for name in registry.names("report")]
+    return [lookup(pf.Report, name) for name in registry().names("report")]

@@ -3,57 +3,77 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
+import dataclasses
+import inspect
+import re
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from command import loaded_by, run_command
 
 import pruneframe
+from pruneframe import kit
 from pruneframe.cli.main import COMMANDS
 
-SLOW = ("torch", "torchvision", "pymoo", "pandas", "matplotlib", "scipy", "sklearn")
+DOORS = [pruneframe, kit]
+SELF_EXPLANATORY = {"name", "problem", "method", "seed", "board", "caption", "text", "kind", "epochs"}
 
 
-def loaded_by(script: str) -> set[str]:
-    """Which of the slow libraries a fresh process has imported after a script."""
-    script += f"\nimport sys; print('loaded', *[name for name in {SLOW} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-    return set(done.stdout.splitlines()[-1].split()[1:])
+@pytest.mark.parametrize("package", DOORS)
+def test_every_public_name_resolves(package: ModuleType) -> None:
+    assert all(getattr(package, name) is not None for name in package.__all__)
 
 
-def run_command(*arguments: str) -> str:
-    """A script that runs the command line, and goes on afterwards."""
-    return (
-        f"import contextlib, sys\nfrom pruneframe.cli.main import main\nsys.argv = {['pruneframe', *arguments]}\n"
-        + ("with contextlib.suppress(SystemExit): main()")
-    )
+@pytest.mark.parametrize("package", DOORS)
+def test_public_names_are_those_of_their_modules(package: ModuleType) -> None:
+    for name, home in package._HOMES.items():
+        assert getattr(package, name) is getattr(import_module(f"{package.__name__}.{home}"), name)
 
 
-@pytest.mark.parametrize("name", pruneframe.__all__)
-def test_every_public_name_resolves(name: str) -> None:
-    assert getattr(pruneframe, name) is not None
-
-
-def test_public_names_are_those_of_their_modules() -> None:
-    for name, home in pruneframe._HOMES.items():
-        assert getattr(pruneframe, name) is getattr(import_module(f"pruneframe.{home}"), name)
-
-
-def test_type_checkers_see_the_same_names_in_the_same_modules() -> None:
-    tree = ast.parse(Path(pruneframe.__file__).read_text())
+@pytest.mark.parametrize("package", DOORS)
+def test_type_checkers_see_the_same_names_in_the_same_modules(package: ModuleType) -> None:
+    tree = ast.parse(Path(str(package.__file__)).read_text())
     [block] = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {
-        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    assert seen == pruneframe._HOMES
-    assert all(name == name.strip() for name in seen)
+    found = [(node.module, alias) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    seen = {alias.asname: module for module, alias in found}
+    modules = getattr(package, "_MODULES", {})
+    assert {name: home for name, home in seen.items() if name not in modules} == package._HOMES
+    assert {name for name in seen if name in modules} == set(modules)
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_a_person_who_asks_what_there_is_is_told(package: ModuleType) -> None:
+    assert dir(package) == sorted(package.__all__)
+
+
+def test_modules_of_the_public_door_are_public_too() -> None:
+    assert pruneframe.kit is kit
+    assert pruneframe.statistics is import_module("pruneframe.comparison.statistics")
+
+
+def test_every_public_class_says_what_its_fields_are() -> None:
+    """Either beside the field, as a comment or a help, or by its name in the class's docstring."""
+    lacking = []
+    for name in pruneframe._HOMES:
+        value = getattr(pruneframe, name)
+        if not (isinstance(value, type) and dataclasses.is_dataclass(value)):
+            continue
+        source, text = inspect.getsource(value), inspect.getdoc(value) or ""
+        for field in dataclasses.fields(value):
+            beside = re.search(rf"^ +{field.name}: .*(#|setting\()", source, re.MULTILINE)
+            plain = field.name in text or field.name in SELF_EXPLANATORY
+            if not (beside or plain):
+                lacking.append(f"{name}.{field.name}")
+    assert lacking == []
 
 
 def test_another_name_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="module 'pruneframe' has no attribute 'Tsak'"):
         pruneframe.Tsak  # noqa: B018 - asking is the test
+    with pytest.raises(AttributeError, match=r"module 'pruneframe\.kit' has no attribute 'evolv'"):
+        kit.evolv  # noqa: B018
 
 
 def test_importing_the_package_loads_nothing_slow() -> None:

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy.stats import wilcoxon
+from tiny import load
 
 from pruneframe.mask import Masks
-from pruneframe.readout import summaries
 from pruneframe.registry import Registry
-from pruneframe.run import carry_out
-from pruneframe.store import StudyFolder
-from pruneframe.study import plan
+from pruneframe.study.facts import summaries
+from pruneframe.study.plan import plan
+from pruneframe.study.store import StudyFolder
+from pruneframe.study.worker import carry_out
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--depth", "8", "--population", "4", "--generations", "1")
@@ -211,8 +212,8 @@ def test_significance_compares_one_method_of_a_study_with_the_others(tmp_path: P
     study = studied(tmp_path, ["random", "magnitude"], 10.0, 6)
     (row,) = printed("significance.py", str(tmp_path), "--method", "random")
     assert (row["other"], row["seeds"]) == ("magnitude", 6)
-    lost = {run["method"]: run["hypervolume"] for run in summaries(study)}["magnitude"]
-    own = [run["hypervolume"] for run in summaries(study) if run["method"] == "random"]
+    lost = {run.method: run.hypervolume for run in summaries(study)}["magnitude"]
+    own = [run.hypervolume for run in summaries(study) if run.method == "random"]
     assert row["p"] == pytest.approx(wilcoxon(np.subtract(own, lost)).pvalue)
     assert row["a12"] == np.mean(np.array(own) > lost)
 
@@ -224,7 +225,7 @@ def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> 
     studies = str(small.path), str(large.path)
     (row,) = printed("significance.py", *studies, "--method", "random at 5", "--figure", str(figure))
     assert row["other"] == "random at 10"
-    assert row["other_median"] == np.median([run["hypervolume"] for run in summaries(large)])
+    assert row["other_median"] == np.median([run.hypervolume for run in summaries(large)])
     assert not row["significant"]  # two seeds allow no claim
     assert figure.read_bytes().startswith(b"\x89PNG")
 
@@ -248,11 +249,11 @@ def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: P
     [summary] = summaries(study)
     for loss in (0.5, 2.0):
         own = {row["saving"]: row for row in rows if row["points"] == f"{loss:g}"}
-        assert own["parameters removed"]["value"] == pytest.approx(100 * summary[f"reduction_at_{loss:g}"])
-        assert own["parameters removed"]["test_drop"] == pytest.approx(summary[f"test_drop_at_{loss:g}"])
+        assert own["parameters removed"]["value"] == pytest.approx(100 * summary.point(loss).reduction)
+        assert own["parameters removed"]["test_drop"] == pytest.approx(summary.point(loss).test_drop)
         assert own["fewer in convolutions"]["value"] >= 1
     [run] = study.runs()
-    network = Registry().problem("lenet-digits").load().network
+    network = load(Registry().problem("lenet-digits")).network
     front = run.front()
     macs = network.macs(Masks(front["bits"], network.layout))
     allowed = front["search_error"] <= run.result["dense_error"] + 0.02
@@ -264,7 +265,7 @@ def test_of_one_weighting_the_fittest_member_is_told_too(tmp_path: Path) -> None
     study = studied(tmp_path, ["weighted-ga[error=0,computation=0,size=1]"], 40.0, 1)
     rows = [row for row in printed("reductions.py", str(tmp_path), "--loss", "0") if row["points"] == "fittest"]
     [run] = study.runs()
-    front, network = run.front(), Registry().problem("lenet-digits").load().network
+    front, network = run.front(), load(Registry().problem("lenet-digits")).network
     params = network.params(Masks(front["bits"], network.layout))
     smallest = int(params.argmin())
     [own] = [row for row in rows if row["saving"] == "parameters removed"]
@@ -295,7 +296,7 @@ def test_a_rematch_times_all_fronts_in_one_series(tmp_path: Path) -> None:
     study = studied(tmp_path / "timed", ["netadapt", "nsga2"], 20.0, 1, target=target, **physical)
     rows = printed("rematch.py", str(study.path))
     assert [(row["method"], row["other"]) for row in rows] == [("netadapt", "nsga2"), ("nsga2", "netadapt")]
-    sizes = {run["method"]: run["front_size"] for run in summaries(study)}
+    sizes = {run.method: run.front_size for run in summaries(study)}
     assert all(row["members"] == sizes[row["method"]] for row in rows)
     assert all(row["surely"] <= row["beaten"] <= row["others"] for row in rows)
     assert len({row["noise"] for row in rows}) == 1

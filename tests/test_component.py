@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import single_specs, specs
 
-from pruneframe.component import Component, Range, Setting, parse_spec, setting, split
+from pruneframe.component import Component, Range, Setting, setting
 from pruneframe.errors import InputError
+from pruneframe.spec import parse_spec
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,11 +42,26 @@ class Bounded(Component):
 
 
 @dataclass(frozen=True, repr=False)
+class Naming(Component):
+    """Settings that name other components, in every way that they may, and some that do not."""
+
+    name = "naming"
+    scorer: str = setting("magnitude", "one component", kind="scorer")
+    variation: str | None = setting(None, "several, or nothing", kind="variation")
+    crossover: str = setting("none", "one, or none", kind="variation")
+    objectives: tuple[str, ...] = setting((), "several", kind="objective")
+    start: str = setting("scorer", "a word that could be a name")
+    size: int = setting(3, "a number")
+
+
+@dataclass(frozen=True, repr=False)
 class Needy(Component):
-    """A setting without a default."""
+    """A setting without a default, one that is none, and one that is made."""
 
     name = "needy"
     size: int
+    limit: int | None = None
+    sizes: tuple[int, ...] = field(default_factory=lambda: (1, 2))
 
 
 def read(text: str) -> Sample:
@@ -53,20 +70,6 @@ def read(text: str) -> Sample:
     return Sample.configured(given)
 
 
-words = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
-specs = st.recursive(  # fpgm, nsga2[scorer=fpgm,size=3], a+b[c=d]
-    words,
-    lambda inner: (
-        st.builds(
-            lambda name, given: f"{name}[{','.join(f'{k}={v}' for k, v in given.items())}]",
-            words,
-            st.dictionaries(words, inner, min_size=1, max_size=3),
-        )
-        | st.builds("{}+{}".format, inner, inner)
-    ),
-    max_leaves=5,
-)
-single_specs = specs.filter(lambda text: len(split(text, "+")) == 1)
 samples = st.builds(
     Sample,
     count=st.integers(0),
@@ -149,65 +152,60 @@ def test_a_setting_that_does_not_fit_is_told_with_rule_and_value(text: str, rule
         read(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("", "a component is written name or name"),
-        ("two words", "but got 'two words'"),
-        ("[count=1]", "a component is written name or name"),
-        ("sample[count=1", "a component is written name or name"),
-        ("sample]count=1[", "a component is written name or name"),
-        ("sample[a=b[c=1]", "brackets must balance, but got 'a=b\\[c=1'"),
-        ("sample[a=1]b[c=2]", "brackets must balance"),
-        ("sample[count]", "settings are written setting=value, but got 'count'"),
-        ("sample[=1]", "settings are written setting=value, but got '=1'"),
-        ("sample[count=1,]", "settings are written setting=value, but got ''"),
-        ("sample[count=1,count=2]", "may be given once, but 'count' stands twice"),
-    ],
-)
-def test_text_that_is_no_component_is_told_what_one_looks_like(text: str, rule: str) -> None:
-    with pytest.raises(InputError, match=rule):
-        parse_spec(text)
-
-
 def test_a_setting_without_a_default_must_be_given() -> None:
     assert Needy.configured({"size": "3"}) == Needy(3)
-    with pytest.raises(InputError, match="size"):
+    with pytest.raises(InputError, match=r"needy needs size; write needy\[size=...\]"):
         Needy.configured({})
-
-
-@settings(deadline=None)
-@given(st.lists(specs, min_size=1))
-def test_commas_inside_brackets_do_not_split(parts: list[str]) -> None:
-    assert split(",".join(parts)) == parts
-    assert split(" , ".join(parts)) == parts
-
-
-@settings(deadline=None)
-@given(words, st.dictionaries(words, specs, min_size=1, max_size=3))
-def test_a_spec_is_taken_apart_into_what_it_was_made_of(name: str, given_settings: dict[str, str]) -> None:
-    text = f"{name}[{','.join(f'{key}={value}' for key, value in given_settings.items())}]"
-    assert parse_spec(text) == (name, given_settings)
-
-
-def test_a_name_alone_has_no_settings() -> None:
-    assert parse_spec("nsga2") == parse_spec(" nsga2[] ") == ("nsga2", {})
-
-
-@pytest.mark.parametrize("text", ["a]", "[a", "a]b[c", "a[b]]"])
-def test_brackets_must_balance(text: str) -> None:
-    with pytest.raises(InputError, match="brackets must balance"):
-        split(text)
+    assert [(item.name, item.default, item.required) for item in Needy.settings()] == [
+        ("size", None, True),
+        ("limit", None, False),
+        ("sizes", (1, 2), False),
+    ]
 
 
 def test_settings_are_listed_in_order_with_type_default_and_help() -> None:
     listed = Sample.settings()
-    assert listed[0] == Setting("count", "int", 3, "an integer", "count >= 0")
+    assert listed[0] == Setting("count", "int", 3, "an integer", Range(least=0))
+    assert listed[0].rule == "count >= 0"
     assert [item.type for item in listed] == [
         *("int", "float", "bool", "str", "layer | weight", "1 | 2 | 4", "int | none", "str | none"),
         *("int+...", "str+..."),
     ]
     assert [item.default for item in listed] == list(vars(Sample()).values())
+
+
+def test_settings_say_which_kind_they_name() -> None:
+    kinds = {item.name: item.kind for item in Naming.settings()}
+    assert kinds == {"scorer": "scorer", "variation": "variation", "crossover": "variation"} | {
+        "objectives": "objective",
+        "start": "",
+        "size": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("naming", "named"),
+    [
+        (Naming(), [("scorer", "magnitude")]),
+        (Naming(scorer="none"), []),
+        (Naming(start="l2", size=4), [("scorer", "magnitude")]),
+        (
+            Naming(scorer="taylor[images=5]", variation="uniform+bit-flip[rate=1]", crossover="uniform"),
+            [
+                ("scorer", "taylor[images=5]"),
+                *(("variation", spec) for spec in ("uniform", "bit-flip[rate=1]", "uniform")),
+            ],
+        ),
+        (
+            Naming(scorer="sum[of=l1+l2]", objectives=("error", "noisy[of=a+b]")),
+            [("scorer", "sum[of=l1+l2]"), ("objective", "error"), ("objective", "noisy[of=a+b]")],
+        ),
+    ],
+)
+def test_what_settings_name_is_known_with_its_kind(naming: Naming, named: list[tuple[str, str]]) -> None:
+    """Defaults count, since a run involves them as much as what is given."""
+    assert list(naming.named()) == named
+    assert list(Naming.configured(parse_spec(repr(naming))[1]).named()) == named
 
 
 def test_bounds_themselves_may_be_held_or_not() -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import parsed
+import torch
+from outside import PARTSBIN
+from safetensors.torch import load_file
+
+import pruneframe as pf
+from pruneframe import testing
+from pruneframe.hooks import KINDS
+from pruneframe.registry import Registry
 
 PYPROJECT = """
 [build-system]
@@ -22,109 +34,14 @@ version = "{version}"
 [tool.setuptools]
 py-modules = ["{name}"]
 """
-
-GOOD = '''
-from dataclasses import dataclass
-
-import numpy as np
-
-import pruneframe as pf
-
-
-@dataclass(frozen=True, repr=False)
-class Backwards(pf.Scorer):
-    """Later units matter more."""
-
-    name = "backwards"
-
-    def score(self, network, images, labels, rng):
-        return np.arange(network.layout.total, dtype=np.float32)
-
-
-@dataclass(frozen=True, repr=False)
-class Swap(pf.Variation):
-    """The second parent as it is."""
-
-    name = "swap"
-
-    def vary(self, parents, n, variables, rng, scores=None, free=None):
-        return pf.families(parents, n)[:, -1].copy()
-
-
-@dataclass(frozen=True, repr=False)
-class Prefix(pf.Encoding):
-    """One number: the share of all units, from the first, that is kept."""
-
-    name = "prefix"
-
-    def variables(self, layout):
-        return pf.Variables("real", 1, np.zeros(1), np.ones(1), (1,))
-
-    def decode(self, genomes, layout, scores):
-        kept = np.rint(genomes * layout.total)
-        return pf.Masks.pack(np.arange(layout.total)[None, :] < kept, layout)
-
-    def sample(self, n, layout, scores, rng):
-        return np.linspace(1.0, 0.1, n)[:, None]
-
-
-@dataclass(frozen=True, repr=False)
-class Kept(pf.Objective):
-    """Units kept."""
-
-    name = "kept"
-    unit = "units"
-
-    def measure(self, candidate):
-        return float(candidate.masks.counts()[0])
-
-    def reference(self, dense):
-        return float(dense.masks.counts()[0])
-
-
-@dataclass(frozen=True, repr=False)
-class Halves(pf.Method):
-    """The dense network, then random halves."""
-
-    name = "halves"
-
-    def search(self, task):
-        task.evaluate(task.layout.full())
-        while True:
-            task.evaluate(pf.Masks.pack(task.rng.random((5, task.layout.total)) < 0.5, task.layout))
-
-
-@pf.hookimpl
-def pruneframe_scorers():
-    return [Backwards]
-
-
-@pf.hookimpl
-def pruneframe_variations():
-    return [Swap]
-
-
-@pf.hookimpl
-def pruneframe_encodings():
-    return [Prefix]
-
-
-@pf.hookimpl
-def pruneframe_objectives():
-    return [Kept]
-
-
-@pf.hookimpl
-def pruneframe_methods():
-    return [Halves]
-'''
+ENVIRONMENT = {"PRUNEFRAME_PLUGINS": "partsbin,shaky"}
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two installed distributions, `partsbin` and `shaky`."""
     target = tmp_path_factory.mktemp("site")
-    for name, version, code in (("partsbin", "1.5", GOOD), ("shaky", "0.3", "import does_not_exist\n")):
+    for name, version, code in (("partsbin", "1.5", PARTSBIN), ("shaky", "0.3", "import does_not_exist\n")):
         source = tmp_path_factory.mktemp(name)
         (source / "pyproject.toml").write_text(PYPROJECT.format(name=name, version=version))
         (source / f"{name}.py").write_text(code)
@@ -133,50 +50,110 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def bench(pruneframe: Any, outside: Path, *arguments: str) -> list[dict[str, Any]]:
-    environment = {"PYTHONPATH": str(outside), "PRUNEFRAME_PLUGINS": "partsbin,shaky"}
-    done = pruneframe("bench", "--seeds", "0", "--budget", "20", "--json", *arguments, env=environment)
+@pytest.fixture
+def installed(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """What this process finds with both installed."""
+    monkeypatch.syspath_prepend(outside)
+    monkeypatch.setenv("PRUNEFRAME_PLUGINS", ENVIRONMENT["PRUNEFRAME_PLUGINS"])
+    return Registry()
+
+
+@pytest.fixture
+def partsbin(installed: Registry) -> ModuleType:
+    return importlib.import_module("partsbin")
+
+
+def run(pruneframe: Any, outside: Path, *arguments: str) -> str:
+    """What a command with both installed prints; the broken one is named beside it."""
+    done = pruneframe(*arguments, env=ENVIRONMENT | {"PYTHONPATH": str(outside)})
+    assert done.returncode == 0, done.stderr
     assert "plugin 'shaky' of shaky 0.3" in done.stderr
     assert "does_not_exist" in done.stderr
-    return parsed(done)
+    return done.stdout
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "nsga2[scorer=backwards]",
-        "nsga2[variation=swap+bit-flip]",
-        "nsga2[encoding=prefix]",
-        "magnitude[scorer=backwards]",
-    ],
-)
-def test_a_part_from_outside_works_inside_a_bundled_method(pruneframe, outside, method):
-    (run,) = bench(pruneframe, outside, "--methods", method)
-    assert (run["method"], run["status"]) == (method, "done")
+def test_it_brings_every_kind_and_is_written_against_the_public_names_alone(installed: Registry) -> None:
+    [plugin] = [plugin for plugin in installed.plugins if plugin.name == "partsbin"]
+    assert {brought.partition(" ")[0] for brought in plugin.brings} == set(KINDS)
+    imported = {
+        alias.name if isinstance(node, ast.Import) else f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(PARTSBIN))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name for name in imported if name.startswith("pruneframe")} == {"pruneframe", "pruneframe.kit"}
 
 
-def test_a_method_and_an_objective_from_outside_are_compared(pruneframe, outside):
-    runs = bench(pruneframe, outside, "--methods", "halves,nsga2", "--objectives", "error,kept")
-    assert {run["method"] for run in runs} == {"halves", "nsga2"}
-    assert all(run["status"] == "done" and run["evaluations"] == 20 for run in runs)
+def test_each_part_keeps_its_contract(partsbin: ModuleType, installed: Registry) -> None:
+    testing.check_units(partsbin.Input())
+    testing.check_scorer(partsbin.Backwards())
+    testing.check_variation(partsbin.Swap())
+    testing.check_encoding(partsbin.Prefix())
+    testing.check_objective(partsbin.Kept())
+    testing.check_target(partsbin.Counted())
+    testing.check_method(partsbin.Halves(), registry=installed)
+    testing.check_report(partsbin.Tally())
 
 
-def test_a_broken_distribution_is_named_and_harmless(pruneframe, outside):
-    environment = {"PYTHONPATH": str(outside), "PRUNEFRAME_PLUGINS": "partsbin,shaky"}
-    plugins = {plugin["name"]: plugin for plugin in parsed(pruneframe("plugins", "--json", env=environment))}
-    assert plugins["shaky"]["version"] == "0.3"
-    assert "ModuleNotFoundError" in plugins["shaky"]["complaints"][0]
-    assert plugins["partsbin"]["complaints"] == []
-    assert "method halves" in plugins["partsbin"]["brings"]
-    assert "method nsga2" in plugins["nsga2"]["brings"]
+def test_its_parts_work_inside_bundled_methods(pruneframe: Any, outside: Path) -> None:
+    methods = ["nsga2[scorer=backwards]", "nsga2[variation=swap+bit-flip]", "nsga2[encoding=prefix]", "halves"]
+    methods += ["magnitude[scorer=backwards]"]
+    arguments = ("--methods", ",".join(methods), "--objectives", "error,kept", "--seeds", "0", "--budget", "20")
+    runs = json.loads(run(pruneframe, outside, "bench", *arguments, "--json"))
+    assert {one["method"]: one["status"] for one in runs} == dict.fromkeys(methods, "done")
+    assert all(one["objectives"] == ["error", "kept"] for one in runs)
 
 
-def test_plugins_from_outside_can_be_left_out(pruneframe, outside):
-    for environment, arguments in (
-        ({"PYTHONPATH": str(outside), "PRUNEFRAME_PLUGINS": ""}, []),
-        ({"PYTHONPATH": str(outside), "PRUNEFRAME_PLUGINS": "partsbin,shaky"}, ["-p", "no:partsbin", "-p", "no:shaky"]),
-    ):
-        done = pruneframe("info", "halves", *arguments, env=environment)
-        assert done.returncode == 2
-        assert "no component is named 'halves'" in done.stderr
-        assert "shaky" not in done.stderr
+def test_its_units_go_through_bench_report_and_export(
+    pruneframe: Any, outside: Path, tmp_path: Path, partsbin: ModuleType, installed: Registry
+) -> None:
+    physical = ("--objectives", "error,latency,memory,kept", "--target", "counted")
+    arguments = ("--problems", "stripes", "--methods", "halves,nsga2,netadapt", "--seeds", "0", *physical)
+    runs = json.loads(run(pruneframe, outside, "bench", *arguments, "--json"))
+    assert {one["method"]: (one["status"], one["units"]) for one in runs} == dict.fromkeys(
+        ("halves", "nsga2", "netadapt"), ("done", "row")
+    )
+    run(pruneframe, outside, "report", "pruneframe-study", "--reports", "tally,layers,fronts", "-o", "out.pdf")
+    assert "halves" in (tmp_path / "out-parts" / "tally-1.csv").read_text()
+    chosen = ("--problem", "stripes", "--method", "nsga2", "--max-drop", "100", "-o", "pruned.safetensors")
+    told = run(pruneframe, outside, "export", "pruneframe-study", *chosen)
+    module = partsbin.Stripes()
+    module.load_state_dict(load_file(tmp_path / "pruned.safetensors"))
+    data = partsbin.stripes()
+    with torch.no_grad():
+        wrong = module(data.tensor(data.test)).argmax(dim=1).numpy() != data.test.labels
+    assert f"test error {100 * wrong.mean():.2f} %" in told
+    gone = (module.first.weight == 0).all(dim=1)
+    assert gone.any()
+    assert not module.first.bias[gone].any()
+    assert not module.second.weight[:, gone].any()
+
+
+def test_a_network_of_its_units_counts_and_shrinks(partsbin: ModuleType, installed: Registry) -> None:
+    network = installed.problem("stripes").load(installed.component).network
+    assert network.layout.names == ("first", "second")
+    keep = np.ones((1, network.layout.total), dtype=bool)
+    keep[0, [0, 3, 12]] = False  # two rows of the first layer, one of the second
+    masks = pf.Masks.pack(keep, network.layout)
+    assert network.params(masks)[0] == (4 * 10 + 10) + (10 * 9 + 9) + (9 * 3 + 3)
+    assert network.macs(masks)[0] == 4 * 10 + 10 * 9 + 9 * 3
+    assert network.widths(masks)[0].tolist() == [[10, 4], [9, 10], [3, 9]]
+
+
+def test_a_broken_distribution_is_named_and_harmless(installed: Registry) -> None:
+    plugins = {plugin.name: plugin for plugin in installed.plugins}
+    assert plugins["shaky"].version == "0.3"
+    assert "ModuleNotFoundError" in plugins["shaky"].complaints[0]
+    assert plugins["partsbin"].complaints == []
+    assert "method nsga2" in plugins["nsga2"].brings
+
+
+@pytest.mark.parametrize(("wanted", "sources"), [("", []), ("partsbin,shaky", ["no:partsbin", "no:shaky"])])
+def test_plugins_from_outside_can_be_left_out(
+    wanted: str, sources: list[str], outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(outside)
+    monkeypatch.setenv("PRUNEFRAME_PLUGINS", wanted)
+    registry = Registry(sources)
+    assert "halves" not in registry.names("method")
+    assert registry.complaints == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pruneframe import hookspecs
+from pruneframe.method import Method
 from pruneframe.registry import Registry
 from pruneframe.testing import check_method
 
@@ -29,6 +30,7 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("pruneframe ")]
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_runs(pruneframe, tmp_path):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     found = commands(README)
@@ -69,7 +71,7 @@ def test_the_plugin_of_contributing_runs_beside_a_bundled_method(pruneframe, cli
 
 def test_the_plugin_of_contributing_keeps_the_contract(climber):
     registry = Registry([str(climber)])
-    check_method(registry.component("method", "climber"), registry=registry)
+    check_method(registry.component(Method, "climber"), registry=registry)
 
 
 def test_contributing_lists_every_hook_with_its_signature_and_sentence():

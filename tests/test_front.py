@@ -14,7 +14,16 @@ from hypothesis.extra.numpy import arrays
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from pruneframe.front import attainment, contributions, hypervolume, hypervolume_curve, non_dominated, pick, thin
+from pruneframe.front import (
+    attainment,
+    choose,
+    contributions,
+    hypervolume,
+    hypervolume_curve,
+    non_dominated,
+    pick,
+    thin,
+)
 
 STEPS = 8  # points on a grid have ties, and dominate cells that can be counted
 
@@ -197,3 +206,20 @@ def test_contributions_are_what_the_front_loses_without_a_point() -> None:
 )
 def test_of_one_objective_the_best_contributes_what_it_leads_by(values: list[float], shares: list[float]) -> None:
     assert contributions(np.array(values)[:, None]) == pytest.approx(np.array(shares))
+
+
+@pytest.mark.parametrize(
+    ("errors", "reductions", "limit", "chosen"),
+    [
+        ([0.1, 0.2, 0.3], [0.2, 0.5, 0.9], 0.25, 1),
+        ([0.2, 0.1, 0.15], [0.5, 0.5, 0.5], 0.25, 1),  # as much removed: the smaller error
+        ([0.2, 0.1, 0.1], [0.4, 0.5, 0.5], 0.25, 1),  # equal in both: the first
+        ([0.1, 0.1 + 0.2], [0.2, 0.5], 0.3, 1),  # 0.1 + 0.2 > 0.3 in floating point
+        ([0.4, 0.5], [0.2, 0.5], 0.3, None),
+        ([], [], 0.3, None),
+    ],
+)
+def test_of_what_is_allowed_the_largest_reduction_is_chosen(
+    errors: list[float], reductions: list[float], limit: float, chosen: int | None
+) -> None:
+    assert choose(np.array(errors), np.array(reductions), limit) == chosen

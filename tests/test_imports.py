@@ -1,4 +1,4 @@
-"""Imports point one way, plugins stand alone, and the core knows none of them."""
+"""Imports point one way between rooms and inside each, plugins use the public door, and the core knows no plugin."""
 
 from __future__ import annotations
 
@@ -15,19 +15,38 @@ CORE = "pruneframe"
 FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_problems": "problems"} | {
     "pruneframe_reports": "reports"
 }
-IN_ORDER = """
-errors files mask corridor graph cut network front scheme ledger component device encoding scorer variation objective
-data training weights problem shrink engine tuning journal archive profile workbench series part finetuning task phase
-sweep tuner evolution method report hookspecs registry result statistics store progress suitability run study readout
-latex protocol document page testing cli
+# Room by room, the modules of each in order; what stands on a line may import what stands before it. The top level,
+# which authors of plugins import, stands between the rooms that it is built of.
+ROOMS = """
+pruneframe: errors files spec component mask front
+model: trace cut network groups memory shrink training data fetch weights
+pruneframe: units encoding scorer variation target objective problem profile
+engine: precision batch_norm plain shrunk capture flat gpu plan prefix library lists memory steps views windows compiler
+engine: sparse moments choice
+search: tuning prices archive journal ledger desk shelf workbench subnetwork part task
+kit: corridor scheme pareto sweep tuner phase evolution
+pruneframe: method report hookspecs index hooks registry testing
+study: machine timing result store progress run member finetuning worker executor suitability plan labels facts table
+comparison: statistics summary style latex protocol document page
+cli: options progress summary report bench data export info list plugins train main
 """
-ORDER = IN_ORDER.split()
-MAY_NAME_REPORTS = {"document.py", "page.py", "cli/summary.py"}  # the templates, colours, the summary's table
+ORDER = [
+    name if room == CORE else f"{room}.{name}"
+    for room, _, names in (line.partition(": ") for line in ROOMS.split("\n") if line)
+    for name in names.split()
+]
+LONGEST = 300  # lines of a module
+MOST = 22  # modules at the top of the core
+ALLOWED = {
+    "pruneframe_plugins": {"kit"},
+    "pruneframe_problems": set(),
+    "pruneframe_reports": {"kit", "comparison.style"},
+}
 
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name, absolute: `from .mask import Masks` in the core is pruneframe.mask.Masks."""
+    """One imported name, absolute: `from ..mask import Masks` in a room of the core is pruneframe.mask.Masks."""
 
     target: str
     line: int
@@ -37,9 +56,9 @@ class Import:
         return self.target.partition(".")[0]
 
     @property
-    def module(self) -> str:
-        """The module or folder right inside its package; empty when the package itself is imported."""
-        return self.target.split(".")[1] if "." in self.target else ""
+    def inside(self) -> str:
+        """What stands behind the package's name."""
+        return self.target.partition(".")[2]
 
 
 def imports(source: str, package: str) -> Iterator[Import]:
@@ -61,31 +80,50 @@ def files(package: str) -> Iterator[tuple[str, str, str]]:
         yield inside.as_posix(), ".".join([package, *inside.parent.parts]), path.read_text()
 
 
-def home(path: str) -> str:
-    """The module of ORDER that a file of the core belongs to."""
-    return path.partition("/")[0].removesuffix(".py")
+def module(path: str) -> str:
+    """The dotted name of a file inside its package; a room's own for its __init__."""
+    return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def place(dotted: str) -> int | None:
+    """Where in the order the module lies that a name is of; what a room itself gives comes behind all its modules."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        name = ".".join(parts[:end])
+        if name in ORDER:
+            return ORDER.index(name)
+        if any(known.startswith(f"{name}.") for known in ORDER):
+            return max(i for i, known in enumerate(ORDER) if known.startswith(f"{name}."))
+    return None
 
 
 def backwards(path: str, package: str, source: str) -> list[str]:
     """What a file of the core imports from modules that do not come before it."""
-    own, found = home(path), []
-    if own not in ORDER:
-        return [f"{path} belongs to no module of the list"]
+    own, found = place(module(path)), []
+    if own is None:
+        return [f"{path} belongs to no line of the list"]
     for item in imports(source, package):
-        if item.root != CORE or item.module == own:
+        if item.root != CORE:
             continue
-        if item.module not in ORDER:
+        target = place(item.inside) if item.inside else None
+        if target is None:
             found.append(f"{path}:{item.line} imports {item.target}, which is no module of the list")
-        elif ORDER.index(item.module) > ORDER.index(own):
-            found.append(f"{path}:{item.line} imports {item.module}, which comes after {own}")
+        elif target > own:
+            found.append(f"{path}:{item.line} imports {ORDER[target]}, which comes after {module(path)}")
     return found
 
 
-def foreign(path: str, package: str, source: str) -> list[str]:
-    """What a plugin, problem or report imports from another one of the three packages."""
+def around_the_door(path: str, package: str, source: str) -> list[str]:
+    """What a plugin, problem or report imports but its own package, the public names, and what its kind may."""
     top = package.partition(".")[0]
     others = ({*FOLDERS, *FOLDERS.values()}) - {CORE, top}
-    return [f"{path}:{item.line} imports {item.target}" for item in imports(source, package) if item.root in others]
+    found = [item for item in imports(source, package) if item.root in others]
+    inner = {name.partition(".")[0] for name in ORDER}  # rooms and modules of the core
+    for item in (item for item in imports(source, package) if item.root == CORE):
+        public = item.inside.partition(".")[0] not in inner
+        if not public and not any(f"{item.inside}.".startswith(f"{allowed}.") for allowed in ALLOWED[top]):
+            found.append(item)
+    return [f"{path}:{item.line} imports {item.target}" for item in found]
 
 
 def named_plugins(path: str, package: str, source: str) -> list[str]:
@@ -93,12 +131,15 @@ def named_plugins(path: str, package: str, source: str) -> list[str]:
     named = [item.target for item in imports(source, package)]
     named += [n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     found = re.findall(r"\bpruneframe_(?:plugins|problems|reports)\b", "\n".join(named))
-    return [f"{path} names {name}" for name in found]
+    return [f"{path} names {name}" for name in found if name != "pruneframe_reports" or path not in HOOKS]
+
+
+HOOKS = ("hookspecs.py", "hooks.py")
 
 
 def test_no_module_of_the_core_is_missing_from_the_list() -> None:
-    present = {home(path) for path, _, _ in files(CORE)} - {"__init__"}
-    assert present == set(ORDER)
+    rooms = {name.partition(".")[0] for name in ORDER if "." in name}
+    assert {module(path) for path, _, _ in files(CORE)} - {"__init__", *rooms} == set(ORDER)
     assert len(ORDER) == len(set(ORDER))
 
 
@@ -107,29 +148,23 @@ def test_imports_in_the_core_point_one_way() -> None:
 
 
 def test_the_core_itself_imports_nothing_early() -> None:
-    tree = ast.parse((ROOT / "pruneframe" / "__init__.py").read_text())
-    guarded = [node for node in tree.body if isinstance(node, ast.If)]
-    assert [ast.unparse(node.test) for node in guarded] == ["TYPE_CHECKING"]
-    tree.body = [node for node in tree.body if node not in guarded]
-    assert {item.root for item in imports(ast.unparse(tree), CORE)} == {"__future__", "importlib", "typing"}
+    for path in ("__init__.py", "kit/__init__.py"):
+        tree = ast.parse((ROOT / "pruneframe" / path).read_text())
+        guarded = [node for node in tree.body if isinstance(node, ast.If)]
+        assert [ast.unparse(node.test) for node in guarded] == ["TYPE_CHECKING"]
+        tree.body = [node for node in tree.body if node not in guarded]
+        assert {item.root for item in imports(ast.unparse(tree), CORE)} == {"__future__", "importlib", "typing"}
 
 
 @pytest.mark.parametrize("package", sorted({*FOLDERS} - {CORE}))
-def test_plugins_import_their_own_package_and_the_core_alone(package: str) -> None:
+def test_plugins_use_the_public_door_alone(package: str) -> None:
     found = list(files(package))
     assert found
-    assert [line for path, *rest in found for line in foreign(path, *rest)] == []
+    assert [line for path, *rest in found for line in around_the_door(path, *rest)] == []
 
 
 def test_the_core_names_no_plugin() -> None:
-    found = [(path, name) for path, *rest in files(CORE) for name in named_plugins(path, *rest)]
-    assert {path for path, _ in found} <= MAY_NAME_REPORTS
-    assert {name for path, name in found} == {f"{path} names pruneframe_reports" for path in MAY_NAME_REPORTS}
-
-
-def test_the_core_imports_no_folder_of_plugins() -> None:
-    folders = {*FOLDERS.values()} - {CORE}
-    assert [item for _, *rest in files(CORE) for item in imports(rest[1], rest[0]) if item.root in folders] == []
+    assert [name for path, *rest in files(CORE) for name in named_plugins(path, *rest)] == []
 
 
 def test_platypus_is_imported_by_its_adapter_alone() -> None:
@@ -140,6 +175,28 @@ def test_platypus_is_imported_by_its_adapter_alone() -> None:
         if any(item.root == "platypus" for item in imports(source, inside))
     }
     assert users == {"plugins/platypus_adapter.py"}
+
+
+def test_torch_fx_is_asked_in_one_place() -> None:
+    asked = {"fx.symbolic_trace", "ShapeProp", "fx.Tracer"}
+    users = {
+        f"{FOLDERS[package]}/{path}"
+        for package in FOLDERS
+        for path, _, source in files(package)
+        if any(re.search(rf"\b{re.escape(word)}\b", source) for word in asked)
+    }
+    assert users == {"pruneframe/model/trace.py"}
+
+
+def test_private_attributes_of_cpython_are_used_by_the_executor_alone() -> None:
+    private = re.compile(r"self\._(?:processes|shutdown_lock|executor_manager_thread_wakeup)\b")
+    assert [path for path, _, source in files(CORE) if private.search(source)] == ["study/executor.py"]
+
+
+def test_modules_are_short_and_few_at_the_top() -> None:
+    long = [f"{package}/{p}" for package in FOLDERS for p, _, s in files(package) if s.count("\n") > LONGEST]
+    assert long == []
+    assert len([path for path, _, _ in files(CORE) if "/" not in path]) <= MOST
 
 
 @pytest.mark.parametrize(
@@ -166,6 +223,13 @@ def test_a_backwards_import_is_reported(path: str, package: str, source: str) ->
     assert "imports registry, which comes after " in complaint
 
 
+def test_a_backwards_import_inside_a_room_is_reported() -> None:
+    [complaint] = backwards("search/journal.py", "pruneframe.search", "from .task import Task")
+    assert "imports search.task, which comes after search.journal" in complaint
+    [complaint] = backwards("model/cut.py", "pruneframe.model", "from ..search.task import Task")
+    assert "imports search.task, which comes after model.cut" in complaint
+
+
 @pytest.mark.parametrize("source", ["import pruneframe as pf", "from pruneframe import Task", "from .helpers import x"])
 def test_an_import_around_the_list_is_reported(source: str) -> None:
     [complaint] = backwards("mask.py", "pruneframe", source)
@@ -182,6 +246,7 @@ def test_an_import_around_the_list_is_reported(source: str) -> None:
             "from .batch_norm import shifted_statistics\nfrom ..mask import Masks",
         ),
         ("engine/plain.py", "pruneframe.engine", "from . import batch_norm"),
+        ("search/workbench.py", "pruneframe.search", "from ..engine import Engine"),
         ("cli/bench.py", "pruneframe.cli", "from .summary import show\nfrom ..testing import check_method"),
     ],
 )
@@ -191,11 +256,34 @@ def test_a_forwards_import_is_not(path: str, package: str, source: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["from pruneframe_problems.lenet import lenet", "import pruneframe_reports", "from reports.style import looks"],
+    [
+        "from pruneframe_problems.lenet import lenet",
+        "import pruneframe_reports",
+        "from reports.style import looks",
+        "from pruneframe.front import thin",
+        "from pruneframe import front",
+        "import pruneframe.search.task",
+        "from pruneframe.comparison.style import looks",
+        "from pruneframe.comparison import statistics",
+    ],
 )
-def test_an_import_between_plugin_packages_is_reported(source: str) -> None:
-    assert len(foreign("nsga2.py", "pruneframe_plugins", source)) == 1
-    assert foreign("nsga2.py", "pruneframe_plugins", "from .scorers import Magnitude\nimport pruneframe as pf") == []
+def test_an_import_around_the_public_door_is_reported(source: str) -> None:
+    assert len(around_the_door("nsga2.py", "pruneframe_plugins", source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        (
+            "pruneframe_plugins",
+            "from .scorers import Magnitude\nimport pruneframe as pf\nfrom pruneframe.kit import evolve",
+        ),
+        ("pruneframe_plugins", "from pruneframe import Task\nfrom pruneframe import kit"),
+        ("pruneframe_reports", "from pruneframe.comparison.style import looks"),
+    ],
+)
+def test_an_import_through_the_public_door_is_not(package: str, source: str) -> None:
+    assert around_the_door("own.py", package, source) == []
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,18 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pruneframe.mask import Layout, Masks, bit, flip
+from pruneframe.mask import Group, Layout, Masks, Slices, bit, flip
 
-RESNET110 = Layout("weight", tuple(f"conv{i}" for i in range(108)), (15_924,) * 107 + (15_988,))  # 1,719,856 weights
+RESNET110 = tiny.layout(**{f"conv{i}": 15_924 for i in range(107)}, last=15_988)  # 1,719,856 weights
 
 
 def layout_of(sizes: list[int]) -> Layout:
-    return Layout("weight", tuple(f"layer{i}" for i in range(len(sizes))), tuple(sizes))
+    return tiny.layout(**{f"layer{i}": size for i, size in enumerate(sizes)})
 
 
 layouts = st.lists(st.integers(1, 20), min_size=1, max_size=5).map(layout_of)
@@ -32,6 +33,43 @@ def kept(draw: st.DrawFn, families: int = 1) -> tuple[Layout, list[np.ndarray]]:
 
 def unpacked(masks: Masks) -> np.ndarray:
     return np.array([masks.unpack(row) for row in range(len(masks))])
+
+
+def test_a_layout_names_and_counts_its_groups_in_order() -> None:
+    layout = tiny.layout("filter", conv1=4, conv2=6)
+    assert (layout.units, layout.names, layout.sizes) == ("filter", ("conv1", "conv2"), (4, 6))
+    assert (layout.total, layout.width) == (10, 2)
+    assert layout.slices == (slice(0, 4), slice(4, 10))
+    nothing = Layout("weight", ())
+    assert (nothing.names, nothing.sizes, nothing.total, nothing.width) == ((), (), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "weights"),
+    [(6 * 3 * 5 * 5, (6, 3, 5, 5), 1), (6, (6, 3, 5, 5), 75), (10, (10, 4), 4), (4, (10, 4), 10)],
+    ids=["single weights", "filters", "rows", "inputs"],
+)
+def test_a_group_knows_how_many_weights_are_behind_a_unit(size: int, shape: tuple[int, ...], weights: int) -> None:
+    assert Group("layer", size, shape).weights == weights
+
+
+def test_units_are_single_weights_exactly_where_no_group_has_slices() -> None:
+    weights = Group("conv", 54, (3, 2, 3, 3))
+    filters = Group("conv", 3, (3, 2, 3, 3), (Slices("conv.weight", 0), Slices("linear.weight", 1, width=4)))
+    assert Layout("weight", (weights, weights)).single
+    assert not Layout("filter", (filters,)).single
+    assert not Layout("mixed", (weights, filters)).single
+
+
+def test_layouts_are_equal_where_they_name_the_same_entries() -> None:
+    """What components give is checked by comparing layouts, see `pruneframe.testing`."""
+    slices = Slices("conv.weight", 0)
+    assert slices == Slices("conv.weight", 0, width=1, start=0)
+    layout = Layout("filter", (Group("conv", 3, (3, 2), (slices,)),))
+    assert layout == Layout("filter", (Group("conv", 3, (3, 2), (Slices("conv.weight", 0),)),))
+    for other in (Slices("fc.weight", 0), Slices("conv.weight", 1), Slices("conv.weight", 0, 2), Slices("a", 0, 1, 1)):
+        assert layout != Layout("filter", (Group("conv", 3, (3, 2), (other,)),))
+    assert layout != Layout("row", layout.groups)
 
 
 @settings(deadline=None)

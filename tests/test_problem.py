@@ -1,18 +1,24 @@
+"""Problems: what cannot be used is refused, what is loaded fits together, and what identifies it."""
+
 from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny import load, lookup
 from torch import nn
 
 from pruneframe import Data, InputError, Problem, Split
-from pruneframe.network import digest
-from pruneframe.problem import BATCH_NORM_IMAGES
+from pruneframe.model.network import digest
+from pruneframe.problem import BATCH_NORM_IMAGES, LoadedProblem
+from pruneframe.search.prices import Prices
+from pruneframe.target import Meter, Target
 from pruneframe.testing import TinyNetwork, tiny_problem
 
 
@@ -21,10 +27,14 @@ def data_of(problem: Problem) -> Data:
     return problem.data
 
 
+def price_of(loaded: LoadedProblem) -> float:
+    """Of one evaluation, in passes."""
+    return Prices.of(loaded, None).evaluation
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"units": "neuron"}, "units must be weight or filter, but got 'neuron'"),
         ({"batch_norm": "thawed"}, "batch_norm must be frozen or shifted, but got 'thawed'"),
         ({"objectives": ()}, "objectives must be distinct, at least one"),
         ({"objectives": ("error", "error")}, "objectives must be distinct, at least one"),
@@ -44,7 +54,38 @@ def test_settings_that_cannot_be_used_are_refused_with_the_rule(settings: dict[s
 @pytest.mark.parametrize("wanted", [0, -1, 41])
 def test_search_images_must_be_there(wanted: int) -> None:
     with pytest.raises(InputError, match=f"search_images must be from 1 to 40 for 'tiny', but got {wanted}"):
-        tiny_problem().with_settings(search_images=wanted).load()
+        load(tiny_problem().with_settings(search_images=wanted))
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ("neuron", "no unit is named 'neuron'; there are: filter, weight"),
+        ("filters", "no unit is named 'filters'; did you mean 'filter'?"),
+        ("filter[size=2]", "no setting of 'filter' is named 'size'"),
+    ],
+)
+def test_units_that_nobody_brings_are_refused(units: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        load(tiny_problem(units))
+
+
+def test_a_problem_without_physical_objectives_has_no_meter() -> None:
+    assert tiny_problem("weight", target="no-such").meter(lookup) is None
+
+
+@pytest.mark.parametrize(
+    ("objectives", "timed"), [(("error", "latency"), True), (("memory",), False), (("memory", "latency"), True)]
+)
+def test_physical_objectives_are_measured_on_the_target(objectives: tuple[str, ...], timed: bool) -> None:
+    problem = tiny_problem("filter", objectives=objectives, target="analytic[speed=2e9]")
+    assert problem.meter(lookup) == Meter(lookup(Target, "analytic[speed=2e9]"), timed)
+
+
+def test_physical_objectives_want_units_that_can_be_taken_out() -> None:
+    problem = tiny_problem("weight", objectives=("error", "memory"))
+    with pytest.raises(InputError, match=r"must be pruned for the objective 'memory', but got weight"):
+        problem.meter(lookup)
 
 
 def test_with_settings_changes_what_is_given_and_nothing_else() -> None:
@@ -71,7 +112,7 @@ def test_network_and_data_may_be_made_on_loading() -> None:
 
     lazy = Problem("tiny", network, data)
     assert not made
-    assert lazy.load().fingerprint == ready.load().fingerprint
+    assert load(lazy).fingerprint == load(ready).fingerprint
     assert sorted(made) == ["data", "network"]
 
 
@@ -85,14 +126,14 @@ def test_weights_are_filled_in_with_the_data_at_hand() -> None:
                     parameter.fill_(0.5)
 
     lines: list[str] = []
-    loaded = Problem("tiny", TinyNetwork, data_of(tiny_problem()), weights=Recorded()).load(lines.append)
+    loaded = Problem("tiny", TinyNetwork, data_of(tiny_problem()), weights=Recorded()).load(lookup, lines.append)
     assert lines == ["filling"]
     assert all((parameter == 0.5).all() for parameter in loaded.network.module.parameters())
 
 
 def test_a_network_that_does_not_fit_its_images_is_refused() -> None:
     with pytest.raises(InputError, match=r"must run on one image of shape \(2, 6, 6\)"):
-        Problem("odd", nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), data_of(tiny_problem())).load()
+        load(Problem("odd", nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), data_of(tiny_problem())))
 
 
 def test_labels_that_the_network_has_no_output_for_are_refused() -> None:
@@ -100,13 +141,13 @@ def test_labels_that_the_network_has_no_output_for_are_refused() -> None:
     labels = data.train.labels.copy()
     labels[0] = 3  # the network has outputs 0, 1 and 2
     with pytest.raises(InputError, match="3"):
-        Problem("odd", TinyNetwork(), Data(Split(data.train.images, labels), data.search, data.test)).load()
+        load(Problem("odd", TinyNetwork(), Data(Split(data.train.images, labels), data.search, data.test)))
 
 
 @pytest.mark.parametrize("wanted", [None, 40, 20, 1])
 def test_the_search_set_is_a_fixed_stratified_choice(wanted: int | None) -> None:
     problem = tiny_problem(search_images=wanted)
-    loaded, again = problem.load(), problem.load()
+    loaded, again = load(problem), load(problem)
     assert len(loaded.search) == (wanted or 40)
     assert loaded.search.digest == again.search.digest
     whole = data_of(problem).search
@@ -116,47 +157,47 @@ def test_the_search_set_is_a_fixed_stratified_choice(wanted: int | None) -> None
 
 
 def test_one_evaluation_costs_one_pass_over_the_search_set() -> None:
-    loaded = tiny_problem(batch_norm="frozen").load()
-    assert loaded.price == 1
+    loaded = load(tiny_problem(batch_norm="frozen"))
+    assert price_of(loaded) == 1
     assert loaded.batch_norm_images is None
 
 
 @pytest.mark.parametrize(("search", "price"), [(None, 1 + 60 / 40), (20, 1 + 60 / 20)])
 def test_shifting_batch_norm_costs_a_pass_over_its_images(search: int | None, price: float) -> None:
-    loaded = tiny_problem(batch_norm="shifted", search_images=search).load()
+    loaded = load(tiny_problem(batch_norm="shifted", search_images=search))
     assert loaded.batch_norm_images is not None
     assert len(loaded.batch_norm_images) == 60
-    assert loaded.price == pytest.approx(price)
+    assert price_of(loaded) == pytest.approx(price)
 
 
 def test_shifting_looks_at_a_limited_number_of_training_images() -> None:
     data = data_of(tiny_problem())
     images = np.random.default_rng(0).normal(size=(BATCH_NORM_IMAGES + 500, 2, 6, 6)).astype(np.float32)
     train = Split(images, np.arange(len(images)) % 3)
-    loaded = Problem("many", TinyNetwork(), Data(train, data.search, data.test), batch_norm="shifted").load()
+    loaded = load(Problem("many", TinyNetwork(), Data(train, data.search, data.test), batch_norm="shifted"))
     chosen = loaded.batch_norm_images
     assert chosen is not None
     assert 1000 <= len(chosen) == BATCH_NORM_IMAGES <= 2000
-    assert loaded.price == 1 + BATCH_NORM_IMAGES / 40
+    assert price_of(loaded) == 1 + BATCH_NORM_IMAGES / 40
     assert chosen.digest == train.stratified(BATCH_NORM_IMAGES)[0].digest
 
 
 def test_a_network_without_batch_norm_is_not_charged_for_shifting_it() -> None:
     plain = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
-    loaded = Problem("plain", plain, data_of(tiny_problem()), batch_norm="shifted").load()
+    loaded = load(Problem("plain", plain, data_of(tiny_problem()), batch_norm="shifted"))
     assert loaded.batch_norm_images is None
-    assert loaded.price == 1
+    assert price_of(loaded) == 1
 
 
 def test_training_images_are_a_fixed_stratified_choice() -> None:
-    loaded = tiny_problem().load()
+    loaded = load(tiny_problem())
     chosen = loaded.training_images(30)
     assert chosen.digest == loaded.training_images(30).digest == loaded.data.train.stratified(30)[0].digest
     assert len(loaded.training_images(10_000)) == len(loaded.data.train)
 
 
 def fingerprint(**changes: Any) -> str:
-    return dataclasses.replace(tiny_problem(), **changes).load().fingerprint
+    return load(dataclasses.replace(tiny_problem(), **changes)).fingerprint
 
 
 def changed_split(split: Split, images: bool) -> Split:
@@ -187,10 +228,10 @@ def test_the_fingerprint_follows_every_split(part: str, images: bool) -> None:
 @pytest.mark.parametrize("name", ["conv1.weight", "bn1.running_var", "linear.bias"])
 def test_the_fingerprint_follows_weights_and_statistics(name: str) -> None:
     problem = tiny_problem()
-    before = problem.load().fingerprint
+    before = load(problem).fingerprint
     assert isinstance(problem.network, nn.Module)
     problem.network.state_dict()[name].flatten()[0] += 1e-3
-    assert problem.load().fingerprint != before
+    assert load(problem).fingerprint != before
 
 
 def test_the_fingerprint_follows_the_choice_of_search_images() -> None:
@@ -209,7 +250,7 @@ def test_the_fingerprint_follows_how_images_are_standardised(field: str) -> None
 
 def test_loading_twice_gives_equal_problems() -> None:
     problem = tiny_problem("filter")
-    first, second = problem.load(), problem.load()
+    first, second = load(problem), load(problem)
     assert first.fingerprint == second.fingerprint
     assert first.network.layout == second.network.layout
     assert digest(first.network.module.state_dict()) == digest(second.network.module.state_dict())

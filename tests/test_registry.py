@@ -5,126 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
+from strangers import HEADER, HOOK, HOOK_FAULTS, IMPORT_FAULTS, SCORER, VARIATION, Install, installer, scorer
 
 import pruneframe
-from pruneframe import registry
+from pruneframe.component import Component
+from pruneframe.encoding import Encoding
 from pruneframe.errors import InputError
+from pruneframe.hooks import KINDS
 from pruneframe.method import Method
-from pruneframe.registry import KINDS, Registry, names
-from pruneframe.testing import check_scorer
+from pruneframe.registry import Registry
+from pruneframe.scorer import Scorer
+from pruneframe.testing import check_method, check_scorer
 
-HEADER = """
-from dataclasses import dataclass
-from typing import Literal
-import numpy as np
-import pruneframe as pf
-"""
-SCORER = """
-@dataclass(frozen=True, repr=False)
-class {kind}(pf.Scorer):
-    name = "{name}"
-    power: int = pf.setting(1, "exponent")
-    def score(self, network, images, labels, rng):
-        return np.full(network.layout.total, self.power, dtype=np.float32)
-"""
-HOOK = """
-@pf.hookimpl
-def pruneframe_scorers():
-    return [{brought}]
-"""
-VARIATION = """
-@dataclass(frozen=True, repr=False)
-class Stay(pf.Variation):
-    name = "stay"
-    def vary(self, parents, n, variables, rng, scores=None, free=None):
-        return parents[:n].copy()
-@pf.hookimpl
-def pruneframe_variations():
-    return [Stay]
-"""
-
-
-def scorer(name: str = "theirs") -> str:
-    """A whole plugin that brings one scorer."""
-    return HEADER + SCORER.format(kind="Theirs", name=name) + HOOK.format(brought="Theirs")
-
-
-FAULTS = {
-    "misspelt hook": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_scorer(): return []",
-        "no hook is named 'pruneframe_scorer'; did you mean 'pruneframe_scorers'?",
-    ),
-    "misspelt hook without its mark": (
-        HEADER + "def pruneframe_metods(): return []",
-        "no hook is named 'pruneframe_metods'; did you mean 'pruneframe_methods'?",
-    ),
-    "marked function of another name": (
-        HEADER + "@pf.hookimpl\ndef scorers(): return []",
-        "no hook is named 'scorers'",
-    ),
-    "hook without its mark": (
-        HEADER + "def pruneframe_scorers(): return []",
-        "pruneframe_scorers must be marked with @pruneframe.hookimpl",
-    ),
-    "hook with an argument": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_scorers(extra): return []",
-        "Argument(s) {'extra'} are declared in the hookimpl but can not be found in the hookspec",
-    ),
-    "name that is taken": (
-        scorer("magnitude"),
-        f"scorer 'magnitude' is already brought by pruneframe {pruneframe.__version__}; rename one of them",
-    ),
-    "import that fails": ("import no_such_module", "it cannot be imported: ModuleNotFoundError: No module named"),
-    "syntax error": ("def (", "cannot be imported: SyntaxError"),
-    "import that exits": ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
-    "hook that fails": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_scorers(): return 1 / 0",
-        "pruneframe_scorers fails: ZeroDivisionError: division by zero",
-    ),
-    "hook that exits": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_scorers(): raise SystemExit(3)",
-        "pruneframe_scorers fails: SystemExit: 3",
-    ),
-    "hook that returns nothing": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_scorers(): pass",
-        "pruneframe_scorers fails: TypeError",
-    ),
-    "not a dataclass": (
-        scorer().replace("@dataclass(frozen=True, repr=False)\n", ""),
-        "scorer 'theirs' must be marked with @dataclass(frozen=True, repr=False)",
-    ),
-    "not frozen": (scorer().replace("frozen=True, ", ""), "cannot inherit non-frozen dataclass from a frozen one"),
-    "repr of its own": (
-        scorer().replace(", repr=False", ""),
-        "scorer 'theirs' must be marked with @dataclass(frozen=True, repr=False)",
-    ),
-    "abstract": (scorer().replace("def score", "def scores"), "scorer Theirs must define score"),
-    "object in place of a class": (
-        scorer().replace("return [Theirs]", "return [Theirs()]"),
-        "a scorer must be a subclass of pruneframe.Scorer, but got theirs",
-    ),
-    "class of another kind": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_scorers(): return [pf.Masks]",
-        "a scorer must be a subclass of pruneframe.Scorer, but got <class",
-    ),
-    "not a problem": (
-        HEADER + "@pf.hookimpl\ndef pruneframe_problems(): return ['cifar']",
-        "a problem must be a pruneframe.Problem, but got 'cifar'",
-    ),
-    "name that cannot be written": (
-        scorer("Their Scorer"),
-        "scorer Theirs must have a name of lower-case letters, digits and dashes, but got 'Their Scorer'",
-    ),
-    "no name": (
-        scorer().replace('    name = "theirs"\n', ""),
-        "scorer Theirs must have a name of lower-case letters, digits and dashes, but got None",
-    ),
-}
+FAULTS = (
+    HOOK_FAULTS
+    | IMPORT_FAULTS
+    | {
+        "name that is taken": (
+            scorer("magnitude"),
+            f"scorer 'magnitude' is already brought by pruneframe {pruneframe.__version__}; rename one of them",
+        ),
+    }
+)
 Write = Callable[[str], str]
-Install = Callable[..., None]
 
 
 @pytest.fixture
@@ -141,22 +47,8 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Install a distribution with plugins: a folder on sys.path, as pip would leave it."""
-    monkeypatch.delenv("PRUNEFRAME_PLUGINS")
-    test = re.sub(r"\W", "_", tmp_path.name)  # modules stay in sys.modules: no two tests may share a name
-
-    def install(distribution: str, version: str, **plugins: str) -> None:
-        folder = tmp_path / distribution
-        information = folder / f"{distribution}-{version}.dist-info"
-        information.mkdir(parents=True)
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        lines = [f"{name} = {test}_{distribution}_{name}" for name in plugins]
-        (information / "entry_points.txt").write_text("\n".join(["[pruneframe]", *lines]))
-        for name, source in plugins.items():
-            (folder / f"{test}_{distribution}_{name}.py").write_text(source)
-        monkeypatch.syspath_prepend(str(folder))
-
-    return install
+    """Installs distributions with plugins, see `strangers`."""
+    return installer(tmp_path, monkeypatch)
 
 
 def everything(found: Registry) -> set[tuple[str, str]]:
@@ -175,14 +67,14 @@ def test_what_is_bundled_loads_without_complaint() -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        ("scorer", "magnitud", "no scorer is named 'magnitud'; did you mean 'magnitude'?"),
-        ("method", "nsga3", "no method is named 'nsga3'; did you mean 'nsga2'?"),
-        ("encoding", "mask-threshold[highest=1]", "did you mean 'layer-threshold'?"),
-        ("scorer", "zzz", "no scorer is named 'zzz'; there are: bn-scale, fisher, fpgm,"),
-        ("method", "nsga2[popluation=4]", "did you mean 'population'?"),
+        (Scorer, "magnitud", "no scorer is named 'magnitud'; did you mean 'magnitude'?"),
+        (Method, "nsga3", "no method is named 'nsga3'; did you mean 'nsga2'?"),
+        (Encoding, "mask-threshold[highest=1]", "did you mean 'layer-threshold'?"),
+        (Scorer, "zzz", "no scorer is named 'zzz'; there are: bn-scale, fisher, fpgm,"),
+        (Method, "nsga2[popluation=4]", "did you mean 'population'?"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest(kind: str, spec: str, message: str) -> None:
+def test_an_unknown_name_is_told_with_the_nearest(kind: type[Component], spec: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         Registry().component(kind, spec)
 
@@ -194,23 +86,23 @@ def test_an_unknown_problem_is_told_with_the_nearest() -> None:
 
 def test_a_spec_makes_the_component_that_its_repr_is() -> None:
     spec = "nsga2[encoding=layer-threshold[highest=0.9],population=20]"
-    assert repr(Registry().component("method", spec)) == spec
+    assert repr(Registry().component(Method, spec)) == spec
 
 
 def test_a_file_adds_what_it_brings(write: Write) -> None:
     found = Registry([write(scorer() + VARIATION)])
-    component = found.component("scorer", "theirs[power=3]")
+    component = found.component(Scorer, "theirs[power=3]")
     assert repr(component) == "theirs[power=3]"
     assert everything(found) - everything(Registry()) == {("scorer", "theirs"), ("variation", "stay")}
     assert found.plugins[-1].name == "mine"
     assert sorted(found.plugins[-1].brings) == ["scorer theirs", "variation stay"]
-    check_scorer(component)  # type: ignore[arg-type] # the registry looked at its kind
+    check_scorer(component)
 
 
 def test_a_file_may_postpone_its_annotations(write: Write) -> None:
     source = scorer().replace("power: int", 'mode: Literal["a", "b"] = pf.setting("a", "which")\n    power: int')
     found = Registry([write("from __future__ import annotations\n" + source)])
-    assert repr(found.component("scorer", "theirs[mode=b,power=2]")) == "theirs[mode=b,power=2]"
+    assert repr(found.component(Scorer, "theirs[mode=b,power=2]")) == "theirs[mode=b,power=2]"
     assert [item.type for item in found.entry("scorer", "theirs").value.settings()] == ["a | b", "int"]
 
 
@@ -260,13 +152,6 @@ def test_a_faulty_plugin_is_named_and_everything_else_works(fault: str, install:
     assert everything(found) == before | {("scorer", "sound"), ("scorer", "late")}
 
 
-def test_the_other_hooks_of_a_faulty_plugin_work(install: Install) -> None:
-    install("third", "1.2", broken=HEADER + VARIATION + "@pf.hookimpl\ndef pruneframe_scorers(): return 1 / 0")
-    found = Registry()
-    assert len(found.complaints) == 1
-    assert "stay" in found.names("variation")
-
-
 def test_the_other_components_of_a_faulty_hook_work(install: Install) -> None:
     source = HEADER + SCORER.format(kind="A", name="magnitude") + SCORER.format(kind="B", name="sound")
     install("third", "1.2", broken=source + HOOK.format(brought="A, 5, B"))
@@ -282,21 +167,6 @@ def test_two_plugins_that_claim_one_name_are_both_named(install: Install) -> Non
     [complaint] = Registry().complaints
     assert "scorer 'same' is already brought by third 1.2" in complaint
     assert "zulu 3.4" in complaint
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "from torch import ops",
-        "class Lazy:\n    def __getattr__(self, name): raise RuntimeError(name)\nlazy = Lazy()",
-    ],
-    ids=["torch.ops has every attribute", "object whose attributes fail"],
-)
-def test_what_a_module_merely_holds_is_no_hook(line: str, install: Install) -> None:
-    install("third", "1.2", holding=scorer() + line)
-    found = Registry()
-    assert found.complaints == []
-    assert "theirs" in found.names("scorer")
 
 
 def test_one_module_under_two_names_is_told(install: Install, tmp_path: Path) -> None:
@@ -354,25 +224,6 @@ def test_registries_do_not_share_what_they_found(write: Write) -> None:
     assert "theirs" not in Registry().names("scorer")
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (("a,b[x=1,y=2]", "c"), ["a", "b[x=1,y=2]", "c"]),
-        ((" a , b ", ""), ["a", "b"]),
-        (("a,,b,",), ["a", "b"]),
-        ((), []),
-    ],
-)
-def test_lists_of_names_may_be_repeated_and_have_brackets(given: tuple[str, ...], expected: list[str]) -> None:
-    assert names(given) == expected
-
-
-def method(found: Registry, spec: str) -> Method:
-    component = found.component("method", spec)
-    assert isinstance(component, Method)
-    return component
-
-
 def test_versions_of_third_parties_are_recorded_where_they_are_used(install: Install) -> None:
     own = Registry().plugins[0].version
     install("third", "1.2", one=scorer())
@@ -381,7 +232,7 @@ def test_versions_of_third_parties_are_recorded_where_they_are_used(install: Ins
     problem = found.problem("resnet20-cifar10")
 
     def behind(spec: str) -> dict[str, str]:
-        return found.versions_behind(problem, method(found, spec))
+        return found.versions_behind(problem, found.component(Method, spec))
 
     assert behind("nsga2") == {"pruneframe": own}
     assert behind("nsga2[scorer=theirs]") == {"pruneframe": own, "third": "1.2"}
@@ -395,7 +246,7 @@ def test_versions_of_third_partys_objectives_are_recorded(install: Install) -> N
 @dataclass(frozen=True, repr=False)
 class Depth(pf.Objective):
     name = "depth"
-    unit = ""
+    quantity = "share"
     def measure(self, candidate): return 1.0
     def reference(self, dense): return 1.0
 @pf.hookimpl
@@ -404,17 +255,73 @@ def pruneframe_objectives(): return [Depth]
     install("third", "1.2", one=HEADER + source)
     found = Registry()
     problem = found.problem("resnet20-cifar10").with_settings(objectives=("error", "depth"))
-    assert found.versions_behind(problem, method(found, "nsga2"))["third"] == "1.2"
+    assert found.versions_behind(problem, found.component(Method, "nsga2"))["third"] == "1.2"
+
+
+def test_versions_are_those_of_what_settings_name_and_not_of_words_that_could_be_names(install: Install) -> None:
+    """`linear` and `rest` are what emo-dir's detector may be; a stranger's scorers have these names by chance."""
+    own = Registry().plugins[0].version
+    install("third", "1.2", one=scorer("linear"))
+    install("zulu", "3.4", two=scorer("rest"))
+    found = Registry()
+    problem = found.problem("resnet20-cifar10")
+
+    def behind(spec: str) -> dict[str, str]:
+        return found.versions_behind(problem, found.component(Method, spec))
+
+    assert behind("emo-dir") == behind("emo-dir[detector=rest]") == {"pruneframe": own}
+    assert behind("emo-dir[scorer=linear]") == {"pruneframe": own, "third": "1.2"}
+    assert behind("emo-dir[detector=linear,scorer=rest[power=2]]") == {"pruneframe": own, "zulu": "3.4"}
+
+
+def test_versions_of_what_is_named_by_what_is_named_are_recorded(install: Install) -> None:
+    source = SCORER.replace(
+        "    power: int", '    of: str = pf.setting("theirs", "another", kind="scorer")\n    power: int'
+    )
+    install("third", "1.2", one=scorer())
+    install("zulu", "3.4", two=HEADER + source.format(kind="Outer", name="outer") + HOOK.format(brought="Outer"))
+    found = Registry()
+    behind = found.versions_behind(
+        found.problem("resnet20-cifar10"), found.component(Method, "nsga2[encoding=layer-threshold,scorer=outer]")
+    )
+    assert set(behind) == {"pruneframe", "third", "zulu"}  # the inner one is a default, which nobody gave
+
+
+PHYSICAL = """
+@dataclass(frozen=True, repr=False)
+class Pair(pf.Units):
+    name = "pair"
+    removable = True
+    def layout(self, network): return pf.Layout(repr(self), pf.filter_groups(network))
+@pf.hookimpl
+def pruneframe_units(): return [Pair]
+@dataclass(frozen=True, repr=False)
+class Counted(pf.Target):
+    name = "counted"
+    def latencies(self, networks): return np.ones((len(networks), 1))
+    def memory(self, network): return 1.0
+@pf.hookimpl
+def pruneframe_targets(): return [Counted]
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "involved"),
+    [
+        ({"target": "counted"}, False),  # nothing is measured on it
+        ({"target": "counted", "units": "filter", "objectives": ("error", "memory")}, True),
+        ({"units": "pair"}, True),
+    ],
+)
+def test_versions_of_third_partys_units_and_targets_are_recorded_where_they_are_used(
+    settings: dict[str, Any], involved: bool, install: Install
+) -> None:
+    install("third", "1.2", one=HEADER + PHYSICAL)
+    found = Registry()
+    problem = found.problem("resnet20-cifar10").with_settings(**settings)
+    assert ("third" in found.versions_behind(problem, found.component(Method, "nsga2"))) == involved
 
 
 def test_a_component_from_outside_works_inside_a_bundled_method(write: Write) -> None:
-    from pruneframe.testing import check_method
-
     found = Registry([write(scorer() + VARIATION)])
-    check_method(method(found, "nsga2[scorer=theirs[power=2],variation=stay+bit-flip]"), registry=found)
-
-
-def test_kinds_and_hooks_are_one_list() -> None:
-    hooks = {name for name in vars(registry.hookspecs) if name.startswith("pruneframe_")}
-    assert hooks == {f"pruneframe_{kind}s" for kind in KINDS}
-    assert np.all([isinstance(kind, type) for kind in KINDS.values()])
+    check_method(found.component(Method, "nsga2[scorer=theirs[power=2],variation=stay+bit-flip]"), registry=found)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,9 @@ from . import options
 
 if TYPE_CHECKING:
     from ..registry import Registry
-    from ..run import Run
-    from ..store import StudyFolder
-    from ..study import Plan
+    from ..study.plan import Plan
+    from ..study.run import Run
+    from ..study.store import StudyFolder
 
 
 def _read_config(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
@@ -51,12 +53,12 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 @click.option("--methods", multiple=True, required=True, help="Methods, as name or name[setting=value,...].")
 @click.option("--problems", multiple=True, default=["lenet-digits"], show_default=True, help="Problems.")
 @click.option("--seeds", multiple=True, default=["0-2"], show_default=True, help="Independent repetitions: 0-4, 1,5,9.")
-@click.option("--budget", type=float, help="Units of compute per run; one unit is one dense pass over the search set.")
-@click.option("--units", type=click.Choice(["weight", "filter"]), help="What is pruned.")
+@click.option("--budget", type=float, help="Compute per run, in passes: dense forward passes over the search set.")
+@click.option("--units", help="What is pruned, e.g. weight or filter; see pruneframe list units.")
 @click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]), help="What happens to batch statistics.")
 @click.option("--search-images", type=int, help="Images behind each evaluation.")
 @click.option("--objectives", multiple=True, help="What to minimise, e.g. error,params.")
-@click.option("--target", metavar="DEVICE", help="What latency and memory are measured on, e.g. local-cpu.")
+@click.option("--target", metavar="TARGET", help="What latency and memory are measured on, e.g. local-cpu.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -111,21 +113,26 @@ def command(
 
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
-    from ..registry import names
-    from ..store import StudyFolder
-    from ..study import plan
+    from ..spec import names
 
     chosen, boards = names(methods), names(problems)
     if not chosen or not boards:
         raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
     settings["objectives"] = tuple(names(objectives)) if objectives else None
-    _check_device(device)
+    drawn = options.seeds(seeds)
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)
+    _check(registry, {"method": chosen, "problem": boards, "objective": settings["objectives"] or ()}, settings)
+    _check_device(device)
+
+    from ..study.plan import plan  # takes torch and much else along, which no mistake so far has to wait for
+    from ..study.store import StudyFolder
+    from ..target import Target
+
     if settings["target"] is not None:
-        registry.component("device", settings["target"])  # told even where no objective asks it
+        registry.component(Target, settings["target"])  # told even where no objective asks it
     threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
-    planned = plan(registry, chosen, boards, options.seeds(seeds), settings, device, threads, options.say)
+    planned = plan(registry, chosen, boards, drawn, settings, device, threads, options.say)
     if planned.measured and jobs > 1:
         raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
     study = StudyFolder(output.resolve())
@@ -140,18 +147,32 @@ def command(
     return 1 if failures else 0
 
 
-def _check_device(device: str) -> None:
-    import torch
+def _check(registry: Registry, named: dict[str, Sequence[str]], settings: dict[str, Any]) -> None:
+    """Raise InputError for a name, setting or number that cannot be meant, before anything is imported for it."""
+    given = {"unit": settings["units"], "target": settings["target"]}
+    named = named | {kind: [spec] for kind, spec in given.items() if spec is not None}
+    for kind, specs in named.items():
+        for spec in specs:
+            registry.check(kind, spec)
+    budget = settings["budget"]
+    if budget is not None and not 0 < budget < math.inf:
+        raise InputError(f"budget > 0 must hold, but got {budget}")
 
+
+def _check_device(device: str) -> None:
     if not re.fullmatch(r"cpu|cuda:(0|[1-9][0-9]*)", device):
         raise InputError(f"--device must be cpu or cuda:N, but got {device!r}")
-    if device != "cpu" and int(device.removeprefix("cuda:")) >= torch.cuda.device_count():
+    if device == "cpu":
+        return
+    import torch
+
+    if int(device.removeprefix("cuda:")) >= torch.cuda.device_count():
         raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()} GPUs; use cpu")
 
 
 def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force: bool) -> None:
     """Make the study's folder; until here nothing has been written."""
-    from ..run import environment
+    from ..study.machine import environment
 
     first = planned.runs[0]
     wanted = {
@@ -172,8 +193,8 @@ def _carry_out(
     planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int, epochs: int
 ) -> list[str]:
     from ..engine import Engine
-    from ..run import say_if_busy
-    from ..study import LocalExecutor, carry_out_all
+    from ..study.executor import LocalExecutor, carry_out_all
+    from ..study.machine import say_if_busy
     from .progress import display
 
     def done(run: Run) -> bool:
@@ -200,15 +221,15 @@ def _carry_out(
 
 def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
     """Print the table, or its data, and typeset the comparison."""
-    from ..readout import summaries
+    from ..study.facts import summaries
     from .report import write
     from .summary import show
 
     found = summaries(study)
-    if any(run["status"] == "done" for run in found):
+    if any(run.done for run in found):
         write([study], registry, study.pdf)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps([run.json() for run in found], indent=2))
         return
     show(study)
     if study.pdf.exists():
@@ -217,9 +238,9 @@ def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
 
 def _describe(planned: Plan, study: StudyFolder, device: str, jobs: int, as_json: bool) -> None:
     """What a command would do."""
-    from ..study import seconds_per_unit
+    from ..study.plan import seconds_per_pass
 
-    pace = {one.problem.name: seconds_per_unit(one, device) for one in planned.problems}
+    pace = {one.problem.name: seconds_per_pass(one, device) for one in planned.problems}
     rows: list[dict[str, Any]] = []
     for run in planned.runs:
         folder = run.folder(study)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("data", short_help="Fetch and check a problem's data.")
 @click.argument("problem")
 @click.option("--profile", type=click.Path(path_type=Path), help="Time the network's layers, and write FILE.json.")
-@click.option("--target", metavar="DEVICE", help="What --profile measures on. [default: local-cpu]")
+@click.option("--target", metavar="TARGET", help="What --profile measures on. [default: local-cpu]")
 @click.option("--threads", type=click.IntRange(1), help="Threads of --profile. [default: 1]")
 @options.data
 @options.plugins
@@ -30,7 +30,8 @@ def command(
     With --profile, measure how long the layers of its network take at several widths, for
     bench --target 'lookup-table[table=FILE.json]', here or on another machine.
     """
-    from ..data import Data, cache_folder
+    from ..files import cache_folder
+    from ..model.data import Data
 
     if profile is None and not (target is None and threads is None):
         raise InputError("--target and --threads are those of --profile, which is missing")
@@ -48,21 +49,21 @@ def command(
 
 def _profile(registry: Registry, problem: Problem, path: Path, target: str, threads: int) -> None:
     """Time a problem's network, layer by layer."""
-    from ..device import Device, Target
     from ..profile import Profile
-    from ..run import environment, measuring, prepare_torch, say_if_busy
+    from ..study.machine import environment, measuring, prepare_torch, say_if_busy
+    from ..target import Meter, Target
 
-    device = cast("Device", registry.component("device", target))
+    found = registry.component(Target, target)
     if not path.absolute().parent.is_dir() or path.is_dir():  # found out before the layers are timed, which takes long
         raise InputError(f"--profile must be a file in an existing folder, but got {path}")
-    network = problem.load(options.say).network
+    network = problem.load(registry.component, options.say).network
     prepare_torch(threads)
     say_if_busy(options.say)
-    with measuring(Target(device, timed=True)):
-        options.say(f"timing {len(network.layers)} layers on {device!r}, {threads} thread(s)")
-        found = Profile.measure(network, device, environment() | {"threads": threads})
+    with measuring(Meter(found, timed=True)):
+        options.say(f"timing {len(network.layers)} layers on {found!r}, {threads} thread(s)")
+        profile = Profile.measure(network, found, environment() | {"threads": threads})
     try:
-        found.write(path)
+        profile.write(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another --profile") from error
-    click.echo(f"{path}: {len(found.layers)} layers; the dense network takes {1000 * found.dense:.3f} ms an image")
+    click.echo(f"{path}: {len(profile.layers)} layers; the dense network takes {1000 * profile.dense:.3f} ms an image")

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from ..errors import InputError, NothingSelected
 from . import options
 
 if TYPE_CHECKING:
     from ..registry import Registry
-    from ..store import RunFolder
+    from ..study.store import RunFolder
 
 
 @click.command("export", short_help="Write a pruned network out of a study.")
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--problem", help="The problem.")
 @click.option("--method", help="The method, as the summary names it [default: any].")
 @click.option("--seed", type=int, help="The seed [default: any].")
-@click.option("--run", "digest", help="The run with this hash, as summary --json and report --trace name it.")
+@click.option("--run", "hash", help="The run with this hash, as summary --json and report --trace name it.")
 @click.option(
     "--max-drop",
     type=float,
@@ -36,22 +35,22 @@ def command(
     problem: str | None,
     method: str | None,
     seed: int | None,
-    digest: str | None,
+    hash: str | None,
     max_drop: float | None,
     member: int | None,
     output: Path,
     sources: tuple[str, ...],
 ) -> int:
     """Write one member of a final front as a state dict, zeros in place of what is pruned."""
-    from ..store import StudyFolder
+    from ..study.store import StudyFolder
 
     if (max_drop is None) == (member is None):
         raise InputError("exactly one of --max-drop and --member must be given")
     if output.suffix != ".safetensors":
         raise InputError(f"-o must name a .safetensors file, but got {str(output)!r}")
-    if problem is None and digest is None:
+    if problem is None and hash is None:
         raise InputError("--problem or --run must be given; pruneframe summary lists both")
-    wanted = {"problem": problem, "method": method, "seed": seed, "hash": digest}
+    wanted = {"problem": problem, "method": method, "seed": seed, "hash": hash}
     runs = [run for run in StudyFolder.existing(study).runs() if run.finished and _fits(run.identity, wanted)]
     if not runs:
         raise NothingSelected(f"{study} has no finished run with {_words(wanted)}; see pruneframe summary {study}")
@@ -83,12 +82,12 @@ def _checked(run: RunFolder, member: int) -> int:
 
 def _smallest(runs: list[RunFolder], drop: float) -> tuple[RunFolder, int]:
     """Over all runs, the member with the fewest parameters whose search error is at most `drop` points above dense."""
-    from ..result import choose
+    from ..front import choose
 
     found = []
     for run in runs:
         front = run.front()
-        row = choose(front["search_error"], -front["params"].astype(np.float64), run.result["dense_error"] + drop / 100)
+        row = choose(front["search_error"], -front["params"].astype(float), run.result["dense_error"] + drop / 100)
         if row is not None:
             found.append((int(front["params"][row]), float(front["search_error"][row]), str(run.path), run, row))
     if not found:
@@ -102,26 +101,17 @@ def _write(registry: Registry, folder: RunFolder, row: int, output: Path) -> Non
     from safetensors.torch import save
 
     from ..files import write_whole
-    from ..journal import Shelf
-    from ..mask import Masks
-    from ..workbench import Workbench
+    from ..study.member import Front
 
-    identity, front = folder.identity, folder.front()
-    names = ("units", "batch_norm", "search_images", "budget")
-    settings = {name: identity[name] for name in names} | {"objectives": tuple(identity["objectives"])}
-    loaded = registry.problem(identity["problem"]).with_settings(**settings).load(options.say)
-    if loaded.fingerprint != identity["fingerprint"]:
-        raise InputError(f"problem {identity['problem']!r} has other weights or images here than where it was pruned")
-    bench = Workbench(loaded, "cpu", Shelf(folder.weights))
-    masks = Masks(front["bits"][[row]], loaded.network.layout)
-    tensors = bench.masked(masks, str(front["weights"][row]))
+    tensors = Front.read(folder, registry, options.say).state(row)
     try:
         write_whole(output, lambda file: file.write(save(tensors)))
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
-    drop = 100 * (front["search_error"][row] - folder.result["dense_error"])
+    identity, front, result = folder.identity, folder.front(), folder.result
+    drop = 100 * (front["search_error"][row] - result["dense_error"])
     test = 100 * front["test_error"][row]
-    share = 1 - front["params"][row] / folder.result["total_params"]
+    share = 1 - front["params"][row] / result["total_params"]
     click.echo(
         f"{output}: member {row} of {identity['method']}, seed {identity['seed']}: {100 * share:.2f} % of the "
         f"parameters removed, search error {drop:+.2f} points, test error {test:.2f} %"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +11,8 @@ from ..errors import unknown
 from . import options
 
 if TYPE_CHECKING:
-    from ..registry import Entry
+    from ..index import Described
+    from ..registry import Plugin
 
 
 @click.command("info", short_help="Show a component's settings, source and provenance.")
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 @options.as_json
 def command(name: str, sources: tuple[str, ...], as_json: bool) -> int:
     """Show all components called NAME: what they do, their settings, and where they come from."""
-    from ..registry import KINDS
+    from ..hooks import KINDS
 
     registry = options.registry(sources)
     kinds = [kind for kind in KINDS if name in registry.names(kind)]
     if not kinds:
         raise unknown("component", name, {known for kind in KINDS for known in registry.names(kind)})
-    found = [describe(kind, registry.entry(kind, name)) for kind in kinds]
+    found = [_told(*registry.described(kind, name)) for kind in kinds]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return 0
@@ -36,25 +35,19 @@ def command(name: str, sources: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-def describe(kind: str, entry: Entry) -> dict[str, Any]:
+def _told(described: Described, plugin: Plugin) -> dict[str, Any]:
     """One component as JSON values."""
-    from ..engine import available
-    from ..problem import Problem
+    from ..engine.library import available
 
-    value = entry.value
-    head = {
-        "kind": kind,
-        "name": value.name,
-        "distribution": entry.plugin.distribution,
-        "version": entry.plugin.version,
-    }
-    if isinstance(value, Problem):
-        names = ("units", "objectives", "batch_norm", "search_images", "budget")
-        fields = [{"name": n, "default": getattr(value, n), "help": "", "type": ""} for n in names]
-        return head | {"about": value.summary, "source": value.source, "settings": fields, "engine": available()}
-    fields = [asdict(setting) for setting in value.settings()]
-    about = inspect.getdoc(value) or ""
-    return head | {"about": about, "source": getattr(value, "provenance", ""), "settings": fields}
+    settings = [
+        {"name": one.name, "type": one.type, "default": one.default, "help": one.help, "rule": one.rule}
+        | ({"required": True} if one.required else {})
+        for one in described.settings
+    ]
+    head = {"kind": described.kind, "name": described.name}
+    head |= {"distribution": plugin.distribution, "version": plugin.version}
+    about = {"about": described.about, "source": described.source, "settings": settings}
+    return head | about | ({"engine": available()} if described.kind == "problem" else {})
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -67,9 +60,9 @@ def _text(found: dict[str, Any]) -> str:
         lines += ["", "settings"]
     for item in found["settings"]:
         kind = f"{item['type']}; " if item["type"] else ""
-        kind += f"{item['rule']}; " if item.get("rule") else ""
-        value = item["default"]
-        default = "none" if value is None else ",".join(value) if isinstance(value, tuple) else value
+        kind += f"{item['rule']}; " if item["rule"] else ""
+        kind += "must be given; " if item.get("required") else ""
+        default = "..." if item.get("required") else _written(item["default"], "+" if item["type"] else ",")
         lines.append(
             f"  {item['name']} = {default}  ({kind}{item['help']})" if kind else f"  {item['name']} = {default}"
         )
@@ -78,3 +71,9 @@ def _text(found: dict[str, Any]) -> str:
     if found["source"]:
         lines += ["", "provenance" if found["kind"] == "method" else "source", f"  {found['source']}"]
     return "\n".join(lines)
+
+
+def _written(default: Any, separator: str) -> str:
+    """A default as one gives it: several values of a component's setting are joined by +, of an option by commas."""
+    several = isinstance(default, tuple | list)
+    return "none" if default is None else separator.join(map(str, default)) if several else str(default)

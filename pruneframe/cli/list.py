@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 
 import click
@@ -17,7 +16,7 @@ from . import options
 @options.as_json
 def command(kind: str | None, sources: tuple[str, ...], as_json: bool) -> int:
     """List everything that can be named, or one KIND of it, such as `methods`."""
-    from ..registry import KINDS
+    from ..hooks import KINDS
 
     registry = options.registry(sources)
     wanted = list(KINDS)
@@ -25,16 +24,11 @@ def command(kind: str | None, sources: tuple[str, ...], as_json: bool) -> int:
         if kind.removesuffix("s") not in KINDS:
             raise unknown("kind of component", kind, [f"{name}s" for name in KINDS])
         wanted = [kind.removesuffix("s")]
+    found = [registry.described(one, name) for one in wanted for name in registry.names(one)]
     rows = [
-        {
-            "kind": one,
-            "name": name,
-            "summary": summary(registry.entry(one, name).value),
-            "distribution": registry.entry(one, name).plugin.distribution,
-            "version": registry.entry(one, name).plugin.version,
-        }
-        for one in wanted
-        for name in registry.names(one)
+        {"kind": one.kind, "name": one.name, "summary": one.summary}
+        | {"distribution": plugin.distribution, "version": plugin.version}
+        for one, plugin in found
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -46,9 +40,3 @@ def command(kind: str | None, sources: tuple[str, ...], as_json: bool) -> int:
             if row["kind"] == one:
                 click.echo(f"  {row['name']:{width}}  {row['summary']}")
     return 0
-
-
-def summary(value: object) -> str:
-    """The first sentence about a component."""
-    text = getattr(value, "summary", None) or inspect.getdoc(value) or ""
-    return text.split("\n\n")[0].replace("\n", " ")

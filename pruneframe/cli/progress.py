@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..progress import DONE, WAITING, Progress
-from ..run import Run
-from ..store import StudyFolder
+from ..study.progress import DONE, WAITING, Progress
+from ..study.run import Run
+from ..study.store import StudyFolder
 
 PLAIN_SECONDS = 30  # between two plain lines about one run
 SHOWN = 20  # runs in the live table
@@ -44,7 +44,7 @@ def _live(live: Live, tracked: dict[Run, Progress]) -> Watch:
             else:
                 ended.add(run)
         table = Table(title=f"{len(ended)} of {len(tracked)} runs ended", title_justify="left")
-        for heading in ("problem", "method", "seed", "state", "units", "hypervolume", "left"):
+        for heading in ("problem", "method", "seed", "state", "passes", "hypervolume", "left"):
             table.add_column(heading, justify="left" if heading in ("problem", "method", "state") else "right")
         for run in active[:SHOWN]:
             progress = tracked[run]
@@ -68,9 +68,9 @@ def _plain(console: Console, tracked: dict[Run, Progress]) -> Watch:
             if over or tracked[run].state not in (WAITING, DONE):
                 state = state if over else tracked[run].state
                 ended.update({run} if over else ())
-                units, volume, left = _figures(tracked[run])
+                passes, volume, left = _figures(tracked[run])
                 line = f"[{len(ended)}/{len(tracked)}] {run.method} on {run.problem}, seed {run.seed}: {state}, "
-                line += f"{units} units, hypervolume {volume}" + ("" if over else f", {left} left")
+                line += f"{passes} passes, hypervolume {volume}" + ("" if over else f", {left} left")
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     return watch
@@ -79,7 +79,7 @@ def _plain(console: Console, tracked: dict[Run, Progress]) -> Watch:
 def _figures(progress: Progress) -> tuple[str, str, str]:
     left = progress.seconds_left
     return (
-        f"{progress.units:.0f}/{progress.budget:g}",
+        f"{progress.passes:.0f}/{progress.budget:g}",
         f"{progress.hypervolume:.4f}",
         "?" if left is None else f"{int(left) // 60}:{int(left) % 60:02}",
     )

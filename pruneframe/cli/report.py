@@ -16,10 +16,10 @@ from ..errors import InputError, NothingSelected, unknown
 from . import options
 
 if TYPE_CHECKING:
-    from ..document import Comparison
+    from ..comparison.document import Comparison
     from ..registry import Registry
     from ..report import Report, StudyFacts
-    from ..store import StudyFolder
+    from ..study.store import StudyFolder
 
 
 @click.command("report", short_help="Typeset the comparison of one or several studies as a PDF.")
@@ -59,7 +59,7 @@ def command(
     sources: tuple[str, ...],
 ) -> int:
     """Write the figures and tables of all STUDYs as one PDF; each also as a file for a paper."""
-    from ..store import StudyFolder
+    from ..study.store import StudyFolder
 
     folders = [StudyFolder.existing(study) for study in studies]
     registry = options.registry(sources)
@@ -79,7 +79,7 @@ def _known(
     studies: Sequence[StudyFolder], registry: Registry, control: str | None = None, highlight: str | None = None
 ) -> StudyFacts:
     """What reports are told, with what papers claim of its methods, or of its problems."""
-    from ..readout import facts
+    from ..study.facts import facts
 
     known = facts(*studies)
     if not known.boards:
@@ -102,13 +102,12 @@ def _base(method: str) -> str:
 
 
 def _reports(registry: Registry, chosen: Sequence[str]) -> list[Report]:
-    from typing import cast
 
-    from ..registry import names
     from ..report import Report
+    from ..spec import names
 
     specs = names(chosen) or registry.names("report")
-    return [cast(Report, registry.component("report", spec)) for spec in specs]
+    return [registry.component(Report, spec) for spec in specs]
 
 
 def _bibtex(registry: Registry, study: StudyFacts) -> str:
@@ -136,9 +135,9 @@ def write(
     html: bool = False,
 ) -> list[Path]:
     """Typeset the comparison, and write its parts beside it; returns what was written."""
-    from ..document import close, typeset, write_parts
-    from ..page import write_page
-    from ..readout import long_table
+    from ..comparison.document import close, typeset, write_parts
+    from ..comparison.page import write_page
+    from ..study.table import long_table
 
     known = known or _known(studies, registry)
     table, chosen = long_table(*studies), reports or _reports(registry, ())
@@ -166,7 +165,7 @@ def _composed(
     anonymous: bool = False,
     bibtex: str = "",
 ) -> Comparison:
-    from ..document import compose
+    from ..comparison.document import compose
 
     settings = [study.settings for study in studies]
     return compose(reports, table, known, settings, _warn, anonymous, bibtex)
@@ -176,8 +175,8 @@ def _trace(
     studies: Sequence[StudyFolder], known: StudyFacts, reports: Sequence[Report], wanted: str, as_json: bool
 ) -> int:
     """Print the finished runs behind a figure or table."""
-    from ..document import close
-    from ..readout import long_table
+    from ..comparison.document import close
+    from ..study.table import long_table
 
     comparison = _composed(studies, long_table(*studies), known, reports)
     close(comparison)
@@ -188,11 +187,9 @@ def _trace(
     behind = [
         run
         for run in known.runs
-        if run["status"] == "done"
-        and item.board in ("", run["board"])
-        and (item.methods is None or run["method"] in item.methods)
+        if run.done and item.board in ("", run.board) and (item.methods is None or run.method in item.methods)
     ]
-    rows = [{name: run[name] for name in ("problem", "method", "seed", "hash", "folder")} for run in behind]
+    rows = [{name: getattr(run, name) for name in ("problem", "method", "seed", "hash", "folder")} for run in behind]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

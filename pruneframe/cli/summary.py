@@ -11,7 +11,7 @@ import click
 from . import options
 
 if TYPE_CHECKING:
-    from ..store import StudyFolder
+    from ..study.store import StudyFolder
 
 
 PLAIN_WIDTH = 160  # where no terminal says how wide it is
@@ -22,12 +22,12 @@ PLAIN_WIDTH = 160  # where no terminal says how wide it is
 @options.as_json
 def command(study: Path, as_json: bool) -> int:
     """Print one line per method of every problem in STUDY; with --json one object per run."""
-    from ..readout import summaries
-    from ..store import StudyFolder
+    from ..study.facts import summaries
+    from ..study.store import StudyFolder
 
     folder = StudyFolder.existing(study)
     if as_json:
-        click.echo(json.dumps(summaries(folder), indent=2))
+        click.echo(json.dumps([run.json() for run in summaries(folder)], indent=2))
     else:
         show(folder)
     return 0
@@ -38,15 +38,13 @@ def show(study: StudyFolder) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pruneframe_reports.results import results
+    from ..comparison.summary import results
+    from ..study.facts import overview
 
-    from ..readout import facts
-
-    known = facts(study)
+    known = overview(study)
     console = Console() if Console().is_terminal else Console(width=PLAIN_WIDTH)
     for board in known.boards:
-        runs = [run for run in known.runs if run["board"] == board.label and run["status"] == "done"]
-        frame = results(runs)
+        frame = results(known.done(board))
         table = Table(title=board.label, title_justify="left")
         for column in frame.columns:
             table.add_column(column, justify="left" if column == "method" else "right", overflow="fold")
@@ -54,10 +52,10 @@ def show(study: StudyFolder) -> None:
             table.add_row(*(str(value).replace("[", r"\[") for value in row))
         console.print(table)
     for run in known.runs:
-        if run["status"] != "done":
-            reason = f": {run['reason']}" if "reason" in run else ""
+        if not run.done:
+            reason = f": {run.reason}" if run.reason else ""
             console.print(
-                f"{run['status']}: {run['method']} on {run['problem']}, seed {run['seed']}{reason}",
+                f"{run.status}: {run.method} on {run.problem}, seed {run.seed}{reason}",
                 markup=False,
             )
     if not known.runs:

@@ -14,20 +14,19 @@ from . import options
 @options.plugins
 def command(problem: str, force: bool, sources: tuple[str, ...]) -> int:
     """Make PROBLEM's weights, and print the dense network's accuracy on the search and test splits."""
-    from ..data import Data
-    from ..journal import Shelf
-    from ..weights import Trained
-    from ..workbench import DENSE, Workbench
+    from ..model.data import Data
+    from ..model.weights import Trained
+    from ..search.shelf import Shelf
+    from ..search.workbench import DENSE, Workbench
 
     registry = options.registry(sources)
     found = registry.problem(problem)
     if force and isinstance(found.weights, Trained):
         data = found.data if isinstance(found.data, Data) else found.data()
         found.weights.forget(found.network(), data)
-    loaded = found.load(options.say)
+    loaded = found.load(registry.component, options.say)
     bench = Workbench(loaded, "cpu", Shelf(None))
     for name, images in (("search", bench.search), ("test", bench.images(loaded.data.test))):
         candidate = next(bench.candidates(loaded.network.layout.full(), [DENSE], images))
-        accuracy = float((candidate.logits.argmax(axis=1) == candidate.labels).mean())
-        click.echo(f"{name:7} accuracy {100 * accuracy:.2f} % on {len(images.labels)} images")
+        click.echo(f"{name:7} accuracy {100 * (1 - candidate.error):.2f} % on {len(images.labels)} images")
     return 0

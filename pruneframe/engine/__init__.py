@@ -7,10 +7,24 @@ the same without the removed filters; on a GPU `gpu`, CUDA graphs (`capture`) ov
 `lists`.
 """
 
-from .batch_norm import pair as pair
-from .choice import Engine as Engine
-from .choice import available as available
-from .library import kernel as kernel
-from .plain import State as State
-from .plain import memory_format as memory_format
-from .precision import search_precision as search_precision
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .batch_norm import pair as pair
+    from .choice import Engine as Engine
+    from .library import kernel as kernel
+    from .plain import memory_format as memory_format
+    from .precision import search_precision as search_precision
+
+_HOMES = {"Engine": "choice", "kernel": "library", "memory_format": "plain", "pair": "batch_norm"}
+_HOMES |= {"search_precision": "precision"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded when first used: who asks for the kernel alone does not need torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pruneframe.engine' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..network import NORMS, Network
+from ..model.network import NORMS, Network
 
 RATIO = (0.05, 20.0)
 BATCH = 250  # every layer is normalised by its own batch of at least so many images; batches are averaged

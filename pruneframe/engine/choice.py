@@ -12,29 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..mask import Masks
-from ..network import Network
+from ..model.network import Network, State
 from .batch_norm import shifted_statistics
 from .gpu import Gpu
-from .library import kernel
 from .lists import Pruned
 from .moments import Moments
-from .plain import Plain, State
+from .plain import Plain
 from .plan import Unsupported
 from .shrunk import Shrunk
 from .sparse import Sparse
 
 MEMORY = 2**30  # bytes that candidates may take that are looked at together
 BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads, 1 for the mask
-
-PROCESSORS = ("portable code", "AVX2", "AVX-512")  # what the kernel's `pruneframe_processor` answers
-
-
-def available() -> str:
-    """The paths that this machine's processor has; which of them a network takes is known when it is loaded."""
-    library = kernel()
-    if library is None:
-        return "torch alone: the kernel is not built"
-    return f"sparse kernel ({PROCESSORS[library.pruneframe_processor()]}) where it can run the network, else torch"
 
 
 class Engine:
@@ -47,7 +36,7 @@ class Engine:
         self.network = network
         self._plain = Plain(network, device, calibration)
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
-        self._torch = Shrunk(network, self._plain) if network.layout.units == "filter" else self._plain
+        self._torch = Shrunk(network, self._plain) if network.units.removable else self._plain
         self._gpu = None if self._plain.device.type == "cpu" else Gpu(network, device, calibration)
         self._sparse: Sparse | None = None
         self._moments: Moments | None = None

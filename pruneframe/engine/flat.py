@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ..network import Network
+from ..model.network import Network, State
 
-State = dict[str, Tensor]
 ALIGNMENT = 64  # floats: every tensor begins at a multiple of 256 bytes, as torch's own do on a GPU
 
 
@@ -53,15 +52,15 @@ class Flat:
 
 
 def _needs(network: Network) -> Iterator[tuple[str, Tensor]]:
-    """Parameters with the unit that each element needs; one that needs its filter and its input's comes twice."""
-    for layer, part in zip(network.layout.names, network.layout.slices, strict=True):
-        if network.layout.units == "weight":
-            name = f"{layer}.weight"
-            yield name, torch.arange(part.start, part.stop).reshape(network.parameter(name).shape)
-    for group, part in zip(network.groups, network.layout.slices if network.groups else (), strict=True):
-        filters = torch.arange(part.start, part.stop)
-        along = [(name, filters, 0) for name in group.vectors]
-        along += [(name, filters.repeat_interleave(repeat), 1) for name, repeat in group.readers]
-        for name, units, dim in along:
-            shape = network.parameter(name).shape
-            yield name, units.reshape([-1 if i == dim else 1 for i in range(len(shape))]).expand(shape)
+    """Parameters with the unit that each entry needs; one that needs two, as a filter and its input, comes twice."""
+    none = network.layout.total
+    for group, own in zip(network.layout.groups, network.layout.slices, strict=True):
+        units = torch.arange(own.start, own.stop)
+        if not group.slices:
+            yield f"{group.layer}.weight", units.reshape(group.shape)
+        for part in group.slices:
+            shape = network.parameter(part.parameter).shape
+            along = torch.full((shape[part.dim],), none)
+            along[part.start : part.start + group.size * part.width] = units.repeat_interleave(part.width)
+            view = along.reshape([-1 if i == part.dim else 1 for i in range(len(shape))])
+            yield part.parameter, view.expand(shape)

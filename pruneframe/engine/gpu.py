@@ -22,14 +22,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ..mask import Masks
-from ..network import Network
+from ..model.network import Network, State
 from .batch_norm import shifted_statistics, statistics
 from .capture import Capture, Work
 from .flat import Flat
 from .plain import memory_format
 from .precision import precision
 
-State = dict[str, Tensor]
 IMAGES = 1000  # at most in one batch
 LAUNCH = 2**37  # multiply-adds of one batch at most, which bounds the memory of its activations
 BUSY = 2**33  # multiply-adds of IMAGES images that keep a GPU busy; smaller networks run side by side up to it

@@ -11,7 +11,6 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .plan import SLOTS
@@ -19,6 +18,7 @@ from .prefix import ORDER
 
 Floats = NDArray[np.float32]
 ALIGNMENT = 64  # bytes; the kernel's vectors
+PROCESSORS = ("portable code", "AVX2", "AVX-512")  # what the kernel's `pruneframe_processor` answers
 
 
 class Call(ctypes.Structure):
@@ -74,11 +74,21 @@ def kernel() -> ctypes.CDLL | None:
     return library
 
 
+def available() -> str:
+    """The paths that this machine's processor has; which of them a network takes is known when it is loaded."""
+    library = kernel()
+    if library is None:
+        return "torch alone: the kernel is not built"
+    return f"sparse kernel ({PROCESSORS[library.pruneframe_processor()]}) where it can run the network, else torch"
+
+
 def in_threads(groups: int, work: Callable[[int, int, int], None]) -> None:
     """Calls work(thread, first, last) for all groups, SLOTS at a time, an equal part by each of torch's threads.
 
     Between two calls an interrupt is heard, and then nothing more is begun.
     """
+    import torch  # here, since who only asks what there is does not need it
+
     threads = min(torch.get_num_threads(), groups)
     bounds = np.linspace(0, groups, threads + 1).astype(int).tolist()
     interrupted = Event()

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..network import Network
+from ..model.network import Network, State
 from .library import Floats, Kept, address
 from .plan import LANES, Plan, Weights
 from .prefix import ORDER, Key
-
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)

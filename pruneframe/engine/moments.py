@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..mask import Masks
+from ..model.network import State
 from .batch_norm import batches
 from .compiler import compiled
 from .library import Call, Floats, Order, Stage, address, aligned, in_threads
-from .lists import Lists, Pruned, State
+from .lists import Lists, Pruned
 from .plan import FIELDS, LANES, Unsupported, Weights
 from .sparse import Sparse
 

@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..cut import Cutter
 from ..mask import Masks
-from ..network import Network
+from ..model.cut import Cutter
+from ..model.network import Network, State
 from .batch_norm import shifted_statistics, statistics
 from .precision import precision
-
-State = dict[str, Tensor]  # all parameters and buffers, by name
 
 BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
 

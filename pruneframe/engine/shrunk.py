@@ -1,4 +1,4 @@
-"""The shrunk path: filters are cut out of the network, and torch computes what is physically left."""
+"""The shrunk path: units are taken out of the network, and torch computes what is physically left."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..mask import Masks
-from ..network import Network
-from ..shrink import shrink
-from .plain import BATCH, Plain, State
+from ..model.network import Network, State
+from ..model.shrink import shrink
+from .plain import BATCH, Plain
 
 
 class Shrunk:

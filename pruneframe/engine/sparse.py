@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from ..mask import Masks
-from ..network import Network
+from ..model.network import Network, State
 from .compiler import compiled
 from .library import Call, Floats, address, aligned, in_threads, kernel
-from .lists import Affine, Lists, Pruned, State, table
+from .lists import Affine, Lists, Pruned, table
 from .plan import LANES, Unsupported
 from .prefix import Key, Work, families, shared_steps
 

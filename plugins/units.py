@@ -1,0 +1,37 @@
+"""What bits stand for: single weights, or filters inside a block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pruneframe as pf
+
+
+@dataclass(frozen=True, repr=False)
+class Weight(pf.Units):
+    """Single weights of convolutions and linear layers; biases and batch norm stay."""
+
+    name = "weight"
+
+    def layout(self, network: pf.Network) -> pf.Layout:
+        return pf.Layout(repr(self), pf.single_weights(network))
+
+
+@dataclass(frozen=True, repr=False)
+class Filter(pf.Units):
+    """Filters of convolutions and neurons of linear layers whose readers are known, so that they can be taken out.
+
+    Filters that reach a residual addition, a concatenation or the network's output stay.
+    """
+
+    name = "filter"
+    removable = True
+
+    def layout(self, network: pf.Network) -> pf.Layout:
+        return pf.Layout(repr(self), pf.filter_groups(network))
+
+
+@pf.hookimpl
+def pruneframe_units() -> Sequence[type[pf.Units]]:
+    return [Weight, Filter]

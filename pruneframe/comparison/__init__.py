@@ -1,0 +1,1 @@
+"""What a study says: statistics, protocol and style, and the documents that they end in."""

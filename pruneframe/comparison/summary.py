@@ -1,0 +1,46 @@
+"""A study's figures as one table: medians over seeds, and what is removed at a bounded loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..front import DROPS
+from ..report import RunSummary, best_first
+
+
+def results(runs: Sequence[RunSummary]) -> pd.DataFrame:
+    """What the summary prints: one row per method, best median hypervolume first."""
+    rows = []
+    for method in best_first(runs):
+        own = [run for run in runs if run.method == method]
+        rows.append(
+            {
+                "method": method,
+                "runs": len(own),
+                "HV": spread([run.hypervolume for run in own]),
+                "HV search": f"{np.median([run.hypervolume_search for run in own]):.4f}",
+                **{f"removed at {x:g}": operating_point(own, x) for x in DROPS},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median [lower quartile, upper quartile]; the value alone when there is one."""
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{median:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def operating_point(runs: Sequence[RunSummary], drop: float) -> str:
+    """Median share removed and median points lost on test; `none` where no run has such a member."""
+    points = [run.point(drop) for run in runs]
+    found = [(p.reduction, p.test_drop) for p in points if p.reduction is not None and p.test_drop is not None]
+    if not found:
+        return "none"
+    removed, lost = np.median(found, axis=0)
+    return f"{100 * removed:.1f} % ({lost:+.2f})"

@@ -1,0 +1,70 @@
+"""What authors of methods build on: evolution on packed genomes, corridors, sweeps of scores, phases, Pareto sets.
+
+As the public API, its names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Answers": "evolution",
+    "BIBTEX": "evolution",
+    "Corridor": "corridor",
+    "IDLE": "evolution",
+    "ParetoSet": "pareto",
+    "SMALLEST": "evolution",
+    "Sweep": "sweep",
+    "Tuner": "tuner",
+    "UNPRUNED": "scheme",
+    "best": "sweep",
+    "default_population": "evolution",
+    "evolve": "evolution",
+    "fill": "sweep",
+    "is_pruned": "scheme",
+    "paired": "scheme",
+    "ranked": "scheme",
+    "recorded": "phase",
+    "reference_directions": "evolution",
+    "search_by": "evolution",
+    "start_and_vary": "evolution",
+    "suitable_variation": "evolution",
+    "summed": "scheme",
+}
+
+__all__ = [*_HOMES]
+
+if TYPE_CHECKING:
+    from .corridor import Corridor as Corridor
+    from .evolution import BIBTEX as BIBTEX
+    from .evolution import IDLE as IDLE
+    from .evolution import SMALLEST as SMALLEST
+    from .evolution import Answers as Answers
+    from .evolution import default_population as default_population
+    from .evolution import evolve as evolve
+    from .evolution import reference_directions as reference_directions
+    from .evolution import search_by as search_by
+    from .evolution import start_and_vary as start_and_vary
+    from .evolution import suitable_variation as suitable_variation
+    from .pareto import ParetoSet as ParetoSet
+    from .phase import recorded as recorded
+    from .scheme import UNPRUNED as UNPRUNED
+    from .scheme import is_pruned as is_pruned
+    from .scheme import paired as paired
+    from .scheme import ranked as ranked
+    from .scheme import summed as summed
+    from .sweep import Sweep as Sweep
+    from .sweep import best as best
+    from .sweep import fill as fill
+    from .tuner import Tuner as Tuner
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pruneframe.kit' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,288 @@
+"""A trained torch module seen as prunable layers, and what a mask of some kind of units means for it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+
+from ..errors import InputError
+from ..mask import Group, Layout, Masks, Slices
+from .cut import Cut, Cutter, stages
+from .trace import behind, device_of, trace
+
+State = dict[str, Tensor]  # all parameters and buffers of a module, by name
+
+PRUNABLE = (nn.Conv2d, nn.Linear)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A prunable layer; its multiply-adds for one image are (weights) x (positions)."""
+
+    name: str  # in the module, as `get_submodule` takes it
+    shape: tuple[int, ...]  # of its weights: outputs, inputs of a group, and a convolution's kernel
+    positions: int  # output pixels of a convolution, 1 for a linear layer; summed over calls when it runs twice
+    convolutional: bool  # else linear
+
+    @property
+    def weights(self) -> int:
+        """Number of its weights, without the bias."""
+        return math.prod(self.shape)
+
+
+class UnitKind(Protocol):
+    """What a network asks of the kind of its units, a `pruneframe.Units`."""
+
+    @property
+    def name(self) -> str:
+        """What they are called, as `weight`."""
+
+    @property
+    def removable(self) -> bool:
+        """Whether units can be taken out physically."""
+
+    def layout(self, network: Network) -> Layout:
+        """The units of a network."""
+
+
+class Network:
+    """A module in evaluation mode, its prunable layers in forward order, and what a mask means for its parameters.
+
+    `input_shape` is that of one image, (channels, height, width). Raises InputError when there is nothing to prune of
+    the wanted units, when two layers share their weights, or when the module does not run on such an image.
+    """
+
+    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], units: UnitKind) -> None:
+        self.module = module.eval().requires_grad_(False)
+        self.input_shape = input_shape
+        self.units = units
+        self.layers, self.outputs = _layers(self.module, input_shape)
+        _check_apart(self.module, self.layers)
+        self.layout = units.layout(self)
+        if not self.layout.groups:
+            raise InputError(f"the network has no prunable {units!r}s; give one with Conv2d or Linear layers")
+
+    def parameter(self, name: str) -> nn.Parameter:
+        """A parameter by its name in the state dict."""
+        return self.module.get_parameter(name)
+
+    @cached_property
+    def norms(self) -> dict[str, nn.Module]:
+        """The batch-norm layers with running statistics, by name."""
+        found = {name: m for name, m in self.module.named_modules() if isinstance(m, NORMS)}
+        return {name: m for name, m in found.items() if m.running_mean is not None}
+
+    @cached_property
+    def total_params(self) -> int:
+        """All parameters of the dense network, biases and batch-norm scales included."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @cached_property
+    def total_macs(self) -> int:
+        """Multiply-adds of the dense network's prunable layers for one image."""
+        return sum(layer.weights * layer.positions for layer in self.layers)
+
+    @cached_property
+    def _traced(self) -> fx.GraphModule:
+        return trace(self.module, self.input_shape, "what stands behind a layer is told of")
+
+    def norm_behind(self, layer: str) -> str | None:
+        """The name of the batch norm right behind a layer; raises InputError if torch.fx cannot trace the module."""
+        name, called = next(behind(self._traced, layer), ("", None))
+        return name if isinstance(called, NORMS) else None
+
+    def activation_behind(self, layer: str) -> str | None:
+        """The first that follows a layer and its norm: a module's class or a function's name, as `ReLU` or `relu`.
+
+        None where the next thing joins other tensors. Raises InputError if torch.fx cannot trace the module.
+        """
+        for name, called in behind(self._traced, layer):
+            if not isinstance(called, NORMS):
+                return name if called is None else type(called).__name__
+        return None
+
+    def share(self, start: int, stop: int) -> float:
+        """Share of the dense network's multiply-adds that layers[start:stop] cost."""
+        return sum(layer.weights * layer.positions for layer in self.layers[start:stop]) / self.total_macs
+
+    @cached_property
+    def cutter(self) -> Cutter:
+        """Cuts the network into parts; raises InputError if torch.fx cannot trace it."""
+        trace(self.module, self.input_shape, "parts need")  # a record that computes something else is refused here
+        return Cutter(self.module, [layer.name for layer in self.layers])
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where the network can be cut into parts; raises InputError if torch.fx cannot trace it."""
+        return self.cutter.cuts(self.input_shape)
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The cuts at which the resolution changes, as layer numbers; raises InputError as `cuts` does."""
+        resolutions = [layer.positions if layer.convolutional else None for layer in self.layers]
+        return stages(resolutions, [cut.layer for cut in self.cuts])
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over names, shapes and values of all parameters and buffers."""
+        return digest(self.module.state_dict())
+
+    def keep(self, masks: Masks, row: int) -> dict[str, Tensor]:
+        """What one mask keeps, as bool tensors of the shapes of the parameters that it touches, by parameter name.
+
+        Single weights: the weights of every prunable layer. Filters: also the filter's bias, its batch-norm scale and
+        shift, and the inputs of the layers that read it.
+        """
+        return self.spread(torch.from_numpy(masks.unpack(row)))
+
+    def spread(self, values: Tensor) -> dict[str, Tensor]:
+        """One value per unit, [units], as factors of the shapes of the parameters that the units are made of, by name.
+
+        An entry that belongs to two units, as output of one filter and input of another, has the product of theirs.
+        """
+        spread: dict[str, Tensor] = {}
+        for group, own in zip(self.layout.groups, values.split(self.layout.sizes), strict=True):
+            if not group.slices:
+                spread[f"{group.layer}.weight"] = own.view(group.shape)
+            for part in group.slices:
+                shape = self.parameter(part.parameter).shape
+                along = _widened(own, part, shape[part.dim])
+                view = along.reshape([-1 if i == part.dim else 1 for i in range(len(shape))])
+                ones = torch.ones(shape, dtype=values.dtype, device=values.device)
+                spread[part.parameter] = spread.get(part.parameter, ones) * view
+        return spread
+
+    def structure(self, masks: Masks) -> Masks:
+        """The masks with one unit put back where a group lost all of them: what physically remains.
+
+        torch has no convolution without channels, so a shrunk network keeps one filter there, all of it zero.
+        Units that cannot be removed are returned as they are.
+        """
+        if not self.units.removable:
+            return masks
+        rows = []
+        for row in range(len(masks)):
+            kept = masks.unpack(row).copy()
+            for part in self.layout.split(kept):
+                part[0] |= not part.any()
+            rows.append(kept)
+        return Masks.pack(np.array(rows, dtype=bool).reshape(len(masks), self.layout.total), self.layout)
+
+    def widths(self, masks: Masks) -> NDArray[np.int64]:
+        """Output and input channels of each prunable layer when the units are gone, int64[n, layers, 2].
+
+        Input channels are those of a group, as in the weight's shape. Units that cannot be removed change none.
+        """
+        rows = {f"{layer.name}.weight": row for row, layer in enumerate(self.layers)}
+        found = np.tile(np.array([layer.shape[:2] for layer in self.layers], dtype=np.int64), (len(masks), 1, 1))
+        removed = np.array(self.layout.sizes) - self.structure(masks).layer_counts()
+        for column, part in self._slices() if self.units.removable else ():
+            if part.parameter in rows:
+                found[:, rows[part.parameter], part.dim] -= removed[:, column] * part.width
+        return found
+
+    def _slices(self) -> Iterator[tuple[int, Slices]]:
+        """All slices, with the number of their group."""
+        return ((column, part) for column, group in enumerate(self.layout.groups) for part in group.slices)
+
+    def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
+        """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for removable units."""
+        names = [layer.name for layer in self.layers]
+        if not self.layout.single:
+            return self._remaining(masks, [f"{name}.weight" for name in names])
+        found = np.tile([layer.weights for layer in self.layers], (len(masks), 1))
+        found[:, [names.index(name) for name in self.layout.names]] = masks.layer_counts()
+        return found
+
+    def params(self, masks: Masks) -> NDArray[np.int64]:
+        """Parameters that remain, int64[n]: all that a mask does not remove, biases and batch norm included."""
+        if self.layout.single:
+            return self.total_params - self.layout.total + masks.counts()
+        return self._remaining(masks, [name for name, _ in self.module.named_parameters()]).sum(axis=1)
+
+    def _remaining(self, masks: Masks, names: list[str]) -> NDArray[np.int64]:
+        """Entries of some parameters that remain, int64[n, names]."""
+        real = self.structure(masks)
+        counts = np.empty((len(masks), len(names)), dtype=np.int64)
+        for row in range(len(masks)):
+            keep = self.keep(real, row)
+            counts[row] = [int(keep[name].sum()) if name in keep else self.parameter(name).numel() for name in names]
+        return counts
+
+    def macs(self, masks: Masks) -> NDArray[np.int64]:
+        """Multiply-adds per image, int64[n]: remaining weights times output positions."""
+        return self.layer_macs(masks).sum(axis=1)
+
+    def layer_macs(self, masks: Masks) -> NDArray[np.int64]:
+        """The same for each prunable layer, int64[n, layers]."""
+        return self.layer_weights(masks) * np.array([layer.positions for layer in self.layers], dtype=np.int64)
+
+
+def single_weights(network: Network) -> tuple[Group, ...]:
+    """Groups of which every unit is one weight: all weights of every prunable layer."""
+    return tuple(Group(layer.name, layer.weights, layer.shape) for layer in network.layers)
+
+
+def _widened(values: Tensor, part: Slices, length: int) -> Tensor:
+    """One value per unit as one for each place along a parameter's dimension; 1 for places that are no unit's."""
+    own = values.repeat_interleave(part.width) if part.width > 1 else values
+    before, after = part.start, length - part.start - len(own)
+    return own if before == after == 0 else torch.cat([own.new_ones(before), own, own.new_ones(after)])
+
+
+def digest(state: State) -> str:
+    """32 hex digits over names, shapes and values of a state dict."""
+    total = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(state.items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _check_apart(module: nn.Module, layers: Sequence[Layer]) -> None:
+    """Raise InputError where two layers share their weights: a mask of one would prune the other."""
+    owners: dict[nn.Parameter, str] = {}
+    for layer in layers:
+        other = owners.setdefault(module.get_parameter(f"{layer.name}.weight"), layer.name)
+        if other != layer.name:
+            raise InputError(f"layers must not share weights, but {other} and {layer.name} do; give each its own")
+
+
+def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[tuple[Layer, ...], int]:
+    """Run one blank image: the layers in the order of their calls, with the positions they compute, and the outputs."""
+    positions: dict[str, int] = {}
+
+    def note(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(layer: nn.Module, inputs: object, output: Tensor) -> None:
+            size = math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d) else math.prod(output.shape[1:-1])
+            positions[name] = positions.get(name, 0) + size
+
+        return hook
+
+    hooks = [m.register_forward_hook(note(name)) for name, m in module.named_modules() if isinstance(m, PRUNABLE)]
+    try:
+        with torch.inference_mode():
+            out = module(torch.zeros(1, *input_shape, device=device_of(module)))
+    except Exception as error:  # a network may fail in any way
+        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
+        raise InputError(f"the network must run on one image of shape {input_shape}, but: {reason}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if out.dim() != 2:
+        raise InputError(f"the network must give one row of outputs per image, but gives {list(out.shape)}")
+    layers = []
+    for name, n in positions.items():
+        shape = tuple(module.get_parameter(f"{name}.weight").shape)
+        layers.append(Layer(name, shape, n, isinstance(module.get_submodule(name), nn.Conv2d)))
+    return tuple(layers), int(out.shape[1])

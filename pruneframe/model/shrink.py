@@ -1,0 +1,90 @@
+"""A mask of removable units made into a physically smaller module, and the proof that it predicts the same."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import InputError, PruneframeError
+from ..mask import Masks
+from .network import Network
+
+TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
+
+
+def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module:
+    """The module without the units that one mask removes; `state` is the masked network's, zeros in place.
+
+    A group that lost all its units keeps one, all of it zero, see `Network.structure`.
+    """
+    real = network.layout.split(network.structure(mask).unpack(0))
+    module = copy.deepcopy(network.module).cpu()
+    module.load_state_dict(state)
+    for (name, dim), kept in _kept(network, real).items():
+        _narrow(module, name, kept, dim)
+    return module
+
+
+def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:
+    """What stays of each parameter along a dimension, int64[places], by both; `real` is each group's bool[units]."""
+    stays: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    for group, units in zip(network.layout.groups, real, strict=True):
+        for part in group.slices:
+            length = network.parameter(part.parameter).shape[part.dim]
+            along = stays.setdefault((part.parameter, part.dim), np.ones(length, dtype=bool))
+            along[part.start : part.start + len(units) * part.width] &= units.repeat(part.width)
+    return {place: torch.from_numpy(np.flatnonzero(along)) for place, along in stays.items()}
+
+
+def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tensor) -> nn.Module:
+    """The same, after it has predicted what the masked network does, on images float32[n, channels, height, width].
+
+    Raises InputError where the shrunk network does not run, since its code counts on the dense one's shapes.
+    """
+    masked, shrunk = copy.deepcopy(network.module).cpu(), shrink(network, mask, state)
+    masked.load_state_dict(state)
+    try:
+        with torch.inference_mode():
+            prove(masked(images.clone()), shrunk(images.clone()), tied=TIED)
+    except RuntimeError as error:
+        raise InputError(f"the network must run without its units, but: {str(error).splitlines()[0]}") from error
+    return shrunk
+
+
+def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
+    """Keep some entries of a parameter along one dimension, and tell its layer its new size."""
+    owner_name, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(owner_name)
+    parameter = module.get_parameter(name)
+    setattr(owner, leaf, nn.Parameter(parameter.detach().index_select(dim, kept), requires_grad=False))
+    if isinstance(owner, nn.Conv2d):
+        setattr(owner, ("out_channels", "in_channels")[dim], len(kept))
+    elif isinstance(owner, nn.Linear):
+        setattr(owner, ("out_features", "in_features")[dim], len(kept))
+    elif leaf == "weight" and isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d):
+        owner.num_features = len(kept)
+        for statistic in ("running_mean", "running_var"):
+            values = getattr(owner, statistic)
+            if values is not None:
+                setattr(owner, statistic, values.index_select(0, kept))
+
+
+def prove(masked: Tensor, shrunk: Tensor, tolerance: float = 1e-4, tied: float = 0.0) -> None:
+    """Raise unless two networks' logits float[n, classes] agree to `tolerance` of their spread, with equal classes.
+
+    A class whose logit is behind the best by no more than `tied` of the spread is as good as the best.
+    """
+    spread = float(masked.max() - masked.min()) or 1.0
+    difference = float((masked - shrunk).abs().max()) / spread
+    chosen = masked.gather(1, shrunk.argmax(1, keepdim=True))[:, 0]
+    behind = float((masked.max(dim=1).values - chosen).max()) / spread
+    if not (difference <= tolerance and behind <= tied):
+        raise PruneframeError(
+            f"a shrunk network must predict what the masked one does, but its logits differ by {difference:.1e} "
+            f"of their spread (at most {tolerance:.0e})"
+        )

@@ -1,0 +1,88 @@
+"""What torch.fx records of a module, with the shape of everything it computes; asked here alone, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from ..errors import InputError
+
+AGREE = 1e-4  # of the outputs' spread: how far a record may be from the module itself
+
+
+def record(module: nn.Module, need: str) -> fx.GraphModule:
+    """The module's graph, which shares its parameters; raises InputError, beginning with the `need`, without one."""
+    try:
+        return fx.symbolic_trace(module)
+    except Exception as error:  # fx raises whatever the traced code raises
+        raise InputError(f"{need} a network that torch.fx can trace, but tracing fails with: {error}") from error
+
+
+def measured(traced: fx.GraphModule, input_shape: tuple[int, ...], images: int = 1) -> fx.GraphModule:
+    """The same graph, each node with the shape of its tensor for so many blank images of one shape, see `shape`."""
+    with torch.inference_mode():
+        ShapeProp(traced).propagate(torch.zeros(images, *input_shape, device=device_of(traced)))
+    return traced
+
+
+def trace(module: nn.Module, input_shape: tuple[int, ...], need: str, images: int = 1) -> fx.GraphModule:
+    """The module's graph with shapes; raises InputError where there is none, or one that computes something else.
+
+    `images` 2 tell the batch apart from other dimensions of size 1.
+    """
+    traced = record(module, need)
+    try:
+        measured(traced, input_shape, images)
+        agrees = _agrees(module, traced, input_shape)
+    except Exception as error:  # whatever the traced code raises
+        raise InputError(f"{need} a network that torch.fx can trace, but tracing fails with: {error}") from error
+    if not agrees:
+        raise InputError(f"{need} a network that torch.fx can trace, but its record computes something else")
+    return traced
+
+
+def shape(node: fx.Node) -> tuple[int, ...]:
+    """Of the tensor that a node of a measured graph computes; empty where it computes none."""
+    return tuple(getattr(node.meta.get("tensor_meta"), "shape", ()))
+
+
+def calls(traced: fx.GraphModule, layer: str) -> list[fx.Node]:
+    """The calls of one layer, by its name."""
+    return [node for node in traced.graph.nodes if node.op == "call_module" and node.target == layer]
+
+
+def behind(traced: fx.GraphModule, layer: str) -> Iterator[tuple[str, nn.Module | None]]:
+    """The modules and functions that a layer's output runs through, one after the other, while it has one reader.
+
+    A module with its name in the network, a function as torch calls it with None: a module may have the same name.
+    Ends before what joins other tensors to it.
+    """
+    found = calls(traced, layer)
+    node = found[0] if len(found) == 1 else None
+    while node is not None and len(node.users) == 1:
+        node = next(iter(node.users))
+        if node.op == "output" or len(node.all_input_nodes) != 1:
+            return
+        if node.op == "call_module":
+            yield str(node.target), traced.get_submodule(str(node.target))
+        else:
+            yield getattr(node.target, "__name__", str(node.target)), None
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters lie."""
+    return next(module.parameters()).device
+
+
+def _agrees(module: nn.Module, traced: fx.GraphModule, input_shape: tuple[int, ...]) -> bool:
+    """Whether a record computes what the module does, on random images."""
+    images = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)).to(device_of(module))
+    with torch.inference_mode():
+        expected, found = module(images.clone()), traced(images.clone())
+    if not isinstance(expected, Tensor) or not isinstance(found, Tensor) or expected.shape != found.shape:
+        return False
+    spread = float(expected.max() - expected.min()) or 1.0
+    return float((expected - found).abs().max()) <= AGREE * spread

@@ -1,0 +1,164 @@
+"""Tuning an importance score: its order of units follows the gradient of the pruned network's outputs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from ..encoding import Scores
+from ..engine import memory_format, pair
+from ..model.data import Data
+from ..model.network import Network
+
+CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
+HALVES = ("amx_bf16", "avx512_bf16")  # what a processor calls it if it multiplies bfloat16 itself
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How to tune; raises ValueError where a value is out of range.
+
+    The score's ranks, from 0 to 1, move against the gradient: by `rate` a step, as the root mean square over all units.
+    Each step prunes to a share kept that is drawn between `least` and `most`.
+    """
+
+    images: int = 10_000  # training images that are looked at; none twice before all have been
+    batch: int = 200  # of a step, at least
+    rate: float = 4e-4
+    last_rate: float = 0.0  # the rate falls along a cosine to this
+    momentum: float = 0.9  # of the slopes, from step to step
+    least: float = 0.3
+    most: float = 0.6
+
+    def __post_init__(self) -> None:
+        if min(self.images, self.batch) < 2:  # one image alone has no statistics
+            raise ValueError(f"images >= 2 and batch >= 2 must hold, but got {self.images} and {self.batch}")
+        if not 0 <= self.last_rate <= self.rate:
+            raise ValueError(f"0 <= last_rate <= rate must hold, but got {self.last_rate} and {self.rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"0 <= momentum < 1 must hold, but got {self.momentum}")
+        if not 0 < self.least <= self.most <= 1:
+            raise ValueError(f"0 < least <= most <= 1 must hold, but got {self.least} and {self.most}")
+
+
+def tune(
+    network: Network,
+    data: Data,
+    scores: Scores,
+    tuning: Tuning,
+    rng: np.random.Generator,
+    device: torch.device,
+    shifted: bool = False,
+    tell: Callable[[float], None] | None = None,
+) -> Scores:
+    """The same scores float32[units] in another order, so that thresholds on them change the outputs less.
+
+    A step prunes the network at a threshold and takes the gradient of the divergence from the unpruned network's
+    outputs by a factor before each unit, also before those that are removed; units that lessen it move up, others down.
+    That is the straight-through estimate of Bengio, Leonard and Courville, "Estimating or Propagating Gradients Through
+    Stochastic Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and Lazebnik, "Piggyback", ECCV 2018,
+    and Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?", CVPR 2020.
+
+    `shifted`: batch norm's statistics move with the pruned network, batch by batch. `tell` hears what share is done.
+    """
+    slopes_of = _Slopes(network, device, shifted)
+    ranks = torch.from_numpy(_ranks(scores)).to(device)
+    velocity = torch.zeros_like(ranks)
+    steps = max(1, tuning.images // tuning.batch)
+    for step, images in enumerate(_batches(data, tuning.images, steps, rng)):
+        kept = round(rng.uniform(tuning.least, tuning.most) * len(ranks))
+        factors = _best(ranks, kept)
+        chunks = images.to(device).tensor_split(math.ceil(len(images) / CHUNK))
+        slopes = sum((slopes_of(factors, chunk) for chunk in chunks), torch.zeros_like(ranks))
+        size = slopes.square().mean().sqrt().clamp_min(torch.finfo(slopes.dtype).tiny)
+        velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size
+        falling = (1 + math.cos(math.pi * step / steps)) / 2
+        ranks -= (tuning.last_rate + (tuning.rate - tuning.last_rate) * falling) * velocity
+        if tell:
+            tell((step + 1) / steps)
+    return _reordered(scores, ranks.cpu().numpy(), tuning)
+
+
+class _Slopes:
+    """How fast the outputs' divergence from the unpruned network's grows with a factor before each unit.
+
+    In bfloat16 where a processor multiplies it itself, which is about twice as fast: slopes are noisy anyway, and no
+    number that is reported comes from these passes. Not where statistics shift: their differences are too small for it.
+    """
+
+    def __init__(self, network: Network, device: torch.device, shifted: bool) -> None:
+        self._network = network
+        self._halves = torch.autocast(device.type, torch.bfloat16, enabled=not shifted and _multiplies_halves(device))
+        self._format = memory_format(network)
+        self._unpruned = copy.deepcopy(network.module).to(device).to(memory_format=self._format)
+        self._pruned = copy.deepcopy(self._unpruned)
+        self._parameters = {name: p.detach() for name, p in self._pruned.named_parameters()}
+        if shifted:
+            pair(self._unpruned, self._pruned)
+
+    def __call__(self, factors: Tensor, images: Tensor) -> Tensor:
+        """Summed over images, float32[units], at the factors given."""
+        images = images.contiguous(memory_format=self._format)
+        with torch.no_grad(), self._halves:
+            wanted = F.log_softmax(self._unpruned(images), dim=1)
+        factors = factors.detach().requires_grad_()
+        spread = self._network.spread(factors)
+        masked = {name: self._parameters[name] * factor for name, factor in spread.items()}
+        with self._halves:
+            found = F.log_softmax(functional_call(self._pruned, masked, (images,)), dim=1)
+        loss = F.kl_div(found, wanted, reduction="sum", log_target=True)
+        return torch.autograd.grad(loss, factors)[0]
+
+
+def _multiplies_halves(device: torch.device) -> bool:
+    """On processors only; a torch that cannot tell is too old to be asked."""
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and any(capabilities.get(name, False) for name in HALVES)
+
+
+def _batches(data: Data, images: int, steps: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """So many training images in even batches; all of them come before any comes again."""
+    order = np.empty(0, dtype=np.int64)
+    for step in range(steps):
+        size = images * (step + 1) // steps - images * step // steps
+        while len(order) < size:
+            order = np.append(order, rng.permutation(len(data.train)))
+        yield data.tensor(data.train.take(order[:size]))
+        order = order[size:]
+
+
+def _ranks(scores: Scores) -> Scores:
+    """From 0 to 1, float32; ties in the order of the units."""
+    ranks = np.empty(len(scores), dtype=np.float32)
+    ranks[np.argsort(scores, kind="stable")] = np.linspace(0, 1, len(scores), dtype=np.float32)
+    return ranks
+
+
+def _best(ranks: Tensor, kept: int) -> Tensor:
+    """1 for so many of the largest, 0 for the others."""
+    factors = torch.zeros_like(ranks)
+    factors[ranks.topk(kept).indices] = 1
+    return factors
+
+
+def _reordered(scores: Scores, ranks: Scores, tuning: Tuning) -> Scores:
+    """The same values for the units in the order of their ranks.
+
+    Among those that every threshold keeps, and among those that none does, no step could tell which matter more: there
+    the order stays as it was.
+    """
+    order = np.argsort(ranks, kind="stable")
+    never, always = (round((1 - share) * len(order)) for share in (tuning.most, tuning.least))
+    for part in (order[:never], order[always:]):
+        part[:] = part[np.argsort(scores[part], kind="stable")]
+    ordered = np.empty_like(scores)
+    ordered[order] = np.sort(scores)
+    return ordered

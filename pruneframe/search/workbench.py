@@ -1,0 +1,234 @@
+"""The workbench: where a problem's images and weights lie, and where candidates are measured, scored and trained.
+
+Nothing here is charged or logged; the door (`pruneframe.task`) and the study use it, methods never see it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..encoding import Scores
+from ..engine import Engine
+from ..errors import InputError
+from ..mask import Masks
+from ..model.data import Split
+from ..model.network import Network, State
+from ..model.shrink import proved
+from ..model.training import Recipe, train
+from ..objective import Candidate, Logits, Objective
+from ..problem import LoadedProblem
+from ..scorer import Scorer
+from ..target import Meter
+from .prices import PROOF, Prices
+from .shelf import Shelf
+from .tuning import Tuning, tune
+
+SERIES = 10  # candidates that take turns where something is measured, at most
+DENSE = "dense"  # the id of the trained weights that the problem came with
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images on the engine's device, with their labels int64[n]."""
+
+    tensor: Tensor
+    labels: NDArray[np.int64]
+
+
+class Workbench:
+    """A loaded problem on one device, and the weights that a run has trained, by id, on its shelf.
+
+    `meter` is what physical objectives measure on; None where there are none.
+    """
+
+    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf, meter: Meter | None = None) -> None:
+        self.loaded = loaded
+        self.meter = meter
+        self.network = loaded.network
+        self.prices = Prices.of(loaded, meter)
+        self.shelf = shelf
+        calibration = loaded.batch_norm_images
+        self._engine = Engine(loaded.network, device, None if calibration is None else loaded.data.tensor(calibration))
+        self._subsets: dict[tuple[str, int], Images] = {}
+        self._dense: dict[Images, Candidate] = {}
+        self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
+
+    @property
+    def notice(self) -> str:
+        """How candidates are computed here, and why."""
+        return self._engine.notice
+
+    def images(self, split: Split) -> Images:
+        """A split on the device."""
+        return Images(self._engine.place(self.loaded.data.tensor(split)), split.labels)
+
+    @cached_property
+    def search(self) -> Images:
+        """The search split."""
+        return self.images(self.loaded.search)
+
+    def subset(self, images: Literal["train", "search"], count: int) -> Images:
+        """A fixed stratified subset of a split, all of it when it has no more."""
+        if (images, count) not in self._subsets:
+            if images == "train":
+                split = self.loaded.training_images(count)
+            else:
+                split = self.loaded.search.stratified(min(count, len(self.loaded.search)))[0]
+            self._subsets[images, count] = self.images(split)
+        return self._subsets[images, count]
+
+    def state(self, weights: str) -> State:
+        """The parameters and buffers of a weights id."""
+        return self._dense_state if weights == DENSE else self.shelf.get(weights)
+
+    @cached_property
+    def _dense_state(self) -> State:
+        own = self.network.module.state_dict()
+        return {name: tensor.detach().clone() for name, tensor in own.items()}
+
+    def candidates(
+        self, masks: Masks, weights: Sequence[str], images: Images, exact: bool = False
+    ) -> Iterator[Candidate]:
+        """Each pruned network in turn, its outputs on `images` computed; weights[i] is the id under masks[i].
+
+        `exact`: in float32 on every device, as what is reported must be.
+        """
+        outputs = self._engine.logits(masks, list(map(self.state, weights)), images.tensor, exact)
+        dense = self.dense(images)
+        for row, logits in enumerate(outputs):
+            yield self._candidate(masks[[row]], weights[row], images, partial(np.asarray, logits), dense)
+
+    def measure(
+        self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
+    ) -> Iterator[list[float]]:
+        """Objective values of each candidate in turn, computed as they are asked for."""
+        if any(objective.predicts for objective in objectives):
+            candidates = self.candidates(masks, weights, images)
+        else:
+            candidates = self._unseen(masks, weights, images)
+        size = SERIES if self.meter is not None and self.meter.measured else 1
+        while series := list(islice(candidates, size)):
+            columns = [_finite(objective, objective.measure_all(series)) for objective in objectives]
+            yield from ([float(value) for value in row] for row in zip(*columns, strict=True))
+
+    def _unseen(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
+        """Pruned networks whose outputs are computed when somebody asks for them."""
+        dense = self.dense(images)
+        for row in range(len(masks)):
+            outputs = self._engine.logits(masks[[row]], [self.state(weights[row])], images.tensor)
+            yield self._candidate(masks[[row]], weights[row], images, partial(next, outputs), dense)
+
+    def dense(self, images: Images) -> Candidate:
+        """The unpruned network on some images; its outputs are computed once, in float32, when first asked for."""
+        if images not in self._dense:
+            mask = self.network.layout.full()
+            outputs = self._engine.logits(mask, [self.state(DENSE)], images.tensor, exact=True)
+            self._dense[images] = self._candidate(mask, DENSE, images, lambda: next(outputs), None)
+        return self._dense[images]
+
+    def _candidate(
+        self,
+        mask: Masks,
+        weights: str,
+        images: Images,
+        predict: Callable[[], Logits],
+        dense: Candidate | None,
+    ) -> Candidate:
+        return Candidate(
+            network=self.network,
+            masks=mask,
+            weights=weights,
+            labels=images.labels,
+            classes=self.loaded.data.classes,
+            predict=predict,
+            make_shrunk=lambda: proved(self.network, mask, self.masked(mask, weights), self._proof),
+            dense=dense,
+            target=None if self.meter is None else self.meter.target,
+        )
+
+    @cached_property
+    def _proof(self) -> Tensor:
+        """The images on which a shrunk network is compared with the masked one."""
+        return self.search.tensor[:PROOF].float().cpu().contiguous()
+
+    def entering(self, images: Images, layer: int) -> Tensor:
+        """What the dense network sends into a layer, or its outputs behind the last one; computed once and kept."""
+        if layer == 0:
+            return images.tensor
+        if (images, layer) not in self._entering:
+            earlier = max((known for other, known in self._entering if other is images and known < layer), default=0)
+            dense, source = self.network.layout.full(), self.entering(images, earlier)
+            outputs = self._engine.outputs(dense, [self.state(DENSE)], source, earlier, layer)
+            self._entering[images, layer] = next(outputs)
+        return self._entering[images, layer]
+
+    def features(self, masks: Masks, weights: str, images: Images, start: int, stop: int) -> Tensor:
+        """What one candidate's layers[start:stop] make of images (start 0) or of what the dense network sends them."""
+        return next(self._engine.outputs(masks, [self.state(weights)], self.entering(images, start), start, stop))
+
+    def masked(self, mask: Masks, weights: str) -> State:
+        """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
+        return self._engine.masked(mask, self.state(weights))
+
+    def score(self, scorer: Scorer, rng: np.random.Generator, weights: str = DENSE) -> Scores:
+        """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that."""
+        split = self.loaded.training_images(max(1, scorer.images))
+        images, labels = self.loaded.data.tensor(split), torch.from_numpy(split.labels)
+        network = self.network if weights == DENSE else self._reweighted(weights)
+        scores = np.asarray(scorer.score(network, images, labels, rng), dtype=np.float32)
+        wanted = (self.network.layout.total,)
+        if scores.shape != wanted or not np.all(np.isfinite(scores)):
+            raise InputError(f"scorer {scorer!r} must give finite scores {wanted}, but gave {scores.shape}")
+        return scores
+
+    def _reweighted(self, weights: str) -> Network:
+        """The dense network with other weights."""
+        module = copy.deepcopy(self.network.module)
+        module.load_state_dict(self.state(weights))
+        return Network(module, self.network.input_shape, self.network.units)
+
+    def tune(
+        self, scores: Scores, tuning: Tuning, rng: np.random.Generator, tell: Callable[[float], None] | None = None
+    ) -> Scores:
+        """A score that is tuned on training images, float32[units]; `tell` hears what share is done."""
+        loaded = self.loaded
+        device, shifted = torch.device(self._engine.device), loaded.batch_norm_images is not None
+        return tune(self.network, loaded.data, scores, tuning, rng, device, shifted, tell)
+
+    def train(
+        self, mask: Masks, weights: str, recipe: Recipe, seed: int, tell: Callable[[float], None] | None = None
+    ) -> State:
+        """The weights, on the CPU, after masked training on the train split; `tell` hears what share is done."""
+        split = self.loaded.training_images(recipe.images or len(self.loaded.data.train))
+        images = self.images(split)
+        module = copy.deepcopy(self.network.module)
+        module.load_state_dict(self.state(weights))
+        module.to(images.tensor.device)
+        labels = torch.from_numpy(images.labels).to(images.tensor.device)
+        train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0), tell=tell)
+        return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+
+
+def _finite(objective: Objective, values: list[float]) -> list[float]:
+    """An objective's values; raises InputError where one is no number, or infinite."""
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"objective {objective!r} must give finite numbers, but gave {values}")
+    return values
+
+
+def for_each(masks: Masks, weights: str | Sequence[str]) -> list[str]:
+    """A weights id for each mask, of one for all or one per mask; raises ValueError for any other number of them."""
+    found = [weights] * len(masks) if isinstance(weights, str) else list(weights)
+    if len(found) != len(masks):
+        raise ValueError(f"one weights id, or one per mask, but got {len(found)} for {len(masks)} masks")
+    return found

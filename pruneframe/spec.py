@@ -1,0 +1,127 @@
+"""Specs: components as text, `name[setting=value,...]`, and the values inside them."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Union, get_args, get_origin
+
+from .errors import InputError
+
+OPENING, CLOSING = "[", "]"
+SPEC = re.compile(r"([A-Za-z0-9_.-]+)(?:\[(.*)\])?", re.DOTALL)
+
+
+def split(text: str, separator: str = ",") -> list[str]:
+    """Parts between separators outside brackets: `a,b[x=1,y=2]` has two. Raises InputError for unbalanced brackets."""
+    parts, depth, start = [], 0, 0
+    for i, char in enumerate(text):
+        depth += (char == OPENING) - (char == CLOSING)
+        if depth < 0:
+            break
+        if char == separator and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    if depth != 0:
+        raise InputError(f"brackets must balance, but got {text!r}; write name[setting=value,...]")
+    return [part.strip() for part in [*parts, text[start:]]]
+
+
+def names(texts: Iterable[str]) -> list[str]:
+    """Comma lists and repeated values as one list: ("a,b[x=1,y=2]", "c") has three names."""
+    return [name for text in texts for name in split(text) if name]
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, str]]:
+    """`name[field=value,...]` as name and settings; raises InputError when it is not of that form."""
+    match = SPEC.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"a component is written name or name[setting=value,...], but got {text!r}")
+    name, inside = match.groups()
+    settings: dict[str, str] = {}
+    for part in split(inside) if inside else []:
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"settings are written setting=value, but got {part!r} in {text!r}")
+        if key.strip() in settings:
+            raise InputError(f"each setting may be given once, but {key.strip()!r} stands twice in {text!r}")
+        settings[key.strip()] = value.strip()
+    return name, settings
+
+
+def write(value: object) -> str:
+    """A setting's value as text, which `read` takes back."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "+".join(write(item) for item in value)
+    return "none" if value is None else str(value)
+
+
+def read(text: str, hint: Any, where: str) -> object:
+    """The value that a text stands for, of a setting's type; raises InputError, naming `where`, for any other text."""
+    for alternative in _alternatives(hint):
+        try:
+            return _convert(text, alternative)
+        except ValueError:
+            continue
+    raise InputError(f"{where} must be {type_name(hint)}, but got {text!r}")
+
+
+def type_name(hint: Any) -> str:
+    """A setting's type as people read it: `int | none`, `paper | best`, `int+...`."""
+    if get_origin(hint) is Literal:
+        return " | ".join(str(choice) for choice in get_args(hint))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " | ".join(type_name(part) for part in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"{type_name(get_args(hint)[0])}+..."
+    return "none" if hint is type(None) else hint.__name__
+
+
+def fits(text: str, type: str) -> bool:
+    """Whether a text is a value of a type that is known by its name alone."""
+    return any(_fits(text, alternative) for alternative in type.split(" | "))
+
+
+def _fits(text: str, alternative: str) -> bool:
+    if alternative.endswith("+..."):
+        return not text or all(_fits(part, alternative.removesuffix("+...")) for part in split(text, "+"))
+    if alternative not in _NAMED:
+        return text == alternative
+    try:
+        _convert(text, _NAMED[alternative])
+    except ValueError:
+        return False
+    return True
+
+
+_NAMED = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+def _alternatives(hint: Any) -> Iterator[Any]:
+    """The members of a union, None first: `none` must not be read as a string."""
+    if get_origin(hint) in (Union, types.UnionType):
+        yield from sorted(get_args(hint), key=lambda part: part is not type(None))
+    else:
+        yield hint
+
+
+def _convert(text: str, hint: Any) -> object:
+    if get_origin(hint) is Literal:
+        choices = {str(choice): choice for choice in get_args(hint)}
+        if text not in choices:
+            raise ValueError
+        return choices[text]
+    if get_origin(hint) is tuple:
+        return tuple(_convert(part, get_args(hint)[0]) for part in split(text, "+")) if text else ()
+    if hint is type(None):
+        if text != "none":
+            raise ValueError
+        return None
+    if hint is bool:
+        if text not in ("true", "false"):
+            raise ValueError
+        return text == "true"
+    return hint(text)

@@ -1,0 +1,133 @@
+"""Executors: what carries out many runs, on the processes of this machine, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from .machine import prepare_worker
+from .run import Run
+from .store import StudyFolder
+from .worker import carry_out
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put an interrupt off until the block ends; processes that begin in it inherit that they are never interrupted.
+
+    A terminal interrupts the whole group, but what it means is decided by the parent alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; another thread may still be hit
+    handler = signal.signal(signal.SIGINT, lambda number, frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if arrived and callable(handler):  # not where interrupts are ignored
+        raise KeyboardInterrupt
+
+
+class LocalExecutor(ProcessPoolExecutor):
+    """Worker processes on this machine, started afresh so that no thread or lock is inherited.
+
+    Cancelling ends the runs that are under way, too: their journals know how to go on.
+    """
+
+    def __init__(self, jobs: int, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid()))
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As any executor's."""
+        with _uninterrupted():  # it may start a worker
+            future = super().submit(fn, *args, **kwargs)
+            with self._shutdown_lock:  # CPython wakes its manager before it starts a worker, which then goes unwatched
+                self._executor_manager_thread_wakeup.wakeup()
+            return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As any executor's."""
+        if cancel_futures:
+            for worker in list((self._processes or {}).values()):
+                worker.kill()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+def carry_out_all(
+    runs: Sequence[Run],
+    study: StudyFolder,
+    sources: Sequence[str],
+    make_executor: Callable[[], Executor],
+    watch: Callable[[dict[Run, str]], None],
+    epochs: int = 0,
+) -> list[str]:
+    """Carry out all runs; `watch` is told every half second which are open, done or failed.
+
+    `epochs`: of the common fine-tuning of their fronts. Returns one line per failed run. A worker that dies takes
+    its executor along, so the runs that it interrupted are tried again, each alone in an executor of its own: only the
+    one that dies there too has failed.
+    """
+    failures: list[str] = []
+    left = list(runs)
+    while left:
+        lost = _carry_out(left, study, sources, make_executor, watch, failures, epochs)
+        suspects = [run for run in lost if run.folder(study).journal.exists()] or lost[:1]
+        for run in suspects:
+            if _carry_out([run], study, sources, make_executor, watch, failures, epochs):
+                failures.append(_failure(run, "its worker process died (out of memory?); the journal is kept"))
+                watch({run: "failed"})
+        left = [run for run in lost if run not in suspects]
+    return failures
+
+
+def _carry_out(
+    runs: Sequence[Run],
+    study: StudyFolder,
+    sources: Sequence[str],
+    make_executor: Callable[[], Executor],
+    watch: Callable[[dict[Run, str]], None],
+    failures: list[str],
+    epochs: int,
+) -> list[Run]:
+    """Carry out some runs in one executor; returns those that were lost with a worker."""
+    lost: list[Run] = []
+    waiting: dict[Future[dict[str, Any]], Run] = {}
+    with make_executor() as executor:
+        try:
+            for run in runs:
+                try:
+                    waiting[executor.submit(carry_out, run, study.path, sources, epochs)] = run
+                except BrokenProcessPool:  # an earlier run has killed its worker already
+                    lost.append(run)
+            while waiting:
+                done, _ = wait(waiting, timeout=0.5)
+                states = dict.fromkeys(waiting.values(), "open")
+                for future in done:
+                    run = waiting.pop(future)
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        lost.append(run)
+                        continue
+                    result = future.result()
+                    states[run] = result["status"]
+                    failures += [_failure(run, result["reason"])] if result["status"] == "failed" else []
+                watch(states)
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+    return lost
+
+
+def _failure(run: Run, reason: str) -> str:
+    return f"{run.method} on {run.problem}, seed {run.seed}: {reason}"

@@ -1,0 +1,171 @@
+"""Studies read back: the summaries of their runs, their boards, and all else that reports are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..front import DROPS
+from ..report import Board, OperatingPoint, RunSummary, StudyFacts
+from . import labels
+from .progress import Progress
+from .store import RunFolder, StudyFolder
+
+IDENTITY = ("problem", "method", "seed", "board", "hash", "units", "batch_norm", "budget", "search_images")
+REACHED = (
+    *("deterministic", "passes_spent", "evaluations", "seconds", "hypervolume", "hypervolume_search"),
+    *("hypervolume_region", "front_size", "dense_error", "dense_test_error", "environment"),
+)
+COMMANDED = ("units", "batch_norm", "budget", "search_images", "objectives")  # rules that a command may name
+
+
+def runs(*studies: StudyFolder) -> list[RunFolder]:
+    """All runs of some studies; of one that several hold, a finished one, and rather one that is fine-tuned."""
+    found: dict[tuple[Any, ...], RunFolder] = {}
+    for folder in (folder for study in studies for folder in study.runs()):
+        identity = folder.identity
+        key = tuple(identity[name] for name in ("problem", "method", "seed", "hash"))
+        if key not in found or _progressed(folder) > _progressed(found[key]):
+            found[key] = folder
+    return list(found.values())
+
+
+def _progressed(folder: RunFolder) -> tuple[bool, int]:
+    return folder.finished, folder.finetuned_epochs
+
+
+def summaries(*studies: StudyFolder) -> list[RunSummary]:
+    """All runs of some studies, in the order of their folders."""
+    return [_summary(folder) for folder in runs(*studies)]
+
+
+def _summary(folder: RunFolder) -> RunSummary:
+    identity, failure = folder.identity, folder.failure
+    about = {name: identity[name] for name in IDENTITY}
+    about |= {"objectives": tuple(identity["objectives"]), "folder": str(folder.path)}
+    about |= {"plugins": tuple((name, version) for name, version in identity["versions"])}
+    if folder.finished:
+        result, tuned = folder.result, folder.finetuned()
+        reached = {name: result[name] for name in REACHED} | {"points": tuple(_point(result, drop) for drop in DROPS)}
+        if tuned is not None:
+            reached |= {"finetuned": folder.finetuned_epochs, "finetuning_passes": float(tuned["passes"])}
+        return RunSummary(status="done", **about, **reached)
+    progress = Progress(folder, identity["budget"])
+    progress.refresh()
+    return RunSummary(
+        status="failed" if failure else "partial",
+        reason=failure or "",
+        passes_spent=progress.spent,
+        evaluations=progress.evaluations,
+        seconds=progress.seconds,
+        hypervolume_search=progress.hypervolume,
+        **about,
+    )
+
+
+def _point(result: dict[str, Any], drop: float) -> OperatingPoint:
+    names = ("reduction", "test_drop", "test_drop_interval")
+    reduction, lost, interval = (result[f"{name}_at_{drop:g}"] for name in names)
+    return OperatingPoint(drop, reduction, lost, None if interval is None else (interval[0], interval[1]))
+
+
+def overview(*studies: StudyFolder) -> StudyFacts:
+    """The boards and runs of some studies, without what methods recorded; asked for and not begun is `missing`."""
+    return _overview(studies, runs(*studies))
+
+
+def facts(*studies: StudyFolder) -> StudyFacts:
+    """All that reports are told of some studies."""
+    folders = runs(*studies)
+    ended, heads = [folder for folder in folders if folder.finished], heads_of(folders)
+    records = [table.assign(**heads[f.path]) for f in ended if (table := f.diagnostics()) is not None]
+    layers = [_kept(folder).assign(**heads[folder.path]) for folder in ended]
+    return replace(_overview(studies, folders), records=joined(records), layers=joined(layers))
+
+
+def _overview(studies: Sequence[StudyFolder], folders: Sequence[RunFolder]) -> StudyFacts:
+    called = labels.methods(folders)
+    told = [replace(_summary(folder), method=called[folder.path]) for folder in folders]
+    provenance = {called[folder.path]: folder.result["provenance"] for folder in folders if folder.finished}
+    return StudyFacts(boards(folders), (*told, *_missing(studies, told)), provenance)
+
+
+def heads_of(folders: Sequence[RunFolder]) -> dict[Path, dict[str, Any]]:
+    """What rows of tables begin with, by run: board, method and seed."""
+    called = labels.methods(folders)
+    return {
+        folder.path: {"board": identity["board"], "method": called[folder.path], "seed": identity["seed"]}
+        for folder in folders
+        for identity in [folder.identity]
+    }
+
+
+def joined(tables: Sequence[pd.DataFrame], columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Tables below each other; `columns` where there is none."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
+
+
+def boards(folders: Sequence[RunFolder]) -> tuple[Board, ...]:
+    """The boards that have a finished run."""
+    named = labels.boards([folder.identity for folder in folders])
+    found: dict[str, Board] = {}
+    for folder in (folder for folder in folders if folder.finished):
+        identity, result = folder.identity, folder.result
+        found.setdefault(identity["board"], _board(named[identity["board"]], identity, result))
+    return tuple(found.values())
+
+
+def _board(label: str, identity: dict[str, Any], result: dict[str, Any]) -> Board:
+    return Board(
+        hash=identity["board"],
+        label=label,
+        problem=identity["problem"],
+        objectives=tuple(identity["objectives"]),
+        references=tuple(identity["references"]),
+        dense_search=tuple(result["dense_search"]),
+        dense_test=tuple(result["dense_test"]),
+        budget=identity["budget"],
+        rules={name: identity[name] for name in labels.RULES} | {"images": result["images"]},
+        source=result["source"],
+        quantities=tuple(result["quantities"]),
+    )
+
+
+def _missing(studies: Sequence[StudyFolder], told: Sequence[RunSummary]) -> Iterator[RunSummary]:
+    """Runs that a command asked for, by rules that it named, and that have not begun."""
+    commands = [command for study in studies for command in study.settings["commands"]]
+    seen = set()
+    for command in commands:
+        rules = {name: command[name] for name in COMMANDED if command.get(name) is not None}
+        rules |= {"objectives": tuple(rules["objectives"])} if "objectives" in rules else {}
+        for key in product(*(command.get(name, ()) for name in ("problems", "methods", "seeds"))):
+            problem, method, seed = key
+            wanted = rules | {"problem": problem, "seed": seed}
+            begun = any(
+                run.method.partition(" (")[0] == method and all(getattr(run, name) == wanted[name] for name in wanted)
+                for run in told
+            )
+            if not begun and (key, str(rules)) not in seen:
+                seen.add((key, str(rules)))
+                yield RunSummary(problem, method, seed, "missing")
+
+
+def _kept(folder: RunFolder) -> pd.DataFrame:
+    """What each final member keeps of each layer."""
+    kept, layers = folder.front()["kept"], folder.result["layers"]
+    members = len(kept)
+    return pd.DataFrame(
+        {
+            "number": np.repeat(np.arange(members), len(layers)),
+            "layer": list(layers) * members,
+            "kept": kept.ravel(),
+            "units": list(layers.values()) * members,
+        }
+    )

@@ -1,0 +1,77 @@
+"""The machine that computes: its versions and hardware, torch's settings, and who may measure on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from ..engine import kernel
+from ..target import Meter
+
+LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
+
+
+LIBRARIES = ("numpy", "pymoo", "platypus-opt", "scipy", "torch")
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Versions and hardware with which answers are computed; a journal is replayed only under the same."""
+    gpu = {} if torch.device(device).type == "cpu" else {"gpu": torch.cuda.get_device_name(device)}
+    return {
+        "pruneframe": version("pruneframe"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        **gpu,
+        "kernel": "sparse" if kernel() else "none",
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+@contextlib.contextmanager
+def measuring(meter: Meter | None) -> Iterator[None]:
+    """No other run on this machine measures meanwhile; it would be in the way."""
+    if meter is None or not meter.measured:
+        yield
+        return
+    with FileLock(LOCK, mode=0o666):
+        yield
+
+
+def say_if_busy(say: Callable[[str], None]) -> None:
+    """For who wants to measure: tell whether another run on this machine does, and must end first."""
+    try:
+        FileLock(LOCK, mode=0o666).acquire(timeout=0).lock.release()
+    except Timeout:
+        say(f"something else measures on this machine, and holds {LOCK}; waiting until it has ended")
+
+
+def prepare_torch(threads: int) -> None:
+    """How this process computes what is reported or timed: with so many threads, repeatably, in float32 proper."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def prepare_worker(threads: int, parent: int) -> None:
+    """Set up a worker process: its threads, and its end when the process that started it dies."""
+    torch.set_num_threads(threads)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    """A killed study must not leave workers that go on writing to its folder."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(137)

@@ -1,0 +1,92 @@
+"""Plans: problems x methods x seeds become runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from ..engine import search_precision
+from ..errors import Declined
+from ..method import Method
+from ..problem import LoadedProblem
+from ..registry import Registry
+from ..search.shelf import Shelf
+from ..search.workbench import DENSE, Workbench
+from .run import Run
+from .suitability import check, check_budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs that a command means, in the order in which they are carried out."""
+
+    runs: tuple[Run, ...]
+    problems: tuple[LoadedProblem, ...]
+    measured: bool  # whether anything is measured, so that runs would be in each other's way
+
+
+def plan(
+    registry: Registry,
+    methods: Sequence[str],
+    problems: Sequence[str],
+    seeds: Sequence[int],
+    settings: dict[str, Any],
+    device: str,
+    threads: int,
+    report: Callable[[str], None],
+) -> Plan:
+    """Load every problem, ask every method whether it can run on it, and name the runs; writes nothing to a study.
+
+    Raises InputError, Declined among them, for whatever would make a run fail from the start.
+    """
+    chosen = [registry.component(Method, spec) for spec in methods]
+    named = [registry.problem(name).with_settings(**settings) for name in problems]
+    meters = [problem.meter(registry.component) for problem in named]
+    loaded = [problem.load(registry.component, report) for problem in named]
+    for one, meter in zip(loaded, meters, strict=True):
+        check_budget(one, meter)
+        for method in chosen:
+            try:
+                check(registry, one, method)
+            except Declined as error:
+                raise Declined(f"method {method!r} declines {one.problem.name!r}: {error}") from error
+    runs = [_run(registry, one, method, seed, device, threads) for one, seed, method in product(loaded, seeds, chosen)]
+    measured = any(meter is not None and meter.measured for meter in meters)
+    return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
+
+
+def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, device: str, threads: int) -> Run:
+    problem = loaded.problem
+    meter = problem.meter(registry.component)
+    return Run(
+        problem=problem.name,
+        method=repr(method),
+        seed=seed,
+        budget=float(problem.budget),
+        units=problem.units,
+        batch_norm=problem.batch_norm,
+        search_images=len(loaded.search),
+        objectives=problem.objectives,
+        device=device,
+        threads=threads,
+        fingerprint=loaded.fingerprint,
+        versions=tuple(registry.versions_behind(problem, method).items()),
+        dtype=search_precision(device),
+        target="" if meter is None else repr(meter.target),
+        target_identity="" if meter is None else meter.target.identity,
+    )
+
+
+def seconds_per_pass(loaded: LoadedProblem, device: str, sample: int = 200) -> float:
+    """An estimate of how long one pass takes, from one timed pass over a few images."""
+    bench = Workbench(loaded, device, Shelf(None))
+    images = bench.subset("search", sample)
+    masks = loaded.network.layout.full()
+    for _ in range(2):  # the first pass warms up
+        start = time.perf_counter()
+        list(bench.candidates(masks, [DENSE], images))
+        seconds = time.perf_counter() - start
+    return seconds * len(loaded.search) / len(images.labels)

@@ -1,0 +1,98 @@
+"""What a run has done so far, for those who wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..front import FRONT_LIMIT, hypervolume, non_dominated
+from ..search.journal import MEMBER
+from .store import RunFolder
+
+WAITING, DONE = "waiting", "done"  # states in which nothing is under way
+
+
+@dataclass
+class Progress:
+    """What a run has done so far, read from its journal while another process writes it."""
+
+    folder: RunFolder
+    budget: float
+    spent: float = 0.0
+    seconds: float = 0.0
+    evaluations: int = 0
+    measured: int = 0  # answers about the dense network and the final members, on search and on test
+    measuring: float = 0.0  # seconds that those took
+    tuned: int = 0  # members of the front that have had the common fine-tuning
+    tuning: float = 0.0  # seconds that it took
+    under_way: dict[str, Any] | None = None  # what is being computed for long, and how far it is; not yet spent
+    points: list[list[float]] = field(default_factory=list)
+
+    def refresh(self) -> None:
+        """Read the journal again."""
+        if not (self.folder.path / "identity.json").exists():
+            return
+        lines = self.folder.answers()
+        answers = [line for line in lines if line.kind != MEMBER]
+        self.measured = len(lines) - len(answers)
+        self.measuring = sum(line.seconds for line in lines if line.kind == MEMBER)
+        tuned = self.folder.answers(finetuning=True)
+        self.tuned, self.tuning = len(tuned), sum(line.seconds for line in tuned)
+        self.under_way = self.folder.under_way()
+        self.spent = sum(answer.charge for answer in answers)
+        self.seconds = sum(answer.seconds for answer in answers)
+        self.points = [answer.values for answer in answers if answer.kind == "evaluate"]
+        self.evaluations = len(self.points)
+
+    @property
+    def hypervolume(self) -> float:
+        """Of all evaluations so far, on the search split."""
+        if not self.points:
+            return 0.0
+        return hypervolume(np.array(self.points) / np.array(self.folder.identity["references"]))
+
+    @property
+    def members(self) -> int:
+        """How many answers about final members there will be."""
+        return 2 * (1 + min(FRONT_LIMIT, int(non_dominated(np.array(self.points)).sum())))
+
+    @property
+    def state(self) -> str:
+        """What the run is doing."""
+        if self.folder.finished and self.folder.finetuning.exists():
+            return f"fine-tuning its front ({self.tuned} of {self._front})"
+        if self.folder.finished:
+            return DONE
+        if self.measured:
+            return f"measuring its front ({self.measured} of {self.members})"
+        if self.under_way:
+            return f"searching ({self.under_way['what']}, {self.under_way['share']:.0%})"
+        return "searching" if self.spent else WAITING
+
+    @property
+    def _front(self) -> int:
+        """Members of the final front, of a finished run."""
+        return int(self.folder.result["front_size"])
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far: of the search, then of what measures its front, then of the fine-tuning."""
+        if self.folder.finished and self.tuned:
+            return self.tuning / self.tuned * (self._front - self.tuned)
+        if self.measured:
+            return self.measuring / self.measured * max(0, self.members - self.measured)
+        spent, seconds = self._with_what_is_under_way
+        return seconds / spent * (self.budget - spent) if spent else None
+
+    @property
+    def passes(self) -> float:
+        """Spent, and computed of what is under way, which a kill would lose."""
+        return self._with_what_is_under_way[0]
+
+    @property
+    def _with_what_is_under_way(self) -> tuple[float, float]:
+        """Passes and seconds."""
+        more = self.under_way or {"charge": 0.0, "seconds": 0.0}
+        return self.spent + more["charge"], self.seconds + more["seconds"]

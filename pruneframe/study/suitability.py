@@ -1,0 +1,57 @@
+"""Whether a method can run on a problem, found out before anything is spent."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from ..method import Method
+from ..problem import LoadedProblem
+from ..registry import Registry
+from ..search.journal import Journal
+from ..search.ledger import BudgetSpent, Ledger
+from ..search.prices import Prices
+from ..search.shelf import Shelf
+from ..search.task import Task
+from ..search.workbench import Workbench
+from ..target import Meter
+
+
+def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
+    """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend.
+
+    The first question that it wants to pay for must leave room for an evaluation.
+    """
+    ledger = Ledger(loaded.problem.budget)
+    ledger.spent = ledger.total
+    meter = loaded.problem.meter(registry.component)
+    bench = Workbench(loaded, "cpu", Shelf(None), meter)
+    if meter is not None:
+        _check_meter(meter, bench)
+    task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
+    try:
+        method.search(task)
+    except BudgetSpent as refused:
+        budget, price = loaded.problem.budget, task.prices.evaluation
+        if refused.passes > price and refused.passes + price > budget:
+            raise InputError(
+                f"budget >= {refused.passes + price:g} must hold for {method!r} on {loaded.problem.name!r}, "
+                f"which spends {refused.passes:g} before its first evaluation, but got {budget:g}"
+            ) from refused
+
+
+def _check_meter(meter: Meter, bench: Workbench) -> None:
+    """Raise InputError if a target cannot judge the network."""
+    dense = bench.dense(bench.search)
+    meter.target.memory(dense)
+    if meter.timed and not meter.measured:
+        meter.target.latencies([dense])
+
+
+def check_budget(loaded: LoadedProblem, meter: Meter | None) -> None:
+    """Raise InputError if a budget does not pay for two evaluations."""
+    price, budget = Prices.of(loaded, meter).evaluation, loaded.problem.budget
+    least = 2 * price
+    if budget < least:
+        raise InputError(
+            f"budget >= {least:g} must hold for {loaded.problem.name!r} (two evaluations of {price:g} passes), "
+            f"but got {budget:g}"
+        )

@@ -1,0 +1,119 @@
+"""What a worker process does with a run: search, measure its final front, and train it once more on request."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, PruneframeError
+from ..method import Method
+from ..objective import Objective
+from ..problem import LoadedProblem
+from ..registry import Registry
+from ..search.journal import Journal
+from ..search.ledger import BudgetSpent, Ledger
+from ..search.shelf import Shelf
+from ..search.task import Task
+from ..search.workbench import Workbench
+from ..target import Meter
+from .finetuning import finetune
+from .machine import environment, measuring, prepare_torch
+from .member import Front
+from .result import indicators, measure_members
+from .run import Run
+from .store import RunFolder, StudyFolder
+
+
+@lru_cache(maxsize=1)
+def _registry(sources: tuple[str, ...]) -> Registry:
+    return Registry(sources)
+
+
+@lru_cache(maxsize=1)
+def _loaded(run: Run, registry: Registry) -> LoadedProblem:
+    """`run` stands for its problem: without method and seed, so that the next run finds it loaded."""
+    return run.load(registry)
+
+
+def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) -> dict[str, Any]:
+    """Search, re-evaluate, test and store one run, in this process; continues where a killed one stopped.
+
+    `epochs`: of the common fine-tuning of its final front. Returns its result, also of a failure: that is
+    written down, never raised.
+    """
+    folder = run.folder(StudyFolder(study))
+    try:
+        registry = _registry(tuple(sources))
+        prepare_torch(run.threads)
+        loaded = _loaded(replace(run, method="", seed=0, versions=()), registry)
+        if not folder.finished:
+            _search(run, folder, registry, loaded)
+        if epochs and folder.finetuned_epochs != epochs:
+            _finetune(run, folder, loaded, epochs)
+        return folder.result
+    except Exception as error:  # a method may fail in any way; the other runs go on
+        known = isinstance(error, PruneframeError | OSError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(OSError):
+            if not folder.finished:
+                folder.fail(reason)
+        return {"status": "failed", "reason": reason}
+
+
+def _finetune(run: Run, folder: RunFolder, loaded: LoadedProblem, epochs: int) -> None:
+    front, recipe = Front.of(folder, loaded, run.device), replace(loaded.problem.finetuning, epochs=epochs)
+    session = environment(run.device) | {"recipe": repr(recipe)}  # another one starts over
+    with Journal(folder.finetuning, session) as journal:
+        found = finetune(front, recipe, run.seed, journal)
+    folder.finish_finetuning(epochs=epochs, **asdict(found))
+
+
+def _meter(run: Run, registry: Registry, loaded: LoadedProblem) -> Meter | None:
+    """What the run measures with here; raises InputError where that is not what it was planned for."""
+    meter = loaded.problem.meter(registry.component)
+    if meter is not None and meter.target.identity != run.target_identity:
+        raise InputError(f"target {meter.target!r} is another one than where the run was planned")
+    return meter
+
+
+def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProblem) -> None:
+    start = time.time()
+    meter = _meter(run, registry, loaded)
+    method = registry.component(Method, run.method)
+    objectives = [registry.component(Objective, name) for name in run.objectives]
+    bench = Workbench(loaded, run.device, Shelf(folder.weights), meter)
+    with measuring(meter), Journal(folder.journal, environment(run.device)) as journal:
+        task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
+        references = task.references
+        folder.begin(asdict(run) | {"hash": run.hash, "board": run.board, "references": references.tolist()})
+        with contextlib.suppress(BudgetSpent):
+            method.search(task)
+        members = measure_members(bench, task.archive, objectives, references, journal)
+    values = {
+        "status": "done",
+        "passes_spent": task.budget.spent,
+        "evaluations": len(task.archive.evaluations),
+        "seconds": task.seconds,
+        "seconds_in_all": time.time() - start,
+        "looks_at_test": len(members.masks),
+        "deterministic": method.deterministic and not (task.drawn or (meter is not None and meter.measured)),
+        "provenance": method.provenance,
+        "quantities": [objective.quantity for objective in objectives],
+        "dense_search": members.dense_search.values[0].tolist(),
+        "dense_test": members.dense_test.values[0].tolist(),
+        "total_params": members.total_params,
+        "layers": dict(zip(bench.network.layout.names, bench.network.layout.sizes, strict=True)),
+        "images": {name: len(split) for name, split in loaded.splits.items()},
+        "source": loaded.problem.source,
+        "engine": bench.notice,
+        "environment": environment(run.device),
+    }
+    names = task.objectives
+    records = task.records | members.timings
+    folder.finish(task.archive, members, names, records, values | indicators(members, names, references))
+    bench.shelf.keep_only(members.weights)

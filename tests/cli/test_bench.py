@@ -1,0 +1,279 @@
+"""`pruneframe bench`: what it runs and leaves, and what it refuses before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command import METHOD, QUICK, Cli, Command, files, in_this_process
+
+from pruneframe.study.store import StudyFolder
+
+
+def test_bench_end_to_end_and_again(pruneframe: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("bench", "--methods", "random,magnitude", *QUICK)
+    done = pruneframe(*command)
+    assert done.returncode == 0, done.stderr
+    assert "random" in done.stdout
+    assert "magnitude" in done.stdout
+    pdf = tmp_path / "pruneframe-study" / "comparison.pdf"
+    assert done.stdout.splitlines()[-1] == f"comparison: {pdf}"
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert done.stderr.count("done, 20/20 passes") == 2
+
+    runs = {path: path.stat().st_mtime_ns for path in files(tmp_path / "pruneframe-study" / "runs")}
+    printed = pdf.read_bytes()
+    with in_this_process(tmp_path, capsys) as run:
+        again = run(*command)
+    assert again.code == 0, again.err
+    assert again.err.splitlines() == ["2 of 2 runs are already there"]
+    assert again.out == done.stdout
+    assert pdf.read_bytes() == printed, "the same study, the same file, also by another process"
+    assert {path: path.stat().st_mtime_ns for path in files(tmp_path / "pruneframe-study" / "runs")} == runs
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_bench_says_what_the_kernel_cannot_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.engine.sparse.kernel", lambda: None)
+    found = cli("bench", "--methods", "random", *QUICK)
+    note = "note: lenet-digits is evaluated by torch alone: the kernel is not built; that takes longer"
+    assert found.code == 0
+    assert found.err.splitlines().count(note) == 1
+
+
+def test_bench_json_is_a_list_of_runs_and_nothing_else(cli: Cli, here: Path) -> None:
+    found = cli("bench", "--methods", "random", *QUICK, "--seeds", "2,0", "--json").parsed
+    assert [(run["method"], run["seed"], run["status"]) for run in found] == [
+        ("random", 0, "done"),
+        ("random", 2, "done"),
+    ]
+    assert cli("summary", "pruneframe-study", "--json").parsed == found
+    assert (here / "pruneframe-study" / "comparison.pdf").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_every_setting_reaches_the_runs(cli: Cli) -> None:
+    settings = ("--units", "filter", "--objectives", "error,macs", "--search-images", "360", "--budget", "12.5")
+    settings += ("--batch-norm", "shifted")
+    (run,) = cli("bench", "--methods", "random", "--seeds", "7", "--threads", "1", *settings, "--json").parsed
+    wanted = {"units": "filter", "batch_norm": "shifted", "objectives": ["error", "macs"]}
+    wanted |= {"search_images": 360, "budget": 12.5, "seed": 7}
+    assert {name: run[name] for name in wanted} == wanted
+
+
+def test_commas_inside_brackets_belong_to_the_component(cli: Cli) -> None:
+    rows = cli("bench", "--methods", "nsga2[population=4,scorer=l2], random", *QUICK, "--dry-run", "--json").parsed
+    assert [row["method"] for row in rows] == ["nsga2[scorer=l2,population=4]", "random"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_lists_are_comma_separated_or_their_option_is_repeated(cli: Cli) -> None:
+    several = ("--methods", "random", "--methods", "nsga2,magnitude", "--seeds", "3", "--seeds", "0-1", "--dry-run")
+    rows = cli("bench", *several, *QUICK, "--json").parsed
+    wanted = [(method, seed) for method in ("random", "nsga2", "magnitude") for seed in (3, 0, 1)]
+    assert sorted((row["method"], row["seed"]) for row in rows) == sorted(wanted)
+    objectives = ("--objectives", "error", "--objectives", "macs")
+    (run,) = cli("bench", "--methods", "random", *QUICK, *objectives, "--json").parsed
+    assert run["objectives"] == ["error", "macs"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_force_does_runs_again(cli: Cli, here: Path) -> None:
+    command = ("bench", "--methods", "random", *QUICK)
+    assert cli(*command).code == 0
+    (folder,) = StudyFolder(here / "pruneframe-study").runs()
+    before, written = folder.front(), folder.journal.stat().st_mtime_ns
+    again = cli(*command, "--force")
+    assert again.code == 0
+    assert "already there" not in again.err
+    assert folder.journal.stat().st_mtime_ns > written
+    assert all(np.array_equal(before[name], array) for name, array in folder.front().items())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_force_leaves_other_runs_alone(cli: Cli, here: Path) -> None:
+    assert cli("bench", "--methods", "random,magnitude", *QUICK).code == 0
+    runs = {
+        run.identity["method"]: run.journal.stat().st_mtime_ns for run in StudyFolder(here / "pruneframe-study").runs()
+    }
+    assert cli("bench", "--methods", "random", *QUICK, "--force").code == 0
+    for run in StudyFolder(here / "pruneframe-study").runs():
+        method = run.identity["method"]
+        assert (run.journal.stat().st_mtime_ns == runs[method]) == (method == "magnitude")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_study_grows_by_what_is_missing(cli: Cli, here: Path) -> None:
+    assert cli("bench", "--methods", "random", *QUICK).code == 0
+    grown = cli("bench", "--methods", "random,magnitude", *QUICK)
+    assert "1 of 2 runs are already there" in grown.err
+    assert {run.identity["method"] for run in StudyFolder(here / "pruneframe-study").runs()} == {"random", "magnitude"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_dry_run_tells_what_is_there_and_writes_nothing(cli: Cli, here: Path) -> None:
+    command = ("bench", "--methods", "random", *QUICK, "--seeds", "0-1")
+    found = cli(*command, "--dry-run")
+    assert found.code == 0
+    assert [line.split()[0] for line in found.out.splitlines()[:2]] == ["missing", "missing"]
+    assert found.out.splitlines()[2].startswith("2 runs, about ")
+    assert list(here.iterdir()) == []
+    assert cli("bench", "--methods", "random", *QUICK).code == 0
+    rows = cli(*command, "--dry-run", "--json").parsed
+    assert [(row["seed"], row["there"]) for row in rows] == [(0, "done"), (1, "missing")]
+    assert rows[0]["estimated_seconds"] == 0 < rows[1]["estimated_seconds"]
+    (folder,) = StudyFolder(here / "pruneframe-study").runs()
+    (folder.path / "run.json").unlink()
+    rows = cli(*command, "--dry-run", "--json").parsed
+    assert [row["there"] for row in rows] == ["begun", "missing"]
+    assert not folder.finished
+
+
+def test_output_may_lie_elsewhere(cli: Cli, here: Path, tmp_path: Path) -> None:
+    target = tmp_path / "far" / "away"
+    assert str(target / "comparison.pdf") in cli("bench", "--methods", "random", *QUICK, "--output", target).out
+    assert len(list(StudyFolder.existing(target).runs())) == 1
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_progress_is_shown_live_on_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes standard error for a terminal then
+    found = cli("bench", "--methods", "random", *QUICK)
+    assert found.code == 0
+    assert "1 of 1 runs ended" in found.err
+
+
+def test_a_failed_run_is_named_and_the_others_are_reported(cli: Cli, tmp_path: Path) -> None:
+    plugin = tmp_path / "breaks.py"
+    plugin.write_text(METHOD.replace("BODY", "raise RuntimeError('on purpose')"))
+    found = cli("bench", "--methods", "own,random", *QUICK, "-p", plugin)
+    assert found.code == 1
+    failure = "own on lenet-digits, seed 0: RuntimeError: on purpose"
+    assert found.err.splitlines()[-1] == f"Failed: {failure}"
+    assert f"failed: {failure}" in found.out
+    assert "random" in found.out
+    assert "comparison: " in found.out
+
+
+REPORT = '''
+from dataclasses import dataclass
+
+import pruneframe as pf
+
+@dataclass(frozen=True, repr=False)
+class Own(pf.Report):
+    """A report of one's own."""
+    name = "own-report"
+    def draw(self, table, study):
+        raise RuntimeError("on purpose")
+
+@pf.hookimpl
+def pruneframe_reports():
+    return [Own]
+'''
+
+
+def test_a_report_that_fails_is_named_and_everything_else_works(cli: Cli, here: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "own.py"
+    plugin.write_text(REPORT)
+    found = cli("bench", "--methods", "random", *QUICK, "-p", plugin)
+    assert "Traceback" not in found.err
+    assert "own-report" in found.err
+    assert "on purpose" in found.err
+    assert "random" in found.out
+    assert (here / "pruneframe-study" / "comparison.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_bench_fine_tunes_what_is_finished_and_reports_both(cli: Cli, own_study: Path) -> None:
+    again = ["--methods", "magnitude,nsga2", *QUICK, "--output", own_study]
+    found = cli("bench", *again, "--finetune", "1")
+    assert found.code == 0, found.err
+    assert "already there" not in found.err
+    assert "1 epoch of" in (own_study / "comparison-parts" / "finetuned-table-1.tex").read_text()
+    assert "2 of 2 runs are already there" in cli("bench", *again, "--finetune", "1").err
+    assert cli("bench", *again, "--finetune", "0").code == 2
+
+
+def test_a_budget_that_the_scores_use_up_is_refused(cli: Cli, here: Path) -> None:
+    # 1,000 training images forward and backward are 30 passes over 100 search images
+    found = cli("bench", "--methods", "nsga2[scorer=taylor]", *QUICK)
+    assert found.code == 2
+    assert "budget" in found.error
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--methods", "randm"], ["'randm'", "'random'"]),
+        (["--methods", "random,magnitud"], ["'magnitud'", "'magnitude'"]),
+        (["--problems", "lenet-digit"], ["'lenet-digit'", "'lenet-digits'"]),
+        (["--methods", "nsga2[populaton=4]"], ["'populaton'", "'population'", "variation"]),
+        (["--methods", "nsga2[population=many]"], ["nsga2[population=...]", "int", "'many'"]),
+        (["--methods", "nsga2[population=4.5]"], ["nsga2[population=...]", "int", "'4.5'"]),
+        (["--methods", "nsga2[population=-4]"], ["population", "-4"]),
+        (["--methods", "nsga2[encoding=mask[noise=loud]]"], ["noise", "float", "'loud'"]),
+        (["--methods", "nsga2[scorer=taylr]"], ["'taylr'", "'taylor'"]),
+        (["--methods", "nsga2[population=4"], ["nsga2[population=4"]),
+        (["--methods", "nsga2[population=4,population=5]"], ["population", "twice"]),
+        (["--methods", "platypus[algorithm=GDE3,encoding=mask]"], ["GDE3", "encoding=layer-threshold"]),
+        (["--budget", "0"], ["budget", "0"]),
+        (["--budget", "-5"], ["budget", "-5"]),
+        (["--budget", "1.5"], ["budget", "1.5", "2"]),
+        (["--budget", "nan"], ["budget", "nan"]),
+        (["--budget", "inf"], ["budget", "inf"]),
+        (["--budget", "much"], ["--budget", "much"]),
+        (["--seeds", "1-"], ["'1-'", "0-4"]),
+        (["--seeds", "a"], ["'a'", "0-4"]),
+        (["--seeds", ""], ["''", "0-4"]),
+        (["--seeds", "4-0"], ["'4-0'"]),
+        (["--seeds", "-1"], ["-1"]),
+        (["--units", "kernel"], ["unit", "'kernel'", "filter"]),
+        (["--units", ""], ["name[setting=value,...]", "''"]),
+        (["--target", ""], ["name[setting=value,...]", "''"]),
+        (["--target", "local-cpi"], ["'local-cpi'", "'local-cpu'"]),
+        (["--target", "lookup-table"], ["table must name a file"]),
+        (["--batch-norm", "moved"], ["--batch-norm", "'moved'", "shifted"]),
+        (["--search-images", "0"], ["search", "0"]),
+        (["--search-images", "-3"], ["search", "-3"]),
+        (["--search-images", "9999"], ["search", "360", "9999"]),
+        (["--objectives", "error,parms"], ["'parms'", "'params'"]),
+        (["--objectives", "error,error"], ["distinct"]),
+        (["--objectives", ""], ["objectives"]),
+        (["--device", "gpu"], ["--device", "'gpu'"]),
+        (["--device", "cuda"], ["--device", "'cuda'", "cuda:N"]),
+        (["--device", "cpu:0"], ["--device", "'cpu:0'"]),
+        (["--device", "cuda:99"], ["cuda:99", f"torch sees {torch.cuda.device_count()} GPUs", "use cpu"]),
+        (["--jobs", "0"], ["--jobs", "0"]),
+        (["--jobs", "2", "--units", "filter", "--objectives", "error,latency"], ["--jobs must be 1"]),
+        (["--target", "nonsense"], ["'nonsense'"]),
+        (["--target", ""], ["a component is written name"]),
+        (["--threads", "0"], ["--threads", "0"]),
+        (["--problems", "resnet20-cifar10", "--data", "nowhere"], ["nowhere", "--data"]),
+        (["-p", "nowhere.py"], ["nowhere.py"]),
+        (["-p", "."], ["-p"]),
+        (["-p", "no:nowhere"], ["'nowhere'"]),
+        (["--colour"], ["--colour"]),
+        (["surplus"], ["surplus"]),
+    ],
+)
+def test_bad_input_to_bench(arguments: list[str], words: list[str], cli: Cli, here: Path) -> None:
+    named = [] if "--methods" in arguments else ["--methods", "random"]
+    found = cli("bench", *QUICK, *named, *arguments)
+    assert found.code == 2
+    assert all(word in found.error for word in words), found.error
+    assert list(here.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PRUNEFRAME_CACHE", str(tmp_path / "file" / "cache"))
+    found = cli("bench", "--methods", "random", *QUICK)
+    assert found.code == 2
+    # Training may have told its progress before it found out.
+    assert next(line for line in found.err.splitlines() if not line.startswith("training ")).startswith("Error: ")
+    assert str(tmp_path / "file" / "cache") in found.err.splitlines()[-1]
+    assert list(here.iterdir()) == []

@@ -1,0 +1,48 @@
+"""`pruneframe list`."""
+
+from __future__ import annotations
+
+import pytest
+from command import Cli
+
+METHODS = (
+    *("emo-dir", "hamp", "hierarchical", "magnitude", "moead", "netadapt", "nsga2", "platypus", "random"),
+    "weighted-ga",
+)
+BUNDLED = {
+    "method": METHODS,
+    "problem": ("lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"),
+    "objective": ("error", "distortion", "params", "macs", "size", "latency", "memory"),
+    "target": ("local-cpu", "local-cuda", "lookup-table", "analytic"),
+    "unit": ("weight", "filter"),
+    "encoding": ("mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"),
+    "scorer": (
+        *("magnitude", "l2", "lamp", "fpgm", "bn-scale", "taylor", "snip", "fisher", "random"),
+        "reconstruction",
+    ),
+    "variation": (
+        *("uniform", "layer-crossover", "bit-flip", "importance-guided", "sbx-pm"),
+        *("weighted-flip", "block-shift"),
+    ),
+    "report": (
+        *("fronts", "difference", "progress", "results", "reductions", "operating-points", "distances"),
+        *("generalisation", "layers", "parallel", "ranks", "profile", "published", "finetuned", "records"),
+    ),
+}
+
+
+def test_list_names_everything_with_its_origin(cli: Cli) -> None:
+    rows = cli("list", "--json").parsed
+    named = {(row["kind"], row["name"]) for row in rows}
+    assert len(named) == len(rows)
+    assert named == {(kind, name) for kind, names in BUNDLED.items() for name in names}
+    assert all(row["summary"] and row["distribution"] == "pruneframe" for row in rows)
+    plain = cli("list").out
+    assert all(f"  {name} " in plain for _, name in named)
+
+
+@pytest.mark.parametrize("kind", ["method", "methods"])
+def test_list_of_one_kind(kind: str, cli: Cli) -> None:
+    rows = cli("list", kind, "--json").parsed
+    assert [row["name"] for row in rows] == sorted(METHODS)
+    assert cli("list", kind).out.startswith("methods\n")

@@ -1,0 +1,74 @@
+"""`pruneframe report`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from command import Cli, files
+
+
+def test_report_is_written_where_it_is_wanted(cli: Cli, own_study: Path, here: Path) -> None:
+    found = cli("report", own_study, "-o", "paper/figures.pdf")
+    assert (found.code, found.out) == (0, "paper/figures.pdf\npaper/figures-parts\n")
+    assert (here / "paper" / "figures.pdf").read_bytes().startswith(b"%PDF")
+    names = {path.name for path in (here / "paper" / "figures-parts").iterdir()}
+    assert {"front-1.pdf", "results-1.tex", "results-1.csv"} <= names
+    pdf, parts = own_study / "comparison.pdf", own_study / "comparison-parts"
+    assert not pdf.exists()
+    assert cli("report", own_study, "--reports", "results", "--json").parsed == [str(pdf), str(parts)]
+    assert pdf.exists()
+
+
+def test_report_draws_what_is_asked_for(cli: Cli, study: Path, here: Path) -> None:
+    chosen = ["--reports", "results,progress[over=seconds]", "--control", "nsga2", "--highlight", "magnitude", "--html"]
+    found = cli("report", study, study, "-o", "out.pdf", *chosen, "--format", "letter", "--anonymous")
+    assert found.code == 0
+    assert {path.stem for path in (here / "out-parts").iterdir()} <= {
+        "results-1",
+        "progress-1",
+        "references",
+        "contents",
+    }
+    assert "The control is nsga2" in (here / "out-parts" / "results-1.tex").read_text()
+    page = (here / "out.html").read_text()
+    assert "seconds of answering" in page
+    assert "2 methods, 1 problem, 4 of 4 runs done" in page, "a study that is named twice counts once"
+
+
+def test_report_traces_a_figure_to_its_runs(cli: Cli, study: Path, here: Path) -> None:
+    found = cli("report", study, "--trace", "front-1", "--json").parsed
+    assert [(run["method"], run["seed"]) for run in found] == [(m, s) for m in ("magnitude", "nsga2") for s in (0, 1)]
+    assert all((Path(run["folder"]) / "run.json").exists() for run in found)
+    lines = cli("report", study, "--trace", "results-1").out.splitlines()
+    assert [line.split()[0] for line in lines] == [run["hash"] for run in found]
+    assert files(here) == set()
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        (["--trace", "front-9"], "no figure or table is named 'front-9'; did you mean 'front-1'?"),
+        (["--control", "nsga3"], "did you mean 'nsga2'?"),
+        (["--highlight", "other"], "no method is named 'other'"),
+        (["--reports", "fronds"], "did you mean 'fronts'?"),
+        (["-o", "out.txt"], "-o must name a .pdf file"),
+    ],
+)
+def test_report_refuses_what_it_does_not_know(
+    option: list[str], complaint: str, cli: Cli, study: Path, here: Path
+) -> None:
+    found = cli("report", study, *option)
+    assert found.code == 2
+    assert complaint in found.error
+    assert files(here) == set()
+
+
+def test_references_are_whole_and_each_stands_once(cli: Cli, study: Path, here: Path) -> None:
+    assert cli("report", study, "-o", "out.pdf", "--reports", "results").code == 0
+    text = (here / "out-parts" / "references.bib").read_text()
+    keys = re.findall(r"^@\w+\{(\w+),$", text, re.MULTILINE)
+    assert {"deb2002nsga2", "blank2020pymoo", "han2015learning", "alpaydin1998optical"} == set(keys)
+    assert len(keys) == len(set(keys)) == text.count("\n}\n")
+    assert text.count("{") == text.count("}")

@@ -1,0 +1,153 @@
+"""Images in splits: stratified shares, what a network sees of them, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from pruneframe import Data, InputError, Split
+
+
+def numbered(labels: NDArray[np.int64]) -> Split:
+    """Images that carry their own number."""
+    return Split(np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1), labels)
+
+
+LABELS = arrays(np.int64, st.integers(1, 300), elements=st.integers(0, 6))
+
+
+@settings(deadline=None, max_examples=200)
+@given(labels=LABELS, share=st.floats(0, 1))
+def test_stratified_parts_have_the_size_and_the_class_shares_asked_for(labels: NDArray[np.int64], share: float) -> None:
+    n = max(1, round(share * len(labels)))
+    first, rest = numbered(labels).stratified(n)
+    assert len(first) == n
+    assert len(rest) == len(labels) - n
+    for label in range(7):
+        exact = n * np.mean(labels == label)
+        assert np.floor(exact - 1e-9) <= np.sum(first.labels == label) <= np.ceil(exact + 1e-9)
+    rows = np.concatenate([first.images, rest.images]).ravel().astype(int)
+    assert np.array_equal(np.sort(rows), np.arange(len(labels)))  # disjoint, and nothing is lost
+    for part in (first, rest):
+        assert np.array_equal(part.labels, labels[part.images.ravel().astype(int)])
+        assert np.all(np.diff(part.images.ravel()) > 0)
+
+
+def test_the_same_images_are_drawn_every_time() -> None:
+    labels = np.random.default_rng(3).integers(0, 10, 500)
+    np.random.seed(1)
+    first = numbered(labels).stratified(123)[0]
+    np.random.seed(2)
+    assert np.array_equal(numbered(labels).stratified(123)[0].images, first.images)
+    assert not np.array_equal(first.images.ravel(), np.arange(123))
+
+
+@pytest.mark.parametrize("n", [0, -1, 6])
+def test_more_images_than_there_are_cannot_be_drawn(n: int) -> None:
+    with pytest.raises(InputError, match=rf"0 < images <= 5 must hold, but got {n}"):
+        numbered(np.zeros(5, dtype=np.int64)).stratified(n)
+
+
+def test_a_splits_digest_follows_everything_it_holds() -> None:
+    images, labels = np.arange(24, dtype=np.float32).reshape(2, 1, 3, 4), np.array([0, 1])
+    changed = images.copy()
+    changed[1, 0, 0, 0] += 1
+    others = [Split(changed, labels), Split(images, labels[::-1]), Split(images.reshape(2, 1, 4, 3), labels)]
+    assert Split(images.copy(), labels.copy()).digest == Split(images, labels).digest
+    assert len({Split(images, labels).digest, *(other.digest for other in others)}) == 4
+
+
+def uint8_split(n: int = 4, channels: int = 3) -> Split:
+    rng = np.random.default_rng(0)
+    return Split(rng.integers(0, 256, (n, 5, 6, channels), dtype=np.uint8), np.arange(n) % 2)
+
+
+def test_uint8_images_are_scaled_standardised_and_put_channels_first() -> None:
+    split, mean, std = uint8_split(), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+    data = Data(split, split, split, mean, std)
+    expected = ((split.images / 255 - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2)
+    found = data.tensor(split)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous()
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert data.input_shape == (3, 5, 6)
+    assert data.classes == 2
+
+
+def test_one_mean_and_deviation_serve_all_channels() -> None:
+    split = uint8_split()
+    assert torch.equal(
+        Data(split, split, split, (0.5,), (0.2,)).tensor(split),
+        Data(split, split, split, (0.5,) * 3, (0.2,) * 3).tensor(split),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floating_point_images_are_taken_as_they_are(dtype: type) -> None:
+    images = np.random.default_rng(0).normal(size=(4, 2, 5, 6)).astype(dtype)
+    split = Split(images, np.array([0, 1, 2, 0]))
+    data = Data(split, split, split)
+    assert data.tensor(split).dtype == torch.float32
+    assert np.array_equal(data.tensor(split).numpy(), images.astype(np.float32))
+    assert data.input_shape == (2, 5, 6)
+    assert data.classes == 3
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_read_only_images_are_read(kind: str) -> None:
+    """Arrays over a file's bytes cannot be written to; torch warns about that, and warnings are errors here."""
+    split = uint8_split() if kind == "uint8" else numbered(np.array([0, 1]))
+    writable = Data(split, split, split).tensor(split)
+    split.images.flags.writeable = False
+    assert torch.equal(Data(split, split, split).tensor(split), writable)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_making_tensors_leaves_the_images_alone(kind: str) -> None:
+    split = uint8_split() if kind == "uint8" else numbered(np.array([0, 1]))
+    before = split.digest
+    Data(split, split, split, (0.5,), (0.5,)).tensor(split)
+    assert split.digest == before
+
+
+def test_the_classes_are_those_of_all_splits() -> None:
+    parts = [numbered(np.array(labels)) for labels in ([0, 1], [0, 4], [2])]
+    assert Data(*parts).classes == 5
+
+
+IMAGES, TWO = np.zeros((2, 1, 3, 3), dtype=np.float32), np.array([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (IMAGES[0], TWO),
+        (IMAGES, TWO[:1]),
+        (IMAGES[:0], TWO[:0]),
+        (IMAGES, TWO[:, None]),
+        (IMAGES, TWO.astype(float)),
+        (IMAGES, TWO - 1),
+        (IMAGES.astype(np.int32), TWO),
+        (IMAGES.astype(bool), TWO),
+    ],
+    ids=["3d", "counts", "empty", "2d-labels", "float-labels", "negative-label", "int-images", "bool-images"],
+)
+@pytest.mark.parametrize("name", ["train", "search", "test"])
+def test_a_split_of_other_shapes_or_types_is_refused_by_name(name: str, images: NDArray, labels: NDArray) -> None:
+    parts = {part: Split(IMAGES, TWO) for part in ("train", "search", "test")}
+    parts[name] = Split(images, labels)
+    with pytest.raises(InputError, match=f"the {name} split"):
+        Data(**parts)
+
+
+@pytest.mark.parametrize("name", ["train", "search"])
+def test_splits_with_images_of_different_sizes_are_refused(name: str) -> None:
+    parts = {part: Split(IMAGES, TWO) for part in ("train", "search", "test")}
+    parts[name] = Split(np.zeros((2, 1, 4, 4), dtype=np.float32), TWO)
+    with pytest.raises(InputError, match=name):
+        Data(**parts)

@@ -1,0 +1,533 @@
+"""Reports: what each bundled figure and table shows of a study whose figures are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+from scipy.stats import mannwhitneyu
+from studies import Fronts as Points
+from studies import bundled, hand_made, joined, study_of
+
+import pruneframe as pf
+from pruneframe.front import hypervolume
+from pruneframe.report import normalised
+from pruneframe.study.facts import facts, summaries
+from pruneframe.study.store import StudyFolder
+from pruneframe.study.table import long_table
+from pruneframe.testing import check_report
+from pruneframe_reports.difference import Difference, rectangles
+from pruneframe_reports.distances import Distances
+from pruneframe_reports.finetuned import Finetuned
+from pruneframe_reports.fronts import Fronts
+from pruneframe_reports.generalisation import Generalisation
+from pruneframe_reports.layers import Layers
+from pruneframe_reports.operating_points import OperatingPoints
+from pruneframe_reports.profile import Profile, performance
+from pruneframe_reports.progress import Progress
+from pruneframe_reports.published import PublishedResults
+from pruneframe_reports.ranks import Ranks
+from pruneframe_reports.records import Records
+from pruneframe_reports.reductions import Reductions
+from pruneframe_reports.results import Results
+
+
+@pytest.fixture(autouse=True)
+def figures_closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def drawn(study: StudyFolder) -> dict[str, pf.Figure | pf.Table]:
+    known, table = facts(study), long_table(study)
+    items = [i for report in bundled() for i in report.draw(table, known) if isinstance(i, pf.Figure | pf.Table)]
+    assert len({item.id for item in items}) == len(items)
+    return {item.id: item for item in items}
+
+
+def lines_of(figure: pf.Figure | pf.Table) -> dict[str, np.ndarray]:
+    """The curves of a figure's first axes by their labels, as float64[points, 2]."""
+    assert isinstance(figure, pf.Figure)
+    return {str(line.get_label()): np.asarray(line.get_xydata()) for line in figure.figure.axes[0].get_lines()}
+
+
+def test_every_bundled_report_draws_a_small_study(small: StudyFolder) -> None:
+    items = drawn(small)
+    names = ("front", "difference", "progress", "results", "reductions", "operating-points", "distances")
+    assert set(items) == {f"{name}-1" for name in (*names, "generalisation", "layers")}
+    for item in items.values():
+        assert re.fullmatch(r"[A-Za-z0-9-]+", item.id)
+        assert item.caption.startswith("lenet-digits: ")
+
+
+def test_fronts_show_test_values_and_the_unpruned_network() -> None:
+    table, study = hand_made()
+    (item,) = Fronts().draw(table.assign(error=table["error"].where(table["split"] == "test", 99.0)), study)
+    assert isinstance(item, pf.Figure)
+    axes = item.figure.axes[0]
+    scattered = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections if isinstance(c, PathCollection)])
+    expected = {(0.8, 10), (0.4, 20), (0.6, 10), (0.2, 30), (0.9, 15), (0.1, 60)}  # share of parameters, error in %
+    assert {tuple(np.round(point, 9)) for point in scattered} == expected
+    stars = [line for line in axes.get_lines() if line.get_marker() == "*"]
+    assert [tuple(np.asarray(star.get_xydata())[0]) for star in stars] == [(1.0, 10.0)]
+    assert axes.get_ylabel() == "test error (%)"
+
+
+def test_the_surface_of_one_run_is_its_front() -> None:
+    table, study = hand_made()
+    (item,) = Fronts().draw(table[table.seed == 0], study)
+    lines = lines_of(item)
+    np.testing.assert_allclose(lines["first"], [(0.4, 20.0), (0.8, 10.0)])
+    np.testing.assert_allclose(lines["second"], [(0.9, 15.0)])
+
+
+def test_progress_shows_what_was_reached_for_what_was_spent() -> None:
+    table, study = hand_made()
+    (item,) = Progress().draw(table[table.method == "first"], study)
+    curve = lines_of(item)["first"]
+    assert (curve[0, 0], curve[-1, 0]) == (0, 10)
+    volumes = [[hypervolume(np.array(points[:k]) / [0.5, 100]) for points in FIRST] for k in (1, 2)]
+    before, between, after = (curve[np.searchsorted(curve[:, 0], passes), 1] for passes in (1.0, 4.0, 8.0))
+    assert before == 0
+    assert between == pytest.approx(np.median(volumes[0]))
+    assert after == pytest.approx(np.median(volumes[1]))
+    assert np.all(np.diff(curve[:, 1]) >= 0)
+
+
+FIRST = ([(0.10, 80.0), (0.20, 40.0)], [(0.10, 60.0), (0.30, 20.0)])
+
+
+def test_progress_ends_at_the_search_hypervolume_of_the_summary(small: StudyFolder) -> None:
+    lines = lines_of(drawn(small)["progress-1"])
+    for method, curve in lines.items():
+        volumes = [run.hypervolume_search for run in summaries(small) if run.method == method]
+        assert curve[-1, 1] == pytest.approx(np.median(volumes))
+
+
+def test_the_table_has_one_row_per_method_best_first(small: StudyFolder) -> None:
+    item = drawn(small)["results-1"]
+    assert isinstance(item, pf.Table)
+    medians = {
+        method: np.median([run.hypervolume for run in summaries(small) if run.method == method])
+        for method in ("magnitude", "random")
+    }
+    assert list(item.frame["method"]) == sorted(medians, key=lambda method: -medians[method])
+    assert list(item.frame["runs"]) == ["3", "3"]
+    shown = [float(text.split()[0]) for text in item.frame["HV"]]
+    assert shown == pytest.approx(sorted(medians.values(), reverse=True), abs=1e-4)
+
+
+def test_normalised_takes_the_objectives_in_the_boards_order() -> None:
+    table, study = hand_made()
+    (board,) = study.boards
+    swapped = replace(board, objectives=board.objectives[::-1])
+    assert np.array_equal(normalised(table, swapped), normalised(table, board)[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("methods", "settings", "there", "absent"),
+    [
+        (["random"], {}, {"front-1", "results-1"}, {"difference-1", "distances-1", "parallel-1"}),
+        (
+            ["magnitude", "nsga2"],
+            {"objectives": ("error", "params", "macs")},
+            {"front-1", "parallel-1", "distances-1"},
+            {"difference-1"},
+        ),
+        (["magnitude", "nsga2"], {"objectives": ("distortion", "size")}, {"front-1", "difference-1"}, {"parallel-1"}),
+        (["random"], {"objectives": ("error",)}, {"progress-1", "results-1"}, {"front-1"}),
+        (["random"], {"units": "filter", "budget": 2.0}, {"front-1", "progress-1", "results-1"}, set()),
+    ],
+    ids=["one method, one seed", "three objectives", "no error", "one objective", "two evaluations"],
+)
+def test_reports_draw_odd_studies(
+    methods: list[str], settings: dict[str, Any], there: set[str], absent: set[str], tmp_path: Path
+) -> None:
+    items = drawn(study_of(tmp_path / "study", methods, **settings))
+    assert there <= set(items)
+    assert not absent & set(items)
+
+
+def test_bundled_reports_keep_the_contract() -> None:
+    for report in bundled():
+        check_report(report)
+
+
+@dataclass(frozen=True, repr=False)
+class Careless(pf.Report):
+    """Breaks the contract in one way at a time."""
+
+    name = "careless"
+    way: str = ""
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> list[pf.Table]:
+        if self.way == "table":
+            table["error"] = 0.0
+        ids = {"id": ["a b"], "twice": ["a", "a"]}.get(self.way, ["a"])
+        caption = "" if self.way == "caption" else "What."
+        board = "nowhere" if self.way == "board" else study.boards[0].hash
+        return [pf.Table(id, caption, pd.DataFrame({"x": [1]}), board) for id in ids]
+
+
+def test_the_contract_of_reports_can_be_broken() -> None:
+    check_report(Careless())
+    for way in ("table", "id", "twice", "caption", "board"):
+        with pytest.raises(AssertionError):
+            check_report(Careless(way))
+
+
+def seeds(method: str, count: int, error: float, step: float = 0.001) -> Points:
+    """Runs whose fronts are one point each, every seed a little worse than the one before."""
+    return {(method, seed): [(error + step * seed, 50.0)] for seed in range(count)}
+
+
+def table_of(report: pf.Report, fronts: Points, **changes: Any) -> pf.Table:
+    table, study = hand_made(fronts)
+    [item] = [item for item in report.draw(table, replace(study, **changes)) if isinstance(item, pf.Table)]
+    return item
+
+
+def test_eight_seeds_apart_allow_a_claim_and_three_do_not() -> None:
+    for count, verdict in ((8, "worse"), (3, "no claim: needs 4 seeds")):
+        item = table_of(Results(), seeds("good", count, 0.1) | seeds("bad", count, 0.2))
+        assert list(item.frame["method"]) == ["good", "bad"]
+        assert list(item.frame["verdict"]) == ["control", verdict]
+        assert list(item.frame["A12"]) == ["", "1.00"]
+        assert item.best == {(0, "HV")}
+    exact = mannwhitneyu(range(8), range(10, 18)).pvalue
+    assert table_of(Results(), seeds("good", 8, 0.1) | seeds("bad", 8, 0.2)).data["p"].iloc[1] == pytest.approx(exact)
+
+
+def test_a_better_method_than_the_control_is_called_so_and_equal_ones_are_not() -> None:
+    fronts = seeds("good", 8, 0.1) | seeds("bad", 8, 0.2) | seeds("same", 8, 0.2)
+    frame = table_of(Results(), fronts, control="bad").frame.set_index("method")
+    assert frame.loc["good", "verdict"] == "better"
+    assert frame.loc["same", "verdict"] == "no difference shown"
+    assert frame.loc["bad", "verdict"] == "control"
+
+
+def test_a_control_without_chance_is_tested_as_one_number() -> None:
+    table, study = hand_made(seeds("fixed", 5, 0.1, 0.0) | seeds("other", 5, 0.2) | seeds("also", 5, 0.3, 0.0))
+    runs = tuple(replace(run, deterministic=run.method != "other") for run in study.runs)
+    [item] = [item for item in Results().draw(table, replace(study, runs=runs)) if isinstance(item, pf.Table)]
+    verdicts = dict(zip(item.frame.method, item.frame.verdict, strict=True))
+    assert verdicts["other"] == "no claim: needs 6 seeds"
+    assert verdicts["also"] == "no claim: neither depends on the seed"
+
+
+def test_runs_of_other_versions_and_other_rules_are_not_compared() -> None:
+    table, study = hand_made(seeds("good", 8, 0.1) | seeds("bad", 8, 0.2))
+    runs = tuple(replace(run, environment={"torch": "2" if run.method == "good" else "3"}) for run in study.runs)
+    [item] = list(Results().draw(table, replace(study, runs=runs)))
+    assert list(item.frame["verdict"]) == ["control", "no claim: torch 2 and 3"]
+    plugins = {"good": (("/home/me/objective.py", "a1"), ("mine", "1")), "bad": (("/home/me/objective.py", "b2"),)}
+    runs = tuple(replace(run, plugins=plugins[run.method]) for run in study.runs)
+    [item] = list(Results().draw(table, replace(study, runs=runs)))
+    assert list(item.frame["verdict"]) == ["control", "no claim: versions a1 and b2 of a plugin"]
+    table, study = joined(hand_made(seeds("good", 4, 0.1)), hand_made(seeds("other", 4, 0.1), board="toy (budget 20)"))
+    boards = tuple(replace(b, problem="toy", rules={"budget": 10.0 * n}) for n, b in enumerate(study.boards, 1))
+    first, _ = Results().draw(table, replace(study, boards=boards))
+    assert list(first.frame["method"]) == ["good", "other"]
+    assert list(first.frame["verdict"]) == ["", "not compared: other budget"]
+
+
+def test_an_order_that_depends_on_the_indicator_is_a_warning() -> None:
+    careful, bold = {("careful", s): [(0.11, 60.0)] for s in range(2)}, {("bold", s): [(0.22, 20.0)] for s in range(2)}
+    table, study = hand_made(careful | bold)
+    _, remark = Results().draw(table, study)
+    assert isinstance(remark, pf.Remark)
+    assert "By HV: careful, bold" in remark.text or "By HV: bold, careful" in remark.text
+    assert "by HV region: " in remark.text
+    assert len(list(Results().draw(*hand_made(seeds("good", 2, 0.1) | seeds("bad", 2, 0.2))))) == 1
+    runs = tuple(replace(run, hypervolume_search=run.hypervolume_region) for run in study.runs)
+    told = [item.text for item in Results().draw(table, replace(study, runs=runs)) if isinstance(item, pf.Remark)]
+    assert ["by HV region: " in told[0], "by HV search: " in told[1]] == [True, True]
+
+
+def test_without_an_error_there_is_no_region_and_a_control_may_be_absent() -> None:
+    table, study = hand_made(seeds("good", 2, 0.1) | seeds("bad", 2, 0.2))
+    (board,) = study.boards
+    absent = replace(study, boards=(replace(board, objectives=("distortion", "params")),), control="third")
+    [item] = Results().draw(table, absent)
+    assert "HV region" not in item.frame
+    assert "HV region" not in item.caption
+    assert "hypervolume_region" not in item.data
+    assert "third has not run here" in item.caption
+
+
+def test_reductions_are_chosen_on_search_and_told_with_their_loss_on_test() -> None:
+    fronts: Points = {("a", 0): [(0.05, 80.0), (0.059, 40.0), (0.3, 5.0)], ("b", 0): [(0.05, 70.0)]}
+    table, study = hand_made(fronts, extra=0.07)
+    [item] = Reductions().draw(table, study)
+    frame = item.frame.set_index("method")
+    assert list(frame.loc["a"]) == ["20.0 % (+2.00)", "20.0 % (+2.00)", "60.0 % (+2.90)", "60.0 % (+2.90)"]
+    assert list(frame.loc["b"]) == ["30.0 % (+2.00)"] * 4
+    assert item.best == {
+        (list(frame.index).index(method), f"at {x}") for method, x in (("b", 0), ("b", 0.5), ("a", 1), ("a", 2))
+    }
+
+
+def test_operating_points_take_the_best_by_search_among_the_small() -> None:
+    fronts: Points = {("a", 0): [(0.05, 60.0), (0.10, 50.0), (0.08, 20.0)]}
+    item = table_of(OperatingPoints(), fronts)
+    # losses against the unpruned network's 10 % on test
+    assert item.frame.iloc[0].to_dict() == {"method": "a", "2x": "-2.00", "4x": "-2.00", "8x": "none", "16x": "none"}
+
+
+def test_distances_are_zero_for_the_front_that_is_the_union() -> None:
+    item = table_of(Distances(), {("a", 0): [(0.1, 50.0), (0.2, 20.0)], ("b", 0): [(0.2, 50.0)]})
+    frame = item.frame.set_index("method")
+    assert list(frame.loc["a"]) == ["0.0000", "0.0000"]
+    assert frame.loc["b", "additive epsilon"] == "0.3000"  # 20 parameters of 100 against 50; the error as good
+    # IGD+ is the mean of sqrt((0.4 - 0.2)^2) and of 0.3
+    assert float(frame.loc["b", "IGD+"]) == pytest.approx((0.2 + 0.3) / 2)
+
+
+def test_the_difference_of_attainment_counts_runs_on_either_side() -> None:
+    boxes, shares = rectangles([np.array([[1.0, 1.0]])] * 2, [np.array([[2.0, 2.0]])] * 3)
+    inside = [share for (x0, y0, x1, y1), share in zip(boxes, shares, strict=True) if x0 <= 1.5 < x1 and y0 <= 1.5 < y1]
+    beyond = [share for (x0, y0, x1, y1), share in zip(boxes, shares, strict=True) if x0 <= 3 < x1 and y0 <= 3 < y1]
+    assert inside == [1.0], "all runs of the first attain it, none of the second"
+    assert beyond in ([], [0.0])
+    assert len(rectangles([np.array([[1.0, 1.0]])] * 2, [np.array([[1.0, 1.0]])] * 2)[1]) == 0
+    same: Points = {(method, seed): [(0.1, 60.0), (0.2, 30.0)] for method in ("a", "b") for seed in range(2)}
+    assert list(Difference().draw(*hand_made(same))) == [], "equal methods differ nowhere"
+    half = rectangles([np.array([[1.0, 1.0]]), np.array([[9.0, 9.0]])], [np.array([[2.0, 2.0]])])
+    assert min(half[1]) == -0.5
+
+
+def test_the_gap_is_what_is_lost_on_test_beyond_search() -> None:
+    table, study = hand_made({("a", 0): [(0.10, 50.0)], ("b", 0): [(0.10, 60.0)]}, extra=0.07)
+    [item] = Generalisation().draw(table, study)
+    marks = [line.get_xdata() for line in item.figure.axes[0].get_lines() if line.get_linestyle() == "None"]
+    assert [x for (x,) in marks] == pytest.approx([2.0, 2.0])  # 7 points more, of which 5 are the unpruned network's
+
+
+def test_layers_show_the_member_that_would_be_chosen() -> None:
+    table, study = hand_made({("a", 0): [(0.05, 80.0), (0.06, 40.0), (0.3, 5.0)]})
+    kept = {"board": "toy", "method": "a", "seed": 0, "number": [0, 0, 1, 1], "layer": ["x", "y"] * 2}
+    layers = pd.DataFrame(kept | {"kept": [9, 8, 4, 3], "units": 10})
+    [item] = Layers().draw(table, replace(study, layers=layers))
+    assert list(lines_of(item)["a"][:, 1]) == [0.4, 0.3]
+    assert list(Layers().draw(table, study)) == []
+
+
+def test_what_not_all_runs_have_is_told_and_never_best() -> None:
+    lucky = {("lucky", seed): [(0.05 if seed == 0 else 0.3, 10.0)] for seed in range(3)}
+    steady = {("steady", seed): [(0.05, 40.0)] for seed in range(3)}
+    table, study = hand_made(lucky | steady)
+    [item] = Reductions().draw(table, study)
+    frame = item.frame.set_index("method")
+    assert frame.loc["lucky", "at 0"] == "90.0 % (-5.00), 1 of 3"
+    assert item.frame.method[next(row for row, name in item.best if name == "at 0")] == "steady"
+    half: Points = {("a", 0): [(0.1, 50.0)], ("a", 1): [(0.1, 60.0)]}
+    assert table_of(OperatingPoints(), half).frame["2x"][0] == "+0.00, 1 of 2"
+
+
+def test_a_run_without_a_member_counts_among_those_that_attain_nothing() -> None:
+    table, study = hand_made({("a", seed): [(0.1, 50.0)] for seed in range(3)})
+    kept = table[(table.kind != "member") | (table.seed == 0)]
+    [front] = Fronts().draw(kept, study)
+    assert len(lines_of(front)["a"]) == 0, "one of three runs is less than half"
+
+
+def test_runs_without_a_member_do_not_flatter_their_method() -> None:
+    table, study = hand_made(seeds("a", 3, 0.2) | seeds("b", 3, 0.1) | seeds("c", 3, 0.1))
+    lost = (table.method == "b") & (table.seed > 0)
+    [item] = Distances().draw(table[~lost], study)
+    frame = item.frame.set_index("method")
+    assert frame.loc["b", "IGD+"].endswith(", 1 of 3")
+    assert {item.frame.method[row] for row, _ in item.best} == {"c"}
+    assert len(item.data) == 9
+    [item] = Distances().draw(table, study)
+    assert {item.frame.method[row] for row, _ in item.best} == {"b", "c"}, "equal methods are equally good"
+    [curves] = Progress().draw(table[~lost], study)
+    assert lines_of(curves)["b"][-1, 1] == 0, "most of its runs have reached nothing"
+
+
+def test_progress_leaves_out_runs_that_have_not_ended() -> None:
+    table, study = hand_made()
+    runs = tuple(replace(run, status="partial" if run.seed == 1 else "done") for run in study.runs)
+    both, one = (
+        lines_of(item)["first"][-1, 1] for s in (study, replace(study, runs=runs)) for item in Progress().draw(table, s)
+    )
+    assert one == pytest.approx(hypervolume(np.array(FIRST[0]) / [0.5, 100]))
+    assert one != pytest.approx(both)
+
+
+def test_rules_of_one_problem_are_no_independent_problems() -> None:
+    table, study = three_boards(*"aaaaa")
+    boards = tuple(replace(board, problem="board-0") for board in study.boards)
+    figure, remark = Ranks().draw(table, replace(study, boards=boards))
+    assert "no difference shown" in figure.caption
+    assert "no independent problems" in remark.text
+    fewer = tuple(run for run in study.runs if (run.method, run.board) != ("c", "board-1"))
+    assert list(Ranks().draw(table, replace(study, runs=fewer))) == []
+    [item] = Profile().draw(table, replace(study, runs=fewer))
+    assert "left out: c." in item.caption
+
+
+def three_boards(*best: str) -> tuple[pd.DataFrame, pf.StudyFacts]:
+    """A board for each name, on which that method is best and the others follow in the alphabet."""
+    studies = []
+    for number, first in enumerate(best):
+        order = [first, *(name for name in "abc" if name != first)]
+        fronts = {(name, seed): [(0.1 + 0.1 * place, 50.0)] for place, name in enumerate(order) for seed in (0, 1)}
+        studies.append(hand_made(fronts, board=f"board-{number}"))
+    return joined(*studies)
+
+
+def test_ranks_are_averages_over_problems_and_claims_need_enough_of_them() -> None:
+    figure, remark = Ranks().draw(*three_boards("a", "b"))
+    assert isinstance(figure, pf.Figure)
+    shown = " ".join(text.get_text() for text in figure.figure.axes[0].texts)
+    assert "a (1.50)" in shown
+    assert "(3.00) c" in shown
+    assert isinstance(remark, pf.Remark)
+    assert "No claim" in remark.text
+    [figure] = Ranks().draw(*three_boards(*"aaaaa"))
+    assert "some methods differ" in figure.caption
+    assert list(Ranks().draw(*hand_made())) == []
+
+
+@pytest.mark.parametrize("letters", [3, 14, 15, 26, 60])
+def test_names_beside_a_diagram_of_ranks_lie_in_it(letters: int) -> None:
+    table, study = three_boards("a", "b")
+    called = {name: f"{name}[{'setting=1,' * 6}".ljust(letters, "x")[:letters] for name in "abc"}
+    runs = tuple(replace(run, method=called[run.method]) for run in study.runs)
+    figure, _ = Ranks().draw(table, replace(study, runs=runs))
+    assert isinstance(figure, pf.Figure)
+    figure.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.figure.axes[0].texts]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.figure.bbox.width
+    assert figure.figure.axes[0].get_position().width > 0.2
+    assert set(figure.methods or ()) == set(called.values())
+
+
+def test_a_profile_counts_runs_within_a_factor_of_the_best() -> None:
+    _, study = three_boards("a", "b")
+    ratios = performance(study)
+    missing = [1 - hypervolume(np.array([[0.2 + 0.2 * place, 0.5]])) for place in range(3)]
+    assert sorted(ratios["a"]) == pytest.approx([1.0, 1.0, *[missing[1] / missing[0]] * 2])
+    assert sorted(ratios["c"]) == pytest.approx([missing[2] / missing[0]] * 4)
+    assert len(list(Profile().draw(*three_boards("a", "b")))) == 1
+
+
+CLAIM = pf.Claim("Somebody, 2020", "half of it removed", "another split", problems=("toy",), removed=0.5)
+
+
+def test_what_papers_claim_is_cited_and_drawn_behind_but_never_tested() -> None:
+    table, study = hand_made()
+    study = replace(study, claims={"first": (CLAIM,), "second": (replace(CLAIM, problems=("other",)),)})
+    [item] = PublishedResults().draw(table, study)
+    assert list(item.frame["method"]) == ["first", "second"]
+    assert "Not measured here" in item.caption
+    assert item.methods == (), "it shows no run"
+    [front] = Fronts().draw(table, study)
+    assert "Somebody, 2020 report half of it removed; not measured here" in front.caption
+    dotted = [line for line in front.figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in dotted] == [0.5]
+
+
+def test_fine_tuned_fronts_are_set_beside_those_that_were_searched() -> None:
+    table, study = hand_made({("a", 0): [(0.30, 40.0), (0.20, 60.0)]})
+    assert list(Finetuned().draw(table, study)) == []
+    after = table[table.kind == "member"].assign(kind="finetuned", error=lambda rows: rows.error / 2)
+    runs = tuple(replace(run, finetuned=3) for run in study.runs)
+    figure, item = Finetuned().draw(pd.concat([table, after]), replace(study, runs=runs))
+    assert "3 epochs" in figure.caption
+    assert item.frame.iloc[0]["50 % removed"] == "30.00 to 15.00"
+    assert item.frame.iloc[0]["75 % removed"] == "none to none"
+    before, tuned = (line.get_ydata() for line in figure.figure.axes[0].get_lines()[:2])
+    assert list(tuned) == [y / 2 for y in before]
+
+
+def test_fronts_that_were_trained_for_longer_are_not_set_beside_others() -> None:
+    table, study = hand_made({(method, seed): [(0.30, 40.0)] for method in "ab" for seed in range(3)})
+    after = table[(table.kind == "member") & ((table.method == "a") | (table.seed == 0))].assign(kind="finetuned")
+    runs = tuple(replace(run, finetuned=3 if run.method == "a" else 30) for run in study.runs)
+    items = list(Finetuned().draw(pd.concat([table, after]), replace(study, runs=runs)))
+    assert [item.id for item in items] == [
+        "finetuned-1-3",
+        "finetuned-table-1-3",
+        "finetuned-1-30",
+        "finetuned-table-1-30",
+    ]
+    assert [item.methods for item in items] == [("a",), ("a",), ("b",), ("b",)]
+    assert items[3].frame["50 % removed"][0] == "30.00 to 30.00 (1 of 3)"
+    assert len(lines_of(items[2])["b"]) == 0, "of one of three runs alone there is no half"
+
+
+def test_a_record_of_one_objective_is_drawn_in_strips_and_gaps_are_empty() -> None:
+    _, study = hand_made()
+    (board,) = study.boards
+    head = {"board": board.hash, "seed": 0}
+    rows = [head | {"record": "steps", "method": "first", "error": 0.1 * n} for n in range(6)]
+    rows += [head | {"record": "ends", "method": method, column: 1.5} for method, column in (("a", "x"), ("b", "y"))]
+    one = replace(study, boards=(replace(board, objectives=("error",)),), records=pd.DataFrame(rows))
+    figure, item = Records().draw(pd.DataFrame(), one)
+    assert figure.figure.axes[0].get_title(loc="left") == "error"
+    assert figure.methods == ("first",)
+    assert item.frame.to_dict("list") == {"method": ["a", "b"], "seed": ["0", "0"], "x": ["1.5", ""], "y": ["", "1.5"]}
+
+
+def test_curves_over_seconds_end_at_the_last_answer() -> None:
+    table, study = hand_made()
+    [item] = Progress(over="seconds").draw(table, study)
+    assert lines_of(item)["first"][-1, 0] == 2.0
+    assert item.figure.axes[0].get_xlabel() == "seconds"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ([list("abcdef"), list("abcdef")], list("abcdef")),
+        ([list("abcdef"), list("abcxyz")], []),
+        ([list("abcaef")], []),
+        ([[letter * 64 for letter in "abcdef"]], []),
+        ([[f"row {number}" for number in range(30)]], []),
+    ],
+)
+def test_a_few_rows_of_a_record_are_called_as_all_runs_call_them(words: list[list[str]], shown: list[str]) -> None:
+    runs = [("first", seed, called) for seed, called in enumerate(words)]
+    rows = [
+        {"board": "board", "record": "phases", "method": method, "seed": seed, "phase": name, "passes": 1.0 + place}
+        for method, seed, called in runs
+        for place, name in enumerate(called)
+    ]
+    _, study = hand_made()
+    study = replace(study, records=pd.DataFrame(rows).assign(board=study.boards[0].hash))
+    (item,) = Records().draw(pd.DataFrame(), study)
+    assert isinstance(item, pf.Figure)
+    axes = item.figure.axes[-1]
+    assert [text.get_text() for text in axes.get_xticklabels()][: len(shown)] == shown
+    assert axes.get_xlabel() == ("" if shown else "row")
+
+
+def test_strips_name_what_they_draw_above_it_and_bounds_as_a_band() -> None:
+    head = {"record": "timings", "method": "first", "seed": 0}
+    rows = [head | {"seconds": 1.0 + n, "low": 0.5 + n, "high": 2.0 + n} for n in range(6)]
+    rows += [head | {"record": "quotas", "low": 1.0 + n, "high": 2.0 + n, "mean": 1.5 + n, "gain": n} for n in range(6)]
+    _, study = hand_made()
+    study = replace(study, records=pd.DataFrame(rows).assign(board=study.boards[0].hash))
+    timings, quotas = (item.figure for item in Records().draw(pd.DataFrame(), study) if isinstance(item, pf.Figure))
+    (axes,) = timings.axes
+    assert axes.get_title(loc="left") == "seconds"
+    (band,) = axes.collections
+    assert band.get_datalim(axes.transData).intervaly.tolist() == [0.5, 7.0]
+    named = [axes.get_title(loc="left") for axes in quotas.axes]  # of two others, none is what these bound
+    assert named == ["low", "high", "mean", "gain"]
+    assert not any(axes.collections for axes in quotas.axes)
+    quotas.canvas.draw()
+    boxes = [axes.get_tightbbox().intervaly for axes in quotas.axes]
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(boxes))

@@ -1,0 +1,209 @@
+"""Tuning an importance score: the same values in a better order, by the gradient alone."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from door import HERE, SEARCH, door
+from tiny import load, registry
+
+from pruneframe import Data, Masks, Recipe, Tuning
+from pruneframe.engine import pair
+from pruneframe.search.journal import Journal
+from pruneframe.search.ledger import BudgetSpent
+from pruneframe.search.shelf import Shelf
+from pruneframe.search.task import Task
+from pruneframe.search.tuning import _batches, _Slopes, tune
+from pruneframe.search.workbench import Workbench
+from pruneframe.testing import tiny_problem
+
+CPU = torch.device("cpu")
+
+
+def random_scores(task: Task, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(task.layout.total).astype(np.float32)
+
+
+def distortion(task: Task, scores: np.ndarray, share: float) -> float:
+    keep = scores >= np.sort(scores)[round((1 - share) * len(scores))]
+    return float(
+        task.probe("distortion", Masks.pack(keep[None], task.layout), images="search", count=task.search_images)[0]
+    )
+
+
+@pytest.mark.parametrize(("units", "share"), [("weight", 0.25), ("filter", 0.5)])
+@pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
+def test_cuts_by_a_tuned_score_change_the_outputs_less_also_on_other_images(
+    units: str, batch_norm: str, share: float
+) -> None:
+    problem = registry().problem("lenet-digits").with_settings(units=units, batch_norm=batch_norm)
+    task = door(problem, budget=1e4).task
+    scores = task.scores("magnitude")
+    tuned = task.tune(scores, Tuning(images=10_000, batch=50, rate=0.002, least=0.7 * share, most=1.3 * share))
+    assert np.array_equal(np.sort(tuned), np.sort(scores))
+    assert distortion(task, tuned, share) < 0.8 * distortion(task, scores, share)
+
+
+def test_whoever_waits_hears_how_much_of_a_tuning_and_of_a_training_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float, float]] = []
+    monkeypatch.setattr(Journal, "tell", lambda self, what, share, charge, seconds: told.append((what, share, charge)))
+    with Journal(tmp_path / "journal.jsonl", HERE) as journal:
+        task = door(journal=journal).task
+        task.tune(random_scores(task), Tuning(images=40, batch=10))
+        task.train(task.layout.full(), recipe=Recipe(epochs=2, images=20, batch=10))
+    tuning = [("tuning", share, pytest.approx(4 * 40 / SEARCH)) for share in (0.25, 0.5, 0.75, 1)]
+    training = [("training", share, pytest.approx(3 * 2 * 20 / SEARCH)) for share in (0.25, 0.5, 0.75, 1)]
+    assert told == tuning + training
+
+
+def test_nothing_moves_without_a_rate() -> None:
+    task = door().task
+    scores = random_scores(task)
+    assert np.array_equal(task.tune(scores, Tuning(images=40, batch=20, rate=0.0)), scores)
+
+
+@pytest.mark.parametrize("units", ["weight", "filter"])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
+    units: str, shifted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneframe.search.tuning._multiplies_halves", lambda device: False)
+    loaded = load(tiny_problem(units))
+    network, images = loaded.network, loaded.data.tensor(loaded.search)
+    rng = np.random.default_rng(0)
+    factors = torch.from_numpy((rng.random(network.layout.total) < 0.7).astype(np.float32))
+    unpruned = copy.deepcopy(network.module).double()
+    pruned = copy.deepcopy(unpruned)
+    if shifted:
+        pair(unpruned, pruned)
+    state = pruned.state_dict()
+
+    def divergence(at: torch.Tensor) -> float:
+        masked = dict(state)
+        for name, factor in network.spread(at).items():
+            masked[name] = state[name] * factor
+        wanted = F.log_softmax(unpruned(images.double()), dim=1)
+        outputs = torch.func.functional_call(pruned, masked, (images.double(),))
+        return float(F.kl_div(F.log_softmax(outputs, dim=1), wanted, reduction="sum", log_target=True))
+
+    slopes = _Slopes(network, CPU, shifted)(factors, images).numpy()
+    largest = float(np.abs(slopes).max())
+    for unit in np.argsort(-np.abs(slopes))[:8].tolist():
+        step = torch.zeros(len(factors), dtype=torch.float64)
+        step[unit] = 1e-6
+        expected = (divergence(factors.double() + step) - divergence(factors.double() - step)) / 2e-6
+        assert slopes[unit] == pytest.approx(expected, rel=1e-3, abs=1e-4 * largest)
+
+
+def test_slopes_in_bfloat16_point_the_same_way_and_shifting_statistics_stay_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = load(registry().problem("lenet-digits").with_settings(units="weight"))
+    network, images = loaded.network, loaded.data.tensor(loaded.data.train)
+    factors = (torch.rand(network.layout.total, generator=torch.Generator().manual_seed(0)) < 0.6).float()
+
+    def slopes(halves: bool, shifted: bool, rows: slice = slice(0, 100)) -> torch.Tensor:
+        monkeypatch.setattr("pruneframe.search.tuning._multiplies_halves", lambda device: halves)
+        return _Slopes(network, CPU, shifted)(factors, images[rows])
+
+    exact, rounded = slopes(False, False), slopes(True, False)
+    assert not torch.equal(exact, rounded)
+    moved = 1 - F.cosine_similarity(exact, rounded, dim=0)
+    assert moved < 0.001
+    others = slopes(False, False, slice(100, 200))
+    assert moved < 0.1 * (1 - F.cosine_similarity(exact, others, dim=0))  # the next images move them far more
+    assert torch.equal(slopes(False, True), slopes(True, True))
+
+
+@pytest.mark.parametrize(
+    ("shifted", "halves", "rounding"), [(False, False, 1e-4), (True, True, 1e-4), (False, True, 1e-2)]
+)
+def test_an_unpruned_network_has_no_divergence_to_lessen(
+    shifted: bool, halves: bool, rounding: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneframe.search.tuning._multiplies_halves", lambda device: halves)
+    loaded = load(tiny_problem())
+    network, images = loaded.network, loaded.data.tensor(loaded.search)
+    slopes_of, everything = _Slopes(network, CPU, shifted), torch.ones(network.layout.total)
+    half = (torch.arange(network.layout.total) % 2).float()
+    assert slopes_of(everything, images).abs().max() < rounding * slopes_of(half, images).abs().max()
+
+
+def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> None:
+    task = door(budget=10).task
+    task.tune(random_scores(task), Tuning(images=50, batch=10))
+    assert task.budget.spent == pytest.approx(4 * 50 / SEARCH)
+    with pytest.raises(BudgetSpent):
+        task.tune(random_scores(task), Tuning(images=60, batch=10))
+    assert task.budget.spent == pytest.approx(4 * 50 / SEARCH)
+    assert task.archive.evaluations == []
+
+
+def test_a_tuning_is_replayed_without_computing_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> np.ndarray:
+        with Journal(tmp_path / "journal.jsonl", HERE) as journal:
+            task = door(journal=journal, shelf=Shelf(tmp_path / "weights")).task
+            return task.tune(random_scores(task), Tuning(images=40, batch=20))
+
+    first = answer()
+    monkeypatch.setattr(Workbench, "tune", lambda *_: pytest.fail("it was computed again"))
+    assert np.array_equal(answer(), first)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_the_network_is_left_as_it_was(shifted: bool) -> None:
+    loaded = load(tiny_problem())
+    network = loaded.network
+    before = {name: tensor.clone() for name, tensor in network.module.state_dict().items()}
+    scores = np.random.default_rng(0).random(network.layout.total).astype(np.float32)
+    tune(network, loaded.data, scores, Tuning(images=40, batch=20), np.random.default_rng(0), CPU, shifted)
+    after = network.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(module.training for module in network.module.modules())
+    assert not any(parameter.requires_grad for parameter in network.module.parameters())
+
+
+def test_every_training_image_comes_before_any_comes_again() -> None:
+    data = load(tiny_problem()).data
+    marked = dataclasses.replace(
+        data.train, images=np.arange(len(data.train), dtype=np.float32)[:, None, None, None] + 0 * data.train.images
+    )
+    batches: Iterator[torch.Tensor] = _batches(Data(marked, data.search, data.test), 150, 7, np.random.default_rng(0))
+    seen = torch.cat(list(batches))[:, 0, 0, 0].tolist()
+    assert len(seen) == 150
+    assert sorted(seen[:60]) == sorted(seen[60:120]) == list(range(60))
+    assert len(set(seen[120:])) == 30
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": 1},
+        {"batch": 1},
+        {"rate": -1.0},
+        {"rate": 0.1, "last_rate": 0.2},
+        {"momentum": 1.0},
+        {"least": 0.0},
+        {"least": 0.8, "most": 0.7},
+        {"most": 1.1},
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must hold"):
+        Tuning(**wrong)  # type: ignore[arg-type]
+
+
+def test_scores_must_be_one_per_unit() -> None:
+    task = door().task
+    with pytest.raises(ValueError, match="one per unit"):
+        task.tune(random_scores(task)[:-1])
+    assert task.budget.spent == 0

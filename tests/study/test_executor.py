@@ -1,0 +1,146 @@
+"""Executors: runs on one job or two, what becomes of the others when one fails or dies, and cancelling."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+from runs import assert_same_front, planned
+
+from pruneframe.study.executor import LocalExecutor, carry_out_all
+from pruneframe.study.facts import summaries
+from pruneframe.study.run import Run
+from pruneframe.study.store import StudyFolder
+
+PLUGIN = '''
+import os
+from dataclasses import dataclass
+
+import pruneframe as pf
+
+@dataclass(frozen=True, repr=False)
+class Dies(pf.Method):
+    """Takes its process down after one evaluation, as the system does when memory runs out."""
+    name = "dies"
+    def search(self, task):
+        task.evaluate(task.layout.full())
+        os._exit(9)
+
+@dataclass(frozen=True, repr=False)
+class Raises(pf.Method):
+    """Raises after one evaluation."""
+    name = "raises"
+    def search(self, task):
+        task.evaluate(task.layout.full())
+        raise RuntimeError("on purpose")
+
+@pf.hookimpl
+def pruneframe_methods():
+    return [Dies, Raises]
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> tuple[str, ...]:
+    file = tmp_path / "plugin.py"
+    file.write_text(PLUGIN)
+    return (str(file),)
+
+
+def carried_out(
+    runs: Sequence[Run],
+    folder: Path,
+    sources: tuple[str, ...] = (),
+    executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(1),
+    watch: Callable[[dict[Run, str]], None] = lambda states: None,
+    epochs: int = 0,
+) -> list[str]:
+    return carry_out_all(runs, StudyFolder(folder), sources, executor, watch, epochs)
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    return {run.method: run.status for run in summaries(StudyFolder(folder))}
+
+
+def test_two_jobs_find_what_one_job_finds(tmp_path: Path) -> None:
+    runs = planned(["nsga2", "platypus"], seeds=[0, 1], budget=40.0).runs
+    assert carried_out(runs, tmp_path / "one") == []
+    assert carried_out(runs, tmp_path / "two", executor=lambda: LocalExecutor(2, 1)) == []
+    for run in runs:
+        assert_same_front(*(run.folder(StudyFolder(tmp_path / name)) for name in ("one", "two")))
+
+
+def test_one_failure_is_reported_and_the_others_are_done(tmp_path: Path, plugin: tuple[str, ...]) -> None:
+    runs = planned(["random", "raises", "magnitude"], sources=plugin).runs
+    (failure,) = carried_out(runs, tmp_path / "study", plugin)
+    assert failure == "raises on lenet-digits, seed 0: RuntimeError: on purpose"
+    assert statuses(tmp_path / "study") == {"random": "done", "raises": "failed", "magnitude": "done"}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_worker_that_dies_is_reported_and_the_others_are_done(
+    jobs: int, tmp_path: Path, plugin: tuple[str, ...]
+) -> None:
+    runs = planned(["random", "dies", "magnitude", "nsga2"], sources=plugin).runs
+    failures = carried_out(runs, tmp_path / "study", plugin, lambda: LocalExecutor(jobs, 1))
+    assert [failure for failure in failures if failure.startswith("dies on lenet-digits, seed 0: ")] == failures
+    assert len(failures) == 1
+    found = statuses(tmp_path / "study")
+    assert found.pop("dies") in ("partial", "failed")
+    assert found == {"random": "done", "magnitude": "done", "nsga2": "done"}
+
+
+@pytest.mark.timeout(60)
+def test_cancelling_after_a_worker_has_died_returns() -> None:
+    executor = LocalExecutor(1, 1)
+    with pytest.raises(BrokenProcessPool):
+        executor.submit(os._exit, 9).result()
+    executor.shutdown(cancel_futures=True)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.timeout(60)
+def test_cancelling_ends_what_is_under_way() -> None:
+    executor = LocalExecutor(1, 1)
+    future = executor.submit(time.sleep, 600)
+    while not future.running():
+        time.sleep(0.01)
+    executor.shutdown(cancel_futures=True)
+    assert not multiprocessing.active_children()
+
+
+def test_whoever_watches_is_told_how_every_run_ended(tmp_path: Path, plugin: tuple[str, ...]) -> None:
+    runs = planned(["random", "raises"], sources=plugin).runs
+    told: dict[Run, list[str]] = {run: [] for run in runs}
+
+    def watch(states: dict[Run, str]) -> None:
+        for run, state in states.items():
+            told[run].append(state)
+
+    carried_out(runs, tmp_path / "study", plugin, watch=watch)
+    assert [states[-1] for states in told.values()] == ["done", "failed"]
+    assert not any({"done", "failed"} & set(states[:-1]) for states in told.values())
+
+
+def test_what_stops_the_watching_cancels_what_has_not_begun(tmp_path: Path) -> None:
+    runs = planned(["random"], seeds=range(6), budget=200.0).runs
+
+    def watch(states: dict[Run, str]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carried_out(runs, tmp_path / "study", watch=watch)
+    finished = [run for run in runs if run.folder(StudyFolder(tmp_path / "study")).finished]
+    assert len(finished) < len(runs)
+
+
+def test_the_epochs_of_the_common_fine_tuning_are_passed_on(tmp_path: Path) -> None:
+    (run,) = planned(["magnitude"]).runs
+    assert carried_out([run], tmp_path, epochs=1) == []
+    assert run.folder(StudyFolder(tmp_path)).finetuned_epochs == 1

@@ -1,0 +1,246 @@
+"""A study read back: summaries of its runs, its boards, what members keep, and what was asked for and is missing."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import moocore
+import numpy as np
+import pandas as pd
+import pytest
+from runs import carried_out, run_of, stopped
+
+from pruneframe.front import DROPS
+from pruneframe.study.facts import facts, overview, summaries
+from pruneframe.study.store import StudyFolder
+from pruneframe.study.table import long_table
+
+# The issue's list, in its order.
+FIELDS = (
+    *("problem", "method", "seed", "status", "units", "batch_norm", "budget", "passes_spent", "evaluations", "seconds"),
+    *("hypervolume", "hypervolume_search", "hypervolume_region", "front_size", "dense_error", "dense_test_error"),
+    *("reduction_at_0.5", "test_drop_at_0.5", "reduction_at_1", "test_drop_at_1", "reduction_at_2", "test_drop_at_2"),
+)
+MEASURED_AT_THE_END = FIELDS[FIELDS.index("hypervolume_region") :]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyFolder:
+    """An empty one."""
+    found = StudyFolder(tmp_path / "study")
+    found.prepare({}, {})
+    return found
+
+
+def test_a_summary_has_every_field_of_the_contract(small: StudyFolder) -> None:
+    found = summaries(small)
+    assert [(one.method, one.seed) for one in found] == [(m, s) for m in ("magnitude", "random") for s in (0, 1, 2)]
+    for one in found:
+        assert (one.status, one.units, one.batch_norm, one.budget) == ("done", "weight", "frozen", 20.0)
+        assert one.done
+        for name in ("hypervolume", "hypervolume_search", "hypervolume_region", "dense_error", "dense_test_error"):
+            assert 0 <= getattr(one, name) <= 1
+        for point in one.points:
+            assert (point.reduction is None) == (point.test_drop is None) == (point.interval is None)
+        assert [point.drop for point in one.points] == list(DROPS)
+        assert all(isinstance(getattr(one, name), int) for name in ("seed", "evaluations", "front_size"))
+        assert set(FIELDS) <= set(one.json())
+    told = [one.json() for one in found]
+    assert json.loads(json.dumps(told)) == json.loads(json.dumps(told, allow_nan=False))
+
+
+def test_summaries_are_the_figures_of_the_stored_front(small: StudyFolder) -> None:
+    for one, folder in zip(summaries(small), small.runs(), strict=True):
+        front, references = folder.front(), np.array(folder.identity["references"])
+        assert references[0] == pytest.approx(0.9)
+        for name, split in (("hypervolume", "test"), ("hypervolume_search", "search")):
+            volume = moocore.hypervolume(np.minimum(front[split] / references, 1), ref=1.0)
+            assert getattr(one, name) == pytest.approx(volume)
+        region = references * [(one.dense_test_error + 0.10) / references[0], 1]
+        inside = front["test"][(front["test"] < region).all(axis=1)] / region
+        expected = moocore.hypervolume(inside, ref=1.0) if len(inside) else 0.0
+        assert one.hypervolume_region == pytest.approx(expected)
+        removed = 1 - front["params"] / references[1]
+        for drop in DROPS:
+            allowed = front["search_error"] <= one.dense_error + drop / 100 + 1e-9
+            best = removed[allowed].max() if allowed.any() else None
+            assert one.point(drop).reduction == pytest.approx(best)
+        assert one.evaluations == len(folder.evaluations())
+        assert one.front_size == len(front["bits"])
+
+
+def test_a_summary_says_what_the_run_is_and_what_it_was_computed_with(small: StudyFolder) -> None:
+    for one, folder in zip(summaries(small), small.runs(), strict=True):
+        identity = folder.identity
+        assert (one.hash, one.board) == (identity["hash"], identity["board"])
+        assert (one.objectives, one.search_images) == (("error", "params"), 100)
+        assert one.folder == str(folder.path)
+        assert [list(plugin) for plugin in one.plugins] == identity["versions"]
+        assert one.environment == folder.result["environment"]
+        assert one.deterministic == (one.method == "magnitude")
+        assert (one.finetuned, one.finetuning_passes) == (0, 0.0)
+
+
+def test_a_partial_run_has_the_figures_of_its_journal(tmp_path: Path, study: StudyFolder) -> None:
+    run = run_of("nsga2")
+    whole = carried_out(run, tmp_path / "whole")
+    folder = stopped(run, study.path, 12)
+    (found,) = summaries(study)
+    answered = whole.evaluations().query("number <= 12")
+    points = answered[["error", "params"]].to_numpy() / np.array(folder.identity["references"])
+    assert (found.status, found.evaluations) == ("partial", len(answered))
+    assert found.passes_spent == pytest.approx(answered["spent"].iloc[-1])
+    assert found.seconds > 0
+    assert found.hypervolume_search == pytest.approx(moocore.hypervolume(np.minimum(points, 1), ref=1.0))
+    assert math.isnan(found.hypervolume)
+    told = found.json()
+    assert told["hypervolume"] is None
+    assert all(told[name] is None for name in MEASURED_AT_THE_END)
+    assert set(FIELDS) <= set(told)
+    assert len(long_table(study)) == len(answered)
+
+
+def test_a_run_without_an_answer_is_partial_too(study: StudyFolder) -> None:
+    folder = stopped(run_of("random"), study.path, 5)
+    folder.journal.unlink()
+    (found,) = summaries(study)
+    assert (found.status, found.evaluations, found.passes_spent) == ("partial", 0, 0)
+    assert long_table(study).empty
+    assert facts(study).boards == ()
+
+
+def test_a_failed_run_says_why(study: StudyFolder) -> None:
+    folder = stopped(run_of("random"), study.path, 5)
+    folder.fail("it broke")
+    (found,) = summaries(study)
+    assert (found.status, found.reason, found.done) == ("failed", "it broke", False)
+    assert found.evaluations == 5
+    assert found.json()["reason"] == "it broke"
+
+
+def test_an_empty_study_has_no_summaries(study: StudyFolder) -> None:
+    assert summaries(study) == []
+    found = facts(study)
+    assert (found.boards, found.runs, found.provenance) == ((), (), {})
+    assert found.records.empty
+    assert found.layers.empty
+
+
+def test_a_board_is_what_its_runs_share(small: StudyFolder, boards: StudyFolder) -> None:
+    (board,) = facts(small).boards
+    folder = next(iter(small.runs()))
+    identity, result = folder.identity, folder.result
+    assert (board.hash, board.problem, board.objectives) == (identity["board"], "lenet-digits", ("error", "params"))
+    assert (list(board.references), board.budget) == (identity["references"], 20.0)
+    assert (list(board.dense_search), list(board.dense_test)) == (result["dense_search"], result["dense_test"])
+    assert board.quantities == ("share", "parameters")
+    assert (board.rules["units"], board.rules["threads"]) == ("weight", 1)
+    assert board.rules["images"] == result["images"]
+    assert board.source == result["source"] != ""
+    assert len(facts(small).done(board)) == 6
+    found = facts(boards)
+    assert len(found.boards) == 4
+    assert [len(found.done(one)) for one in found.boards] == [1] * 4
+
+
+def test_an_overview_is_all_but_what_methods_recorded_and_members_keep(small: StudyFolder) -> None:
+    known, whole = overview(small), facts(small)
+    assert (known.boards, known.runs, known.provenance) == (whole.boards, whole.runs, whole.provenance)
+    assert known.layers.empty
+    assert not whole.layers.empty
+
+
+def test_provenance_is_kept_with_the_study(study: StudyFolder) -> None:
+    for method in ("magnitude", "nsga2"):
+        carried_out(run_of(method), study.path)
+    known = facts(study).provenance
+    assert set(known) == {"magnitude", "nsga2"}
+    assert "Deb" in known["nsga2"]
+
+
+def test_studies_of_two_machines_can_be_merged(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        StudyFolder(tmp_path / str(seed)).prepare({}, {})
+        carried_out(run_of("random", seed), tmp_path / str(seed))
+    shutil.copytree(tmp_path / "1" / "runs", tmp_path / "0" / "runs", dirs_exist_ok=True)
+    merged = StudyFolder.existing(tmp_path / "0")
+    assert [one.seed for one in summaries(merged)] == [0, 1]
+    assert set(long_table(merged)["seed"]) == {0, 1}
+    assert len(facts(merged).boards) == 1
+
+
+def copied(folder: StudyFolder, to: Path) -> StudyFolder:
+    """To write more into."""
+    shutil.copytree(folder.path, to)
+    return StudyFolder(to)
+
+
+def test_a_run_that_was_asked_for_and_has_not_begun_is_missing(small: StudyFolder, tmp_path: Path) -> None:
+    study = copied(small, tmp_path / "more")
+    study.prepare({"problems": ["lenet-digits"], "methods": ["random", "nsga2"], "seeds": [0]}, {})
+
+    def missing() -> list[str]:
+        return [run.method for run in facts(study).runs if run.status == "missing"]
+
+    assert len(facts(study).done()) == 6
+    assert missing() == ["nsga2"]
+    assert len(summaries(study)) == 6
+    again = {"problems": ["lenet-digits"], "methods": ["random"], "seeds": [0]}
+    study.prepare(again | {"budget": 20.0, "units": None}, {})
+    assert missing() == ["nsga2"]
+    study.prepare(again | {"objectives": ["error", "params"], "search_images": 100, "units": "weight"}, {})
+    assert missing() == ["nsga2"]
+    study.prepare(again | {"budget": 40.0}, {})
+    assert missing() == ["nsga2", "random"]
+    assert [run.method for run in overview(study).runs if run.status == "missing"] == missing()
+
+
+def test_studies_are_read_together_and_a_run_of_both_counts_once(small: StudyFolder, study: StudyFolder) -> None:
+    for method in ("nsga2", "magnitude"):
+        carried_out(run_of(method), study.path)
+    known = facts(small, study)
+    runs = [(run.method, run.seed) for run in known.runs]
+    assert sorted(runs) == [*(("magnitude", s) for s in range(3)), ("nsga2", 0), *(("random", s) for s in range(3))]
+    assert len(known.boards) == 1
+
+
+def test_of_a_run_in_two_studies_the_one_that_is_further_counts(tmp_path: Path) -> None:
+    run = run_of("random")
+    partial, done, tuned = (StudyFolder(tmp_path / name) for name in ("partial", "done", "tuned"))
+    stopped(run, partial.path, 5)
+    carried_out(run, done.path)
+    shutil.copytree(done.path, tuned.path)
+    run.folder(tuned).finish_finetuning(epochs=3, search_error=[0.0], test_error=[0.0], passes=7.0, seconds=1.0)
+    for order in ((partial, done), (done, partial)):
+        (found,) = summaries(*order)
+        assert found.folder == str(run.folder(done).path)
+    for order in ((tuned, done, partial), (partial, done, tuned)):
+        (found,) = summaries(*order)
+        assert (found.status, found.finetuned, found.finetuning_passes) == ("done", 3, 7.0)
+
+
+def test_layers_say_what_each_member_keeps(small: StudyFolder) -> None:
+    layers, table = facts(small).layers, long_table(small)
+    assert set(layers["board"]) == set(table["board"])
+    members = table[(table.kind == "member") & (table.split == "test")]
+    kept = layers.groupby(["method", "seed", "number"]).kept.sum()
+    assert len(kept) == len(members)
+    prunable = layers.groupby(["method", "seed", "number"]).units.sum().iloc[0]
+    for row in members.itertuples():
+        removed = prunable - kept[row.method, row.seed, row.number]
+        assert row.params + removed == pytest.approx(row.params / (1 - row.removed))
+
+
+def test_records_say_whose_they_are(small: StudyFolder, tmp_path: Path) -> None:
+    study = copied(small, tmp_path / "records")
+    folder = next(iter(study.runs()))
+    table = pd.DataFrame({"record": ["phases"] * 2, "hypervolume": [0.1, 0.2]})
+    table.to_parquet(folder.path / "diagnostics.parquet", index=False)
+    found, identity = facts(study).records, folder.identity
+    assert found["hypervolume"].tolist() == [0.1, 0.2]
+    for name in ("board", "method", "seed"):
+        assert set(found[name]) == {identity[name]}
+    assert set(found["record"]) == {"phases"}

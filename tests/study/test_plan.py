@@ -1,0 +1,71 @@
+"""Plans: what a command means, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from runs import planned
+
+from pruneframe.errors import InputError
+from pruneframe.study.plan import seconds_per_pass
+
+
+def test_a_plan_is_the_grid_of_problems_methods_and_seeds() -> None:
+    runs = planned(["random", "nsga2[population=6]"], seeds=[3, 1]).runs
+    assert [(run.problem, run.method, run.seed) for run in runs] == [
+        ("lenet-digits", "random", 3),
+        ("lenet-digits", "nsga2[population=6]", 3),
+        ("lenet-digits", "random", 1),
+        ("lenet-digits", "nsga2[population=6]", 1),
+    ]
+    assert {run.budget for run in runs} == {20.0}
+    assert {run.search_images for run in runs} == {100}
+    assert len({run.board for run in runs}) == 1
+
+
+def test_what_is_named_twice_is_run_once() -> None:
+    runs = planned(["random", "nsga2[population=none]", "nsga2", "random"], seeds=[0, 0]).runs
+    assert [run.method for run in runs] == ["random", "nsga2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": ["randm"]}, ["randm", "'random'"]),
+        ({"methods": ["random[scorer=magnitud]"]}, ["magnitud", "'magnitude'"]),
+        ({"methods": ["nsga2[encoding=maks]"]}, ["maks", "'mask'"]),
+        ({"methods": ["nsga2[variation=unifrm+bit-flip]"]}, ["unifrm", "'uniform'"]),
+        ({"methods": ["nsga2[popluation=4]"]}, ["popluation", "'population'"]),
+        ({"methods": ["nsga2[population=many]"]}, ["population", "'many'"]),
+        ({"methods": ["nsga2[population=1]"]}, ["population", "1"]),
+        ({"methods": ["platypus[algorithm=NSGAIV]"]}, ["NSGAIV", "NSGAII"]),
+        ({"methods": ["random["]}, ["random[", "name[setting=value,...]"]),
+        ({"problems": ["lenet-digit"]}, ["lenet-digit", "'lenet-digits'"]),
+        ({"objectives": ("error", "parms")}, ["parms", "'params'"]),
+        ({"objectives": ("error", "error")}, ["distinct"]),
+        ({"objectives": ()}, ["at least one"]),
+        ({"objectives": ("error", "latency")}, ["'latency'", "taken out", "filter", "weight"]),
+        ({"units": "kernel"}, ["unit", "'kernel'", "weight", "filter"]),
+        ({"batch_norm": "moved"}, ["batch_norm", "frozen", "shifted"]),
+        ({"search_images": 361}, ["360", "361"]),
+        ({"search_images": 0}, ["search_images", "0"]),
+        ({"search_images": -1}, ["search_images", "-1"]),
+        ({"budget": 0.0}, ["budget", "0"]),
+        ({"budget": -5.0}, ["budget", "-5"]),
+        ({"budget": 1.99}, ["budget", "2", "1.99"]),
+        ({"budget": math.nan}, ["budget", "nan"]),
+        ({"budget": math.inf}, ["budget", "inf"]),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_the_rule_and_the_value(changes: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        planned(**{"methods": ["random"]} | changes)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_estimate_of_the_time_is_positive() -> None:
+    assert seconds_per_pass(planned(["random"]).problems[0], "cpu") > 0

@@ -1,0 +1,127 @@
+"""Specs as text: what is split, taken apart, written and read, and what cannot be is said clearly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from specs import specs, words
+
+from pruneframe.errors import InputError
+from pruneframe.spec import fits, names, parse_spec, read, split, type_name, write
+
+TYPES = {  # every type that a setting may have, by how people read it
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "layer | weight": Literal["layer", "weight"],
+    "1 | 2 | 4": Literal[1, 2, 4],
+    "int | none": int | None,
+    "str | none": str | None,
+    "int+...": tuple[int, ...],
+    "str+...": tuple[str, ...],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("", "a component is written name or name"),
+        ("two words", "but got 'two words'"),
+        ("[count=1]", "a component is written name or name"),
+        ("sample[count=1", "a component is written name or name"),
+        ("sample]count=1[", "a component is written name or name"),
+        ("sample[a=b[c=1]", "brackets must balance, but got 'a=b\\[c=1'"),
+        ("sample[a=1]b[c=2]", "brackets must balance"),
+        ("sample[count]", "settings are written setting=value, but got 'count'"),
+        ("sample[=1]", "settings are written setting=value, but got '=1'"),
+        ("sample[count=1,]", "settings are written setting=value, but got ''"),
+        ("sample[count=1,count=2]", "may be given once, but 'count' stands twice"),
+    ],
+)
+def test_text_that_is_no_component_is_told_what_one_looks_like(text: str, rule: str) -> None:
+    with pytest.raises(InputError, match=rule):
+        parse_spec(text)
+
+
+@settings(deadline=None)
+@given(st.lists(specs, min_size=1))
+def test_commas_inside_brackets_do_not_split(parts: list[str]) -> None:
+    assert split(",".join(parts)) == parts
+    assert split(" , ".join(parts)) == parts
+
+
+@settings(deadline=None)
+@given(words, st.dictionaries(words, specs, min_size=1, max_size=3))
+def test_a_spec_is_taken_apart_into_what_it_was_made_of(name: str, given_settings: dict[str, str]) -> None:
+    text = f"{name}[{','.join(f'{key}={value}' for key, value in given_settings.items())}]"
+    assert parse_spec(text) == (name, given_settings)
+
+
+def test_a_name_alone_has_no_settings() -> None:
+    assert parse_spec("nsga2") == parse_spec(" nsga2[] ") == ("nsga2", {})
+
+
+@pytest.mark.parametrize("text", ["a]", "[a", "a]b[c", "a[b]]"])
+def test_brackets_must_balance(text: str) -> None:
+    with pytest.raises(InputError, match="brackets must balance"):
+        split(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("a,b[x=1,y=2]", "c"), ["a", "b[x=1,y=2]", "c"]),
+        ((" a , b ", ""), ["a", "b"]),
+        (("a,,b,",), ["a", "b"]),
+        ((), []),
+    ],
+)
+def test_lists_of_names_may_be_repeated_and_have_brackets(given: Sequence[str], expected: list[str]) -> None:
+    assert names(given) == expected
+
+
+@pytest.mark.parametrize("written", TYPES)
+def test_a_type_is_named_as_people_read_it(written: str) -> None:
+    assert type_name(TYPES[written]) == written
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(),
+    "float": st.floats(allow_nan=False),
+    "bool": st.booleans(),
+    "str": specs,
+    "layer | weight": st.sampled_from(["layer", "weight"]),
+    "1 | 2 | 4": st.sampled_from([1, 2, 4]),
+    "int | none": st.none() | st.integers(),
+    "str | none": st.none() | specs.filter(lambda text: text != "none"),
+    "int+...": st.lists(st.integers(), max_size=3).map(tuple),
+    "str+...": st.lists(words, max_size=3).map(tuple),
+}
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(TYPES)).flatmap(lambda name: st.tuples(st.just(name), VALUES[name])))
+def test_a_value_that_is_written_is_read_back_and_fits(case: tuple[str, Any]) -> None:
+    name, value = case
+    found = read(write(value), TYPES[name], "here")
+    assert (found, type(found)) == (value, type(value))
+    assert fits(write(value), name)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(TYPES)), st.sampled_from(["", "1", "1.5", "-1", "3", "true", "none", "nan", "1+2", "1+x"])
+)
+def test_what_fits_a_types_name_is_what_can_be_read_as_the_type(name: str, text: str) -> None:
+    """The index knows types by their names alone: it must refuse what the component would, and nothing else."""
+    if fits(text, name):
+        read(text, TYPES[name], "here")
+    else:
+        with pytest.raises(InputError, match=re.escape(f"here must be {name}, but got {text!r}")):
+            read(text, TYPES[name], "here")
