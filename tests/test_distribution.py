@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib
-import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command import Cli, Outcome, in_this_process
 from outside import PARTSBIN
 from safetensors.torch import load_file
 
@@ -34,7 +34,7 @@ version = "{version}"
 [tool.setuptools]
 py-modules = ["{name}"]
 """
-ENVIRONMENT = {"PRUNEFRAME_PLUGINS": "partsbin,shaky"}
+BOTH = "partsbin,shaky"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """What this process finds with both installed."""
     monkeypatch.syspath_prepend(outside)
-    monkeypatch.setenv("PRUNEFRAME_PLUGINS", ENVIRONMENT["PRUNEFRAME_PLUGINS"])
+    monkeypatch.setenv("PRUNEFRAME_PLUGINS", BOTH)
     return Registry()
 
 
@@ -63,13 +63,19 @@ def partsbin(installed: Registry) -> ModuleType:
     return importlib.import_module("partsbin")
 
 
-def run(pruneframe: Any, outside: Path, *arguments: str) -> str:
-    """What a command with both installed prints; the broken one is named beside it."""
-    done = pruneframe(*arguments, env=ENVIRONMENT | {"PYTHONPATH": str(outside)})
-    assert done.returncode == 0, done.stderr
-    assert "plugin 'shaky' of shaky 0.3" in done.stderr
-    assert "does_not_exist" in done.stderr
-    return done.stdout
+@pytest.fixture
+def cli(installed: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """The command line with both installed; the broken one is named beside whatever it does."""
+    with in_this_process(tmp_path, capsys) as run:
+
+        def told(*arguments: str) -> Outcome:
+            done = run(*arguments)
+            assert done.code == 0, done.err
+            assert "plugin 'shaky' of shaky 0.3" in done.err
+            assert "does_not_exist" in done.err
+            return done
+
+        yield told
 
 
 def test_it_brings_every_kind_and_is_written_against_the_public_names_alone(installed: Registry) -> None:
@@ -95,28 +101,26 @@ def test_each_part_keeps_its_contract(partsbin: ModuleType, installed: Registry)
     testing.check_report(partsbin.Tally())
 
 
-def test_its_parts_work_inside_bundled_methods(pruneframe: Any, outside: Path) -> None:
+def test_its_parts_work_inside_bundled_methods(cli: Cli) -> None:
     methods = ["nsga2[scorer=backwards]", "nsga2[variation=swap+bit-flip]", "nsga2[encoding=prefix]", "halves"]
     methods += ["magnitude[scorer=backwards]"]
     arguments = ("--methods", ",".join(methods), "--objectives", "error,kept", "--seeds", "0", "--budget", "20")
-    runs = json.loads(run(pruneframe, outside, "bench", *arguments, "--json"))
+    runs = cli("bench", *arguments, "--threads", "1", "--json").parsed
     assert {one["method"]: one["status"] for one in runs} == dict.fromkeys(methods, "done")
     assert all(one["objectives"] == ["error", "kept"] for one in runs)
 
 
-def test_its_units_go_through_bench_report_and_export(
-    pruneframe: Any, outside: Path, tmp_path: Path, partsbin: ModuleType, installed: Registry
-) -> None:
+def test_its_units_go_through_bench_report_and_export(cli: Cli, tmp_path: Path, partsbin: ModuleType) -> None:
     physical = ("--objectives", "error,latency,memory,kept", "--target", "counted")
     arguments = ("--problems", "stripes", "--methods", "halves,nsga2,netadapt", "--seeds", "0", *physical)
-    runs = json.loads(run(pruneframe, outside, "bench", *arguments, "--json"))
+    runs = cli("bench", *arguments, "--threads", "1", "--json").parsed
     assert {one["method"]: (one["status"], one["units"]) for one in runs} == dict.fromkeys(
         ("halves", "nsga2", "netadapt"), ("done", "row")
     )
-    run(pruneframe, outside, "report", "pruneframe-study", "--reports", "tally,layers,fronts", "-o", "out.pdf")
+    cli("report", "pruneframe-study", "--reports", "tally,layers,fronts", "-o", "out.pdf")
     assert "halves" in (tmp_path / "out-parts" / "tally-1.csv").read_text()
     chosen = ("--problem", "stripes", "--method", "nsga2", "--max-drop", "100", "-o", "pruned.safetensors")
-    told = run(pruneframe, outside, "export", "pruneframe-study", *chosen)
+    told = cli("export", "pruneframe-study", *chosen).out
     module = partsbin.Stripes()
     module.load_state_dict(load_file(tmp_path / "pruned.safetensors"))
     data = partsbin.stripes()
@@ -148,7 +152,7 @@ def test_a_broken_distribution_is_named_and_harmless(installed: Registry) -> Non
     assert "method nsga2" in plugins["nsga2"].brings
 
 
-@pytest.mark.parametrize(("wanted", "sources"), [("", []), ("partsbin,shaky", ["no:partsbin", "no:shaky"])])
+@pytest.mark.parametrize(("wanted", "sources"), [("", []), (BOTH, ["no:partsbin", "no:shaky"])])
 def test_plugins_from_outside_can_be_left_out(
     wanted: str, sources: list[str], outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
