@@ -136,9 +136,9 @@ def run_command(*arguments: str, code: int = 0) -> str:
 
 
 def loaded_by(script: str, libraries: Sequence[str] = SLOW) -> set[str]:
-    """Which of some libraries a fresh process has imported after a script."""
+    """Which of some libraries a fresh process has imported after a script; what is installed, not what lies here."""
     script += f"\nimport sys; print('loaded', *[name for name in {tuple(libraries)} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=120, check=True)
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 

@@ -21,6 +21,7 @@ import pruneframe as pf
 from pruneframe import testing
 from pruneframe.hooks import KINDS
 from pruneframe.registry import Registry
+from pruneframe.study import worker
 
 PYPROJECT = """
 [build-system]
@@ -66,6 +67,7 @@ def partsbin(installed: Registry) -> ModuleType:
 @pytest.fixture
 def cli(installed: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
     """The command line with both installed; the broken one is named beside whatever it does."""
+    worker._registry.cache_clear()  # of another test's, since runs are carried out in this process
     with in_this_process(tmp_path, capsys) as run:
 
         def told(*arguments: str) -> Outcome:
@@ -76,6 +78,7 @@ def cli(installed: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str])
             return done
 
         yield told
+    worker._registry.cache_clear()
 
 
 def test_it_brings_every_kind_and_is_written_against_the_public_names_alone(installed: Registry) -> None:
