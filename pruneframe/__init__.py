@@ -25,7 +25,7 @@ _HOMES = {
     "Genomes": "encoding",
     "Group": "mask",
     "InputError": "errors",
-    "Layer": "model.network",
+    "Layer": "model.layers",
     "Layout": "mask",
     "Masks": "mask",
     "Method": "method",
@@ -127,8 +127,8 @@ if TYPE_CHECKING:
     from .model.fetch import digits as digits
     from .model.fetch import mnist as mnist
     from .model.groups import filter_groups as filter_groups
+    from .model.layers import Layer as Layer
     from .model.memory import peak_memory as peak_memory
-    from .model.network import Layer as Layer
     from .model.network import Network as Network
     from .model.network import single_weights as single_weights
     from .model.training import Recipe as Recipe

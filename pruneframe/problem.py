@@ -14,6 +14,7 @@ from .component import Lookup
 from .errors import InputError
 from .model.data import Data, Split
 from .model.network import Network
+from .model.shrink import proved_network
 from .model.training import Recipe
 from .model.weights import Progress, Published, Trained
 from .objective import Objective
@@ -85,7 +86,7 @@ class Problem:
         module = self.network if isinstance(self.network, nn.Module) else self.network()
         if self.weights is not None:
             self.weights.load(module, lambda: data, report)
-        return LoadedProblem(self, Network(module, data.input_shape, units), data)
+        return LoadedProblem(self, proved_network(Network(module, data.input_shape, units)), data)
 
 
 class LoadedProblem:

@@ -26,7 +26,7 @@ from .front import hypervolume, non_dominated
 from .mask import Masks
 from .method import Method
 from .model.data import Data, Split
-from .model.network import State
+from .model.network import Network, State
 from .model.shrink import proved
 from .objective import Objective
 from .problem import BatchNorm, LoadedProblem, Problem
@@ -200,8 +200,9 @@ def check_target(target: Target) -> None:
 def check_units(units: Units) -> None:
     """A layout is repeatable and says its kind; what a mask removes is zero; what is removable shrinks exactly."""
     _check_identity(units)
-    problem = tiny_problem().load(lambda kind, spec: units)  # type: ignore[arg-type] # whatever it names
-    network, layout = problem.network, problem.network.layout
+    tiny = loaded()
+    network = Network(tiny.network.module, tiny.network.input_shape, units)  # as it says, nothing left out
+    problem, layout = LoadedProblem(tiny.problem, network, tiny.data), network.layout
     assert layout == units.layout(network), "the same network, the same layout"
     assert layout.units == repr(units), "a layout must say which units it is of"
     rng = np.random.default_rng(0)

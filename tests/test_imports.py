@@ -19,10 +19,10 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 # which authors of plugins import, stands between the rooms that it is built of.
 ROOMS = """
 pruneframe: errors files spec component mask front
-model: trace cut network groups memory shrink training data fetch weights
+model: trace acceptance layers cut network groups memory shrink training data fetch weights
 pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plain shrunk capture flat gpu plan prefix library lists memory steps views windows compiler
-engine: sparse moments choice
+engine: sparse moments agreement choice
 search: tuning prices archive journal ledger desk shelf workbench subnetwork part task
 kit: corridor scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing

@@ -213,6 +213,9 @@ def _carry_out(
             notice = Engine(one.network).notice
             if notice.startswith("torch alone"):
                 options.say(f"note: {one.problem.name} is evaluated by {notice}; that takes longer")
+    for one in planned.problems:
+        for note in one.network.notes:
+            options.say(f"note: {one.problem.name}: {note}")
     with display(study, missing) as watch:
         return carry_out_all(
             missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch, epochs

@@ -12,14 +12,16 @@ from . import options
 
 if TYPE_CHECKING:
     from ..index import Described
-    from ..registry import Plugin
+    from ..registry import Plugin, Registry
 
 
 @click.command("info", short_help="Show a component's settings, source and provenance.")
 @click.argument("name")
+@click.option("--units", help="Load the problem NAME, and say what of its network these units reach, e.g. filter.")
+@options.data
 @options.plugins
 @options.as_json
-def command(name: str, sources: tuple[str, ...], as_json: bool) -> int:
+def command(name: str, units: str | None, sources: tuple[str, ...], as_json: bool) -> int:
     """Show all components called NAME: what they do, their settings, and where they come from."""
     from ..hooks import KINDS
 
@@ -27,12 +29,35 @@ def command(name: str, sources: tuple[str, ...], as_json: bool) -> int:
     kinds = [kind for kind in KINDS if name in registry.names(kind)]
     if not kinds:
         raise unknown("component", name, {known for kind in KINDS for known in registry.names(kind)})
+    if units is not None:
+        registry.check("unit", units)
+        registry.described("problem", name)
     found = [_told(*registry.described(kind, name)) for kind in kinds]
+    for one in found:
+        if units is not None and one["kind"] == "problem":
+            one |= _network(registry, name, units)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return 0
     click.echo("\n\n".join(_text(one) for one in found))
     return 0
+
+
+def _network(registry: Registry, problem: str, units: str) -> dict[str, Any]:
+    """What of a problem's network some units reach, and how it is evaluated."""
+    from ..engine import Engine
+
+    network = registry.problem(problem).with_settings(units=units).load(registry.component, options.say).network
+    nothing = network.layout.full() - network.layout.full()
+    return {
+        "total_params": network.total_params,
+        "total_macs": network.total_macs,
+        "units": network.layout.total,
+        "reach": network.reach,
+        "reach_macs": 1 - int(network.macs(nothing)[0]) / network.total_macs,
+        "engine": Engine(network).notice,
+        "notes": list(network.notes),
+    }
 
 
 def _told(described: Described, plugin: Plugin) -> dict[str, Any]:
@@ -68,6 +93,10 @@ def _text(found: dict[str, Any]) -> str:
         )
     if "engine" in found:
         lines += ["", "engine", f"  {found['engine']}"]
+    if "reach" in found:
+        counts = f"{found['units']} of them, {found['total_params']} parameters, {found['total_macs']} multiply-adds"
+        reach = f"reach {found['reach']:.1%} of the parameters and {found['reach_macs']:.1%} of the multiply-adds"
+        lines += ["", "units", f"  {counts}; {reach}", *(f"  {note}" for note in found["notes"])]
     if found["source"]:
         lines += ["", "provenance" if found["kind"] == "method" else "source", f"  {found['source']}"]
     return "\n".join(lines)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.trace import device_of
+from .agreement import Reference, check_copies
 from .batch_norm import shifted_statistics
 from .gpu import Gpu
 from .lists import Pruned
@@ -29,10 +31,18 @@ BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads,
 class Engine:
     """Computes outputs of masked networks on one device: float32 on a processor, and on a GPU where it is asked for.
 
-    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
+    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen. A path
+    is taken only where it computes what the module itself does on `sample` images, or on drawn ones. Raises InputError
+    where none does.
     """
 
-    def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        device: str = "cpu",
+        calibration: Tensor | None = None,
+        sample: Tensor | None = None,
+    ) -> None:
         self.network = network
         self._plain = Plain(network, device, calibration)
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
@@ -42,9 +52,15 @@ class Engine:
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
+        reference = Reference(network, sample) if device_of(network.module).type == "cpu" else None
+        if reference is not None:
+            check_copies(network, reference)
         try:
             self._sparse = None if self._gpu else Sparse(network)
             self._notice = "sparse kernel"
+            if self._sparse and reference and not reference.agrees(self._uncalibrated):
+                self._sparse = None
+                self._notice = "torch alone: the kernel would compute something else"
         except Unsupported as reason:
             self._notice = f"torch alone: {reason}"
         if self._sparse and calibration is not None:
@@ -52,6 +68,13 @@ class Engine:
                 self._moments = Moments(self._sparse, calibration)
             except Unsupported as reason:
                 self._notice += f", torch for the statistics of batch norm: {reason}"
+
+    def _uncalibrated(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+        """The kernel's outputs without shifted statistics."""
+        assert self._sparse is not None
+        groups = self._sparse.groups(images.contiguous())
+        for row, state in enumerate(states):
+            yield self._sparse.logits([self._sparse.pruned(masks, row, state, {})], groups, len(images))[0]
 
     @property
     def notice(self) -> str:

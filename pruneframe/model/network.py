@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -16,28 +14,15 @@ from torch import Tensor, fx, nn
 
 from ..errors import InputError
 from ..mask import Group, Layout, Masks, Slices
+from .acceptance import check
 from .cut import Cut, Cutter, stages
-from .trace import behind, device_of, trace
+from .layers import Layer as Layer
+from .layers import survey
+from .trace import behind, trace
 
 State = dict[str, Tensor]  # all parameters and buffers of a module, by name
 
-PRUNABLE = (nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A prunable layer; its multiply-adds for one image are (weights) x (positions)."""
-
-    name: str  # in the module, as `get_submodule` takes it
-    shape: tuple[int, ...]  # of its weights: outputs, inputs of a group, and a convolution's kernel
-    positions: int  # output pixels of a convolution, 1 for a linear layer; summed over calls when it runs twice
-    convolutional: bool  # else linear
-
-    @property
-    def weights(self) -> int:
-        """Number of its weights, without the bias."""
-        return math.prod(self.shape)
 
 
 class UnitKind(Protocol):
@@ -58,17 +43,27 @@ class UnitKind(Protocol):
 class Network:
     """A module in evaluation mode, its prunable layers in forward order, and what a mask means for its parameters.
 
-    `input_shape` is that of one image, (channels, height, width). Raises InputError when there is nothing to prune of
-    the wanted units, when two layers share their weights, or when the module does not run on such an image.
+    `input_shape` is that of one image, (channels, height, width); `layout` is that of `units` unless it is given, such
+    as one of which some groups were left out. `notes` say what could not be had, and why. Raises InputError when there
+    is nothing to prune of the wanted units, and for a module that cannot be pruned as it is, with the remedy.
     """
 
-    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], units: UnitKind) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        input_shape: tuple[int, ...],
+        units: UnitKind,
+        layout: Layout | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        check(module)
         self.module = module.eval().requires_grad_(False)
         self.input_shape = input_shape
         self.units = units
-        self.layers, self.outputs = _layers(self.module, input_shape)
-        _check_apart(self.module, self.layers)
-        self.layout = units.layout(self)
+        found = survey(self.module, input_shape)
+        self.notes = tuple(dict.fromkeys([*notes, *(f"{other} cannot be pruned" for other in found.others)]))
+        self.layers, self.outputs, self.total_macs = found.layers, found.outputs, found.macs
+        self.layout = units.layout(self) if layout is None else layout
         if not self.layout.groups:
             raise InputError(f"the network has no prunable {units!r}s; give one with Conv2d or Linear layers")
 
@@ -87,10 +82,15 @@ class Network:
         """All parameters of the dense network, biases and batch-norm scales included."""
         return sum(parameter.numel() for parameter in self.module.parameters())
 
+    def twin(self, module: nn.Module) -> Network:
+        """Another module of the same structure as a network of the same units."""
+        return Network(module, self.input_shape, self.units, self.layout, self.notes)
+
     @cached_property
-    def total_macs(self) -> int:
-        """Multiply-adds of the dense network's prunable layers for one image."""
-        return sum(layer.weights * layer.positions for layer in self.layers)
+    def reach(self) -> float:
+        """Share of all parameters that are removed where nothing of the layout is kept."""
+        nothing = self.layout.full() - self.layout.full()
+        return 1 - int(self.params(nothing)[0]) / self.total_params
 
     @cached_property
     def _traced(self) -> fx.GraphModule:
@@ -220,8 +220,9 @@ class Network:
         return counts
 
     def macs(self, masks: Masks) -> NDArray[np.int64]:
-        """Multiply-adds per image, int64[n]: remaining weights times output positions."""
-        return self.layer_macs(masks).sum(axis=1)
+        """Multiply-adds per image, int64[n]: remaining weights times positions, and those of what cannot be pruned."""
+        own = np.array([layer.weights * layer.positions for layer in self.layers], dtype=np.int64)
+        return self.layer_macs(masks).sum(axis=1) + (self.total_macs - own.sum())
 
     def layer_macs(self, masks: Masks) -> NDArray[np.int64]:
         """The same for each prunable layer, int64[n, layers]."""
@@ -247,42 +248,3 @@ def digest(state: State) -> str:
         total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
-
-
-def _check_apart(module: nn.Module, layers: Sequence[Layer]) -> None:
-    """Raise InputError where two layers share their weights: a mask of one would prune the other."""
-    owners: dict[nn.Parameter, str] = {}
-    for layer in layers:
-        other = owners.setdefault(module.get_parameter(f"{layer.name}.weight"), layer.name)
-        if other != layer.name:
-            raise InputError(f"layers must not share weights, but {other} and {layer.name} do; give each its own")
-
-
-def _layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[tuple[Layer, ...], int]:
-    """Run one blank image: the layers in the order of their calls, with the positions they compute, and the outputs."""
-    positions: dict[str, int] = {}
-
-    def note(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def hook(layer: nn.Module, inputs: object, output: Tensor) -> None:
-            size = math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d) else math.prod(output.shape[1:-1])
-            positions[name] = positions.get(name, 0) + size
-
-        return hook
-
-    hooks = [m.register_forward_hook(note(name)) for name, m in module.named_modules() if isinstance(m, PRUNABLE)]
-    try:
-        with torch.inference_mode():
-            out = module(torch.zeros(1, *input_shape, device=device_of(module)))
-    except Exception as error:  # a network may fail in any way
-        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
-        raise InputError(f"the network must run on one image of shape {input_shape}, but: {reason}") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if out.dim() != 2:
-        raise InputError(f"the network must give one row of outputs per image, but gives {list(out.shape)}")
-    layers = []
-    for name, n in positions.items():
-        shape = tuple(module.get_parameter(f"{name}.weight").shape)
-        layers.append(Layer(name, shape, n, isinstance(module.get_submodule(name), nn.Conv2d)))
-    return tuple(layers), int(out.shape[1])

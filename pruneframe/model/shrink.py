@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import InputError, PruneframeError
-from ..mask import Masks
+from ..mask import Group, Masks
 from .network import Network
 
+PROVED = 4  # random images of a trial
 TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
 
 
@@ -28,6 +30,58 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
     for (name, dim), kept in _kept(network, real).items():
         _narrow(module, name, kept, dim)
     return module
+
+
+def proved_network(network: Network) -> Network:
+    """The network with those groups of its units alone that can be taken out: masked and shrunk agree on random images.
+
+    All at once are tried first, half of each group's units removed; where that fails, one group after the other. What
+    fails stays, and the network's notes say why. Raises InputError where nothing is left.
+    """
+    if not network.units.removable or (not any(_tied(network)) and _obstacle(network) is None):
+        return network
+    stays: list[Group] = []
+    notes = list(network.notes)
+    for group, tied in zip(network.layout.groups, _tied(network), strict=True):
+        alone = Network(network.module, network.input_shape, network.units, replace(network.layout, groups=(group,)))
+        obstacle = tied or _obstacle(alone)
+        if obstacle is None:
+            stays.append(group)
+        else:
+            notes.append(f"the {network.units.name}s of {group.layer} stay: {obstacle}")
+    if not stays:
+        raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
+    return Network(
+        network.module, network.input_shape, network.units, replace(network.layout, groups=tuple(stays)), notes
+    )
+
+
+def _tied(network: Network) -> list[str]:
+    """For each group, which of its parameters another module owns as well, under another name; empty where none is."""
+    names: dict[nn.Parameter, list[str]] = {}
+    for name, parameter in network.module.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    shared = {name: others for others in names.values() if len(others) > 1 for name in others}
+    found = []
+    for group in network.layout.groups:
+        own = [shared[part.parameter] for part in group.slices if part.parameter in shared]
+        found.append(f"{' and '.join(own[0])} are one parameter" if own else "")
+    return found
+
+
+def _obstacle(network: Network) -> str | None:
+    """Why the network does not do without half of its units, or None."""
+    rng = np.random.default_rng(0)  # no two groups lose the same: what they share would go unnoticed
+    halves = np.concatenate([rng.permutation(size) < max(1, size // 2) for size in network.layout.sizes])
+    mask = Masks.pack(halves[None], network.layout)
+    kept, own = network.keep(mask, 0), network.module.state_dict()
+    state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
+    images = torch.randn(PROVED, *network.input_shape, generator=torch.Generator().manual_seed(0))
+    try:
+        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, images)
+    except (PruneframeError, RuntimeError) as error:
+        return str(error)
+    return None
 
 
 def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -14,11 +16,59 @@ AGREE = 1e-4  # of the outputs' spread: how far a record may be from the module 
 
 
 def record(module: nn.Module, need: str) -> fx.GraphModule:
-    """The module's graph, which shares its parameters; raises InputError, beginning with the `need`, without one."""
+    """The module's graph, which shares its parameters; raises InputError, beginning with the `need`, without one.
+
+    Arguments that nobody gives are not in it, and what is given by keyword stands where it would stand without.
+    """
     try:
-        return fx.symbolic_trace(module)
+        traced = fx.symbolic_trace(module, concrete_args=_not_given(module))
     except Exception as error:  # fx raises whatever the traced code raises
         raise InputError(f"{need} a network that torch.fx can trace, but tracing fails with: {error}") from error
+    for node in list(traced.graph.nodes):
+        if node.op == "call_function" and getattr(node.target, "__name__", "") == "_assert_is_none":
+            traced.graph.erase_node(node)
+    for node in [node for node in traced.graph.nodes if node.op == "placeholder"][1:]:
+        if not node.users:
+            traced.graph.erase_node(node)
+    for node in traced.graph.nodes:
+        _without_keywords(traced, node)
+    traced.recompile()
+    return traced
+
+
+def _without_keywords(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Put tensors that a call is given by keyword where they would stand without."""
+    if not any(isinstance(value, fx.Node) for value in node.kwargs.values()):
+        return
+    if node.op == "call_module":
+        forward = traced.get_submodule(str(node.target)).forward
+        bound = inspect.signature(forward).bind(*node.args, **node.kwargs)
+        node.args, node.kwargs = bound.args, bound.kwargs
+    elif node.op == "call_function":
+        placed: Any = tuple(map(_kind, node.args))  # torch's annotation knows tuples of one only
+        by_name = {name: _kind(value) for name, value in node.kwargs.items()}
+        try:
+            named = node.normalized_arguments(traced, placed, by_name, normalize_to_only_use_kwargs=True)
+        except RuntimeError:  # overloads that their arguments do not tell apart: the call stays as it is
+            return
+        if named is not None:
+            tensors = [place for place, value in enumerate(named.kwargs.values()) if isinstance(value, fx.Node)]
+            places = max(len(node.args), tensors[-1] + 1)
+            rest = set(list(named.kwargs)[places:])
+            node.args = tuple(named.kwargs.values())[:places]
+            node.kwargs = {name: value for name, value in node.kwargs.items() if name in rest}
+
+
+def _kind(value: object) -> type:
+    """Of an argument, by which torch tells the overloads of a function apart."""
+    return Tensor if isinstance(value, fx.Node) else type(value)
+
+
+def _not_given(module: nn.Module) -> dict[str, object] | None:
+    """Optional arguments of a module's forward pass at their defaults, since nobody gives them; None without any."""
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    optional = {one.name: one.default for one in parameters[1:] if one.default is not inspect.Parameter.empty}
+    return optional or None
 
 
 def measured(traced: fx.GraphModule, input_shape: tuple[int, ...], images: int = 1) -> fx.GraphModule:

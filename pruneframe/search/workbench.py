@@ -33,6 +33,7 @@ from .prices import PROOF, Prices
 from .shelf import Shelf
 from .tuning import Tuning, tune
 
+FEW = 8  # images on which the engine must compute what the module does
 SERIES = 10  # candidates that take turns where something is measured, at most
 DENSE = "dense"  # the id of the trained weights that the problem came with
 
@@ -58,7 +59,9 @@ class Workbench:
         self.prices = Prices.of(loaded, meter)
         self.shelf = shelf
         calibration = loaded.batch_norm_images
-        self._engine = Engine(loaded.network, device, None if calibration is None else loaded.data.tensor(calibration))
+        shifting = None if calibration is None else loaded.data.tensor(calibration)
+        sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
+        self._engine = Engine(loaded.network, device, shifting, sample)
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
@@ -195,7 +198,7 @@ class Workbench:
         """The dense network with other weights."""
         module = copy.deepcopy(self.network.module)
         module.load_state_dict(self.state(weights))
-        return Network(module, self.network.input_shape, self.network.units)
+        return self.network.twin(module)
 
     def tune(
         self, scores: Scores, tuning: Tuning, rng: np.random.Generator, tell: Callable[[float], None] | None = None

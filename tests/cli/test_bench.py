@@ -43,6 +43,42 @@ def test_bench_says_what_the_kernel_cannot_run(cli: Cli, monkeypatch: pytest.Mon
     assert found.err.splitlines().count(note) == 1
 
 
+SMALL = ("--units", "filter", "--seeds", "0", "--budget", "20", "--search-images", "20", "--threads", "1")
+UNEVEN = """
+import torch
+from torch import nn
+
+import pruneframe as pf
+from pruneframe.testing import tiny_problem
+
+class Uneven(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=1)
+        self.last = nn.Linear(3 * 36, 10)
+
+    def forward(self, images):
+        return self.last(torch.relu(self.second(torch.relu(self.first(images)))).view(-1, 3 * 36))
+
+@pf.hookimpl
+def pruneframe_problems():
+    return [pf.Problem("uneven", Uneven, tiny_problem().data)]
+"""
+
+
+def test_bench_and_info_say_what_cannot_be_pruned(cli: Cli, here: Path) -> None:
+    (here / "uneven.py").write_text(UNEVEN)
+    note = "the filters of second stay: the network must run without its units"
+    found = cli("bench", "-p", "uneven.py", "--problems", "uneven", "--methods", "random", *SMALL)
+    assert found.code == 0, found.err
+    assert sum(line.startswith(f"note: uneven: {note}") for line in found.err.splitlines()) == 1
+    (told,) = cli("info", "uneven", "-p", "uneven.py", "--units", "filter", "--json").parsed
+    assert told["units"] == 4
+    assert told["notes"][0].startswith(note)
+    assert f"\n  {note}" in cli("info", "uneven", "-p", "uneven.py", "--units", "filter").out
+
+
 def test_bench_json_is_a_list_of_runs_and_nothing_else(cli: Cli, here: Path) -> None:
     found = cli("bench", "--methods", "random", *QUICK, "--seeds", "2,0", "--json").parsed
     assert [(run["method"], run["seed"], run["status"]) for run in found] == [

@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import tiny
 from command import Cli
+
+from pruneframe_problems.lenet import SmallLeNet
 
 
 def test_info_shows_settings_help_and_provenance(cli: Cli) -> None:
@@ -40,3 +43,29 @@ def test_info_says_of_a_problem_which_engine_there_is(cli: Cli, monkeypatch: pyt
     (found,) = cli("info", "lenet-digits", "--json").parsed
     assert found["engine"] == "torch alone: the kernel is not built"
     assert "engine" not in cli("info", "nsga2", "--json").parsed[0]
+
+
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_info_says_what_the_units_of_a_problem_reach(units: str, cli: Cli) -> None:
+    (found,) = cli("info", "lenet-digits", "--units", units, "--json").parsed
+    network = tiny.network(SmallLeNet(), (1, 8, 8), units)
+    assert (found["units"], found["total_params"]) == (network.layout.total, network.total_params)
+    assert found["total_macs"] == network.total_macs
+    assert found["reach"] == pytest.approx(network.reach)
+    assert 0.9 < found["reach_macs"] <= 1
+    assert found["notes"] == []
+    text = cli("info", "lenet-digits", "--units", units).out
+    assert f"\nunits\n  {network.layout.total} of them, {network.total_params} parameters" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nsga2", "--units", "filter"), "no problem is named 'nsga2'"),
+        (("lenet-digits", "--units", "filtr"), "no unit is named 'filtr'"),
+    ],
+)
+def test_units_are_asked_of_a_problem(arguments: tuple[str, ...], words: str, cli: Cli) -> None:
+    found = cli("info", *arguments)
+    assert found.code == 2
+    assert words in found.error

@@ -219,8 +219,14 @@ def on_gpu_path(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     begin = Engine.__init__
 
-    def init(self: Engine, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
-        begin(self, network, device, calibration)
+    def init(
+        self: Engine,
+        network: Network,
+        device: str = "cpu",
+        calibration: Tensor | None = None,
+        sample: Tensor | None = None,
+    ) -> None:
+        begin(self, network, device, calibration, sample)
         self._gpu = Noted(network, device, calibration)
 
     monkeypatch.setattr(Engine, "__init__", init)

@@ -12,14 +12,15 @@ import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import network
 from torch import Tensor, nn
 from torch_pruning import DependencyGraph, prune_conv_out_channels, prune_linear_out_channels
 
 from pruneframe import Masks, Network
 from pruneframe.engine import Engine
-from pruneframe.errors import PruneframeError
+from pruneframe.errors import InputError, PruneframeError
 from pruneframe.model.network import State, digest
-from pruneframe.model.shrink import prove, shrink
+from pruneframe.model.shrink import prove, proved_network, shrink
 from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import SmallLeNet
@@ -209,3 +210,58 @@ def test_outputs_that_are_not_numbers_prove_nothing(position: int) -> None:
     for pair in ((masked, broken), (broken, masked), (broken, broken)):
         with pytest.raises(PruneframeError):
             prove(*pair)
+
+
+class Stubborn(nn.Module):
+    """One group whose size is written out, one whose norm is another's too, and one that can go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 6, 3, padding=1),
+        )
+        self.d, self.n, self.m = nn.Conv2d(6, 4, 3, padding=1), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.m.weight, self.m.bias = self.n.weight, self.n.bias
+        self.last = nn.Linear(4 * 16, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32[n, 3] of images float32[n, 1, 4, 4]."""
+        features = torch.relu(self.c(torch.relu(self.m(self.b(torch.relu(self.n(self.a(images))))))))
+        return self.last(torch.relu(self.d(features)).view(-1, 4 * 16))
+
+
+def test_what_cannot_be_taken_out_stays_and_is_told() -> None:
+    whole = network(Stubborn(), (1, 4, 4), "filter")
+    assert whole.layout.names == ("a", "b", "c", "d")
+    found = proved_network(whole)
+    assert found.layout.names == ("c",)
+    assert [note.partition(" stay")[0] for note in found.notes] == [f"the filters of {name}" for name in "abd"]
+    assert "n.weight and m.weight are one parameter" in found.notes[0]
+    assert "must run without its units" in found.notes[2]
+    assert found.params(found.layout.full())[0] == sum(parameter.numel() for parameter in found.module.parameters())
+
+
+def test_a_network_that_does_without_all_of_them_is_left_as_it_is() -> None:
+    whole = network(TinyNetwork(), (2, 6, 6), "filter")
+    assert proved_network(whole) is whole
+    single = network(TinyNetwork(), (2, 6, 6), "weight")
+    assert proved_network(single) is single
+
+
+class Fixed(nn.Module):
+    """Its only filters feed a view whose size is written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(64, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32[n, 3] of images float32[n, 1, 4, 4]."""
+        return self.last(torch.relu(self.conv(images)).view(-1, 64))
+
+
+def test_where_nothing_can_be_taken_out_it_is_refused() -> None:
+    with pytest.raises(InputError, match="no filters that can be taken out; the filters of conv stay"):
+        proved_network(network(Fixed(), (1, 4, 4), "filter"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from pruneframe.errors import InputError
 from pruneframe.model.network import digest
@@ -223,3 +223,24 @@ def test_a_device_is_where_the_parameters_lie() -> None:
     assert device_of(Plain()) == torch.device("cpu")
     with torch.device("meta"):
         assert device_of(Plain()) == torch.device("meta")
+
+
+class Optional(nn.Module):
+    """Has a branch for an argument that nobody gives, and names its arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last, self.other = nn.Conv2d(1, 4, 3), nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, images: Tensor, domain: int | None = None) -> Tensor:
+        features = torch.add(input=self.conv(input=images), other=self.conv.bias.view(-1, 1, 1))
+        features = torch.flatten(input=F.adaptive_avg_pool2d(F.relu(features), 1), start_dim=1)
+        return self.last(features) if domain is None else self.other(features)
+
+
+def test_arguments_that_nobody_gives_are_bound_and_keywords_stand_in_their_places() -> None:
+    traced = trace(Optional().eval(), (1, 5, 5), "this needs")
+    assert [node.op for node in traced.graph.nodes].count("placeholder") == 1
+    assert not calls(traced, "other")
+    assert len(calls(traced, "conv")) == len(calls(traced, "last")) == 1
+    assert not any(isinstance(value, fx.Node) for node in traced.graph.nodes for value in node.kwargs.values())

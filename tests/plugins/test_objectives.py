@@ -66,9 +66,6 @@ class Stubborn(nn.Module):
         return self.linear(self.conv(images).view(-1, 64))
 
 
-def test_a_network_that_does_not_run_without_its_filters_is_no_candidate() -> None:
-    problem = replace(tiny_problem(**PHYSICAL), network=Stubborn())
-    task = make_task(problem)
-    mask = Masks.pack(np.array([[True, False, False, True]]), task.layout)
-    with pytest.raises(InputError, match="must run without its units"):
-        task.probe("memory", mask)
+def test_a_network_that_does_not_run_without_its_filters_has_none_to_remove() -> None:
+    with pytest.raises(InputError, match="the filters of conv stay: the network must run without its units"):
+        make_task(replace(tiny_problem(**PHYSICAL), network=Stubborn()))

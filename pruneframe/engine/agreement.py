@@ -1,0 +1,62 @@
+"""Agreement: whether a path computes what the module itself does, dense and under random masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call
+
+from ..errors import InputError
+from ..mask import Masks
+from ..model.network import Network, State
+from .plain import Plain
+
+TOLERANCE = 1e-4  # of the spread of the unpruned network's outputs
+DENSITIES = (1.0, 0.8, 0.5, 0.2)  # of the masks that are tried
+FEW = 4  # images
+Logits = Callable[[Masks, list[State], Tensor], Iterator[NDArray[np.float32]]]
+
+_copied: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()  # networks whose copies are known to agree
+
+
+class Reference:
+    """What the module itself answers on a few images, its masked weights handed to it; nothing of it is copied."""
+
+    def __init__(self, network: Network, images: Tensor | None) -> None:
+        drawn = torch.randn(FEW, *network.input_shape, generator=torch.Generator().manual_seed(0))
+        self.images = drawn if images is None else images[:FEW].detach().float().cpu().contiguous()
+        rng = np.random.default_rng(0)
+        total = network.layout.total
+        self.masks = Masks.pack(np.array([rng.random(total) < density for density in DENSITIES]), network.layout)
+        self.state = {name: tensor.detach() for name, tensor in network.module.state_dict().items()}
+        self.expected = [self._answer(network, row) for row in range(len(self.masks))]
+        self._spread = float(np.ptp(self.expected[0])) or 1.0
+
+    def _answer(self, network: Network, row: int) -> NDArray[np.float32]:
+        masked = dict(self.state)
+        for name, kept in network.keep(self.masks, row).items():
+            masked[name] = masked[name] * kept
+        with torch.inference_mode():
+            return functional_call(network.module, masked, (self.images.clone(),), tie_weights=False).numpy()
+
+    def agrees(self, logits: Logits) -> bool:
+        """Whether a path gives the same outputs."""
+        found = logits(self.masks, [self.state] * len(self.masks), self.images)
+        pairs = zip(self.expected, found, strict=True)
+        return all(float(np.abs(one - other).max()) <= TOLERANCE * self._spread for one, other in pairs)
+
+
+def check_copies(network: Network, reference: Reference) -> None:
+    """Raise InputError for a network of which a copy with other weights does not compute what it does with these."""
+    if network not in _copied:
+        _copied[network] = reference.agrees(Plain(network).logits)
+    if not _copied[network]:
+        raise InputError(
+            "a copy of the network with masked weights must compute what the network does with them, but does not; its "
+            "forward pass must read its own parameters alone, and not those that another object or a closure holds"
+        )
