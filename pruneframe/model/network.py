@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
@@ -239,6 +241,23 @@ def _widened(values: Tensor, part: Slices, length: int) -> Tensor:
     own = values.repeat_interleave(part.width) if part.width > 1 else values
     before, after = part.start, length - part.start - len(own)
     return own if before == after == 0 else torch.cat([own.new_ones(before), own, own.new_ones(after)])
+
+
+def reweighted(module: nn.Module, state: State) -> nn.Module:
+    """A copy of a module with other weights, read as of the versions that the module itself writes."""
+    copied = copy.deepcopy(module)
+    copied.load_state_dict(versioned(state, module.state_dict()))
+    return copied
+
+
+def versioned(state: State, like: State) -> State:
+    """The same weights with the versions of their modules, by which some modules read old entries in another way.
+
+    torch keeps them beside the entries of a state dict, where a plain dict or another file format loses them.
+    """
+    found = OrderedDict(state)
+    found._metadata = getattr(like, "_metadata", {})  # type: ignore[attr-defined] # torch's own way
+    return found
 
 
 def digest(state: State) -> str:

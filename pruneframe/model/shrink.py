@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, PruneframeError
 from ..mask import Group, Masks
-from .network import Network
+from .network import Network, reweighted
 
 PROVED = 4  # random images of a trial
 TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
@@ -25,8 +24,7 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
     A group that lost all its units keeps one, all of it zero, see `Network.structure`.
     """
     real = network.layout.split(network.structure(mask).unpack(0))
-    module = copy.deepcopy(network.module).cpu()
-    module.load_state_dict(state)
+    module = reweighted(network.module, state).cpu()
     for (name, dim), kept in _kept(network, real).items():
         _narrow(module, name, kept, dim)
     return module
@@ -100,8 +98,7 @@ def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tens
 
     Raises InputError where the shrunk network does not run, since its code counts on the dense one's shapes.
     """
-    masked, shrunk = copy.deepcopy(network.module).cpu(), shrink(network, mask, state)
-    masked.load_state_dict(state)
+    masked, shrunk = reweighted(network.module, state).cpu(), shrink(network, mask, state)
     try:
         with torch.inference_mode():
             prove(masked(images.clone()), shrunk(images.clone()), tied=TIED)

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..files import cache_folder, write_whole
 from .data import Data
 from .fetch import find, missing
+from .network import versioned
 from .training import Recipe, train
 
 Progress = Callable[[str], None]
@@ -120,8 +121,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def fill(module: nn.Module, state: dict[str, Tensor], prefix: str, origin: str) -> None:
     """Load a state dict whose names may carry a prefix; raises InputError when keys or shapes do not fit."""
-    state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     own = module.state_dict()
+    kept = own if prefix or not hasattr(state, "_metadata") else state  # of a file that says versions, those
+    state = versioned({name.removeprefix(prefix): tensor for name, tensor in state.items()}, kept)
     # Batch counters are absent from files older than torch 0.4.1, and nothing here uses them.
     wanted = {name for name in own if not name.endswith("num_batches_tracked")}
     lacking = sorted(wanted - state.keys())

@@ -6,7 +6,6 @@ Impairment Ranking", arXiv 2303.16212.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from ..mask import Masks
 from ..model.cut import Cutter
-from ..model.network import State
+from ..model.network import State, reweighted
 from ..model.training import Recipe, train
 from ..objective import classified
 from .workbench import DENSE, Images, Workbench
@@ -87,8 +86,7 @@ class SubNetwork:
         source = self._source(before, images, seed)
         target = self.bench.entering(images, self.stop).clone()
         labels = torch.from_numpy(images.labels).to(target.device)
-        whole = copy.deepcopy(self.bench.network.module)
-        whole.load_state_dict(self._revived(weights))
+        whole = reweighted(self.bench.network.module, self._revived(weights))
         whole.to(target.device)
         cutter = Cutter(whole, self._layers)
         part, detect = cutter.part(self.start, self.stop), self._detector(head, cutter, target.device)

@@ -5,7 +5,6 @@ Nothing here is charged or logged; the door (`pruneframe.task`) and the study us
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,7 +21,7 @@ from ..engine import Engine
 from ..errors import InputError
 from ..mask import Masks
 from ..model.data import Split
-from ..model.network import Network, State
+from ..model.network import Network, State, reweighted
 from ..model.shrink import proved
 from ..model.training import Recipe, train
 from ..objective import Candidate, Logits, Objective
@@ -196,9 +195,7 @@ class Workbench:
 
     def _reweighted(self, weights: str) -> Network:
         """The dense network with other weights."""
-        module = copy.deepcopy(self.network.module)
-        module.load_state_dict(self.state(weights))
-        return self.network.twin(module)
+        return self.network.twin(reweighted(self.network.module, self.state(weights)))
 
     def tune(
         self, scores: Scores, tuning: Tuning, rng: np.random.Generator, tell: Callable[[float], None] | None = None
@@ -214,8 +211,7 @@ class Workbench:
         """The weights, on the CPU, after masked training on the train split; `tell` hears what share is done."""
         split = self.loaded.training_images(recipe.images or len(self.loaded.data.train))
         images = self.images(split)
-        module = copy.deepcopy(self.network.module)
-        module.load_state_dict(self.state(weights))
+        module = reweighted(self.network.module, self.state(weights))
         module.to(images.tensor.device)
         labels = torch.from_numpy(images.labels).to(images.tensor.device)
         train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0), tell=tell)

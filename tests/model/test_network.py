@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruneframe import InputError, Masks, Network
-from pruneframe.model.network import digest
+from pruneframe.model.network import digest, reweighted
 from pruneframe.model.shrink import shrink
 from pruneframe.testing import TinyNetwork, tiny_problem
 from pruneframe_problems.cifar_resnet import CifarResNet
@@ -379,3 +380,23 @@ def test_parts_are_not_cut_from_a_record_that_computes_something_else() -> None:
     for ask in (lambda: found.cuts, lambda: found.stages, lambda: found.cutter.part(0, 1)):
         with pytest.raises(InputError, match=r"^parts need .* its record computes something else"):
             ask()
+
+
+class Versioned(nn.Sequential):
+    """Reads its own version of entries alone, as torchvision's MNASNet does."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state: Any, prefix: str, local: dict[str, Any], *rest: Any) -> None:
+        if local.get("version") != self._version:
+            raise ValueError("another version")
+        super()._load_from_state_dict(state, prefix, local, *rest)  # type: ignore[no-untyped-call]
+
+
+def test_modules_that_ask_for_versions_are_given_other_weights() -> None:
+    module = Versioned(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 3), nn.Flatten())
+    found = tiny.network(module, (1, 5, 5), "filter")
+    state = {name: tensor + 1 for name, tensor in module.state_dict().items()}
+    assert torch.equal(reweighted(module, state)[0].weight, state["0.weight"])  # type: ignore[index]
+    shrunk = shrink(found, found.layout.full(), state)
+    assert torch.equal(shrunk.get_parameter("1.weight"), state["1.weight"])

@@ -242,6 +242,28 @@ def test_a_download_that_needs_code_is_refused_as_a_local_file_is(
     assert name in one_line(caught.value)
 
 
+class Versioned(nn.Linear):
+    """Keeps the version of what it reads."""
+
+    _version = 3
+
+    def _load_from_state_dict(self, state: Any, prefix: str, local: dict[str, Any], *rest: Any) -> None:
+        self.read = local.get("version")
+        super()._load_from_state_dict(state, prefix, local, *rest)  # type: ignore[no-untyped-call]
+
+
+def test_filling_says_versions() -> None:
+    module = Versioned(2, 2)
+    written = module.state_dict()
+    fill(module, written, "", "here")
+    assert module.read == 3
+    fill(module, {f"x.{name}": tensor for name, tensor in written.items()}, "x.", "here")
+    assert module.read == 3, "a plain dict says none, and is read as the module writes"
+    written._metadata[""]["version"] = 2  # type: ignore[attr-defined]
+    fill(module, written, "", "here")
+    assert module.read == 2, "what an older file says"
+
+
 def test_filling_takes_the_values_and_keeps_the_type() -> None:
     module = nn.Linear(2, 2)
     fill(module, {"x.weight": torch.ones(2, 2).double(), "x.bias": torch.zeros(2).half()}, "x.", "here")
