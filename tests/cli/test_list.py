@@ -15,7 +15,10 @@ BUNDLED = {
     "objective": ("error", "distortion", "params", "macs", "size", "latency", "memory"),
     "target": ("local-cpu", "local-cuda", "lookup-table", "analytic"),
     "unit": ("weight", "filter"),
-    "encoding": ("mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"),
+    "encoding": (
+        *("mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"),
+        *("n-m", "blocks"),
+    ),
     "scorer": (
         *("magnitude", "l2", "lamp", "fpgm", "bn-scale", "taylor", "snip", "fisher", "random"),
         "reconstruction",
