@@ -67,7 +67,8 @@ class Network:
         self.layers, self.outputs, self.total_macs = found.layers, found.outputs, found.macs
         self.layout = units.layout(self) if layout is None else layout
         if not self.layout.groups:
-            raise InputError(f"the network has no prunable {units!r}s; give one with Conv2d or Linear layers")
+            remedy = "use units=weight" if self.layers and units.removable else "give one with Conv2d or Linear layers"
+            raise InputError(f"the network has no prunable {units!r}s; {remedy}")
 
     def parameter(self, name: str) -> nn.Parameter:
         """A parameter by its name in the state dict."""

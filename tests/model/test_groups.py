@@ -203,7 +203,7 @@ def test_what_may_go_is_what_filters_are_as_units() -> None:
     found = tiny.network(Viewed(), SHAPE, "filter")
     assert found.layout.groups == groups(Viewed())
     assert Slices("fc.weight", 1, width=64) in found.layout.groups[1].slices
-    with pytest.raises(InputError, match="the network has no prunable filters"):
+    with pytest.raises(InputError, match="the network has no prunable filters; use units=weight"):
         tiny.network(Added(), SHAPE, "filter")
 
 
