@@ -34,24 +34,28 @@ def proved_network(network: Network) -> Network:
     """The network with those groups of its units alone that can be taken out: masked and shrunk agree on random images.
 
     All at once are tried first, half of each group's units removed; where that fails, one group after the other. What
-    fails stays, and the network's notes say why. Raises InputError where nothing is left.
+    fails stays, and the network's notes say why. Raises InputError where nothing is left, or where what can go alone
+    cannot go together.
     """
-    if not network.units.removable or (not any(_tied(network)) and _obstacle(network) is None):
+    tied = _tied(network)
+    if not network.units.removable or (not any(tied) and _obstacle(network) is None):
         return network
     stays: list[Group] = []
     notes = list(network.notes)
-    for group, tied in zip(network.layout.groups, _tied(network), strict=True):
+    for group, owners in zip(network.layout.groups, tied, strict=True):
         alone = Network(network.module, network.input_shape, network.units, replace(network.layout, groups=(group,)))
-        obstacle = tied or _obstacle(alone)
+        obstacle = owners or _obstacle(alone)
         if obstacle is None:
             stays.append(group)
         else:
             notes.append(f"the {network.units.name}s of {group.layer} stay: {obstacle}")
     if not stays:
         raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
-    return Network(
-        network.module, network.input_shape, network.units, replace(network.layout, groups=tuple(stays)), notes
-    )
+    layout = replace(network.layout, groups=tuple(stays))
+    found = Network(network.module, network.input_shape, network.units, layout, notes)
+    if (obstacle := _obstacle(found)) is not None:
+        raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {obstacle}")
+    return found
 
 
 def _tied(network: Network) -> list[str]:

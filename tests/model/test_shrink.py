@@ -265,3 +265,23 @@ class Fixed(nn.Module):
 def test_where_nothing_can_be_taken_out_it_is_refused() -> None:
     with pytest.raises(InputError, match="no filters that can be taken out; the filters of conv stay"):
         proved_network(network(Fixed(), (1, 4, 4), "filter"))
+
+
+class Either(nn.Module):
+    """Does without filters of one layer or the other, and not of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.last = nn.Linear(64, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32[n, 3] of images float32[n, 1, 4, 4]."""
+        if self.a.out_channels < 4 and self.b.out_channels < 4:
+            raise RuntimeError("one must stay whole")
+        return self.last(torch.relu(self.b(torch.relu(self.a(images)))).flatten(1))
+
+
+def test_what_can_go_alone_must_go_together_too() -> None:
+    with pytest.raises(InputError, match=r"filters that can be taken out must be so together, but: .*one must stay"):
+        proved_network(network(Either(), (1, 4, 4), "filter"))
