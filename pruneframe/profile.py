@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .files import write_whole
-from .model.network import Layer, Network
+from .model.layers import Layer
+from .model.network import Network
 from .target import Target
 
 FORMAT = 2

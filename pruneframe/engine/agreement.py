@@ -18,18 +18,21 @@ from .plain import Plain
 
 TOLERANCE = 1e-4  # of the spread of the unpruned network's outputs
 DENSITIES = (1.0, 0.8, 0.5, 0.2)  # of the masks that are tried
-FEW = 4  # images
+DRAWN = 4  # images, where none are given
 Logits = Callable[[Masks, list[State], Tensor], Iterator[NDArray[np.float32]]]
 
 _copied: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()  # networks whose copies are known to agree
 
 
 class Reference:
-    """What the module itself answers on a few images, its masked weights handed to it; nothing of it is copied."""
+    """What the module itself answers, its masked weights handed to it; nothing of it is copied.
+
+    `images` are float32[n, channels, height, width], a few; None draws some.
+    """
 
     def __init__(self, network: Network, images: Tensor | None) -> None:
-        drawn = torch.randn(FEW, *network.input_shape, generator=torch.Generator().manual_seed(0))
-        self.images = drawn if images is None else images[:FEW].detach().float().cpu().contiguous()
+        drawn = torch.randn(DRAWN, *network.input_shape, generator=torch.Generator().manual_seed(0))
+        self.images = drawn if images is None else images
         rng = np.random.default_rng(0)
         total = network.layout.total
         self.masks = Masks.pack(np.array([rng.random(total) < density for density in DENSITIES]), network.layout)

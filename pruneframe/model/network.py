@@ -18,7 +18,6 @@ from ..errors import InputError
 from ..mask import Group, Layout, Masks, Slices
 from .acceptance import check
 from .cut import Cut, Cutter, stages
-from .layers import Layer as Layer
 from .layers import survey
 from .trace import behind, trace
 
