@@ -27,7 +27,7 @@ class Mutation:
         self._rng = task.rng
         self._layout = task.layout
         self._scores = task.scores(scorer, weights)
-        layers = [task.network.module.get_submodule(name) for name in task.layout.names]
+        layers = [task.network.module.get_submodule(group.layer) for group in task.layout.groups]
         self._lines = [lines(layer) if task.layout.single else channels(layer) for layer in layers]
 
     def __call__(self, keep: np.ndarray) -> None:

@@ -20,12 +20,21 @@ Bits = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Slices:
-    """Entries of a parameter that belong to a group's units: `width` in a row along `dim` for each, from `start` on."""
+    """Entries of a parameter that belong to a group's units, `width` places along `dim` for each.
 
-    parameter: str  # its name in the state dict
+    They lie in a row, from `start` on; `places` names them where they do not, those of one unit after the other.
+    """
+
+    parameter: str  # its name in the state dict; a buffer's where it is not pruned but must be as long
     dim: int
     width: int = 1
     start: int = 0
+    places: tuple[int, ...] = ()
+
+    def along(self, size: int) -> NDArray[np.int64]:
+        """The places of each of a group's `size` units, int64[size, width]."""
+        found = np.array(self.places or range(self.start, self.start + size * self.width), dtype=np.int64)
+        return found.reshape(size, self.width)
 
 
 @dataclass(frozen=True)
@@ -33,19 +42,21 @@ class Group:
     """The units of one layer, and the entries of parameters that each of them is made of.
 
     Units with slices own all entries that their slices name, in this layer and in others; an entry in two slices is
-    kept where both its units are. A group without slices is of single weights: its units are the layer's weights, in
-    the order of the flattened tensor.
+    kept where both its units are. The first slice is of the layer's own weights. A group without slices is of single
+    weights: its units are the layer's weights, in the order of the flattened tensor.
     """
 
     layer: str
     size: int  # units
     shape: tuple[int, ...]  # of the layer's weights
     slices: tuple[Slices, ...] = ()
+    least: int = 1  # units that physically remain where a mask keeps none: torch has no layer without channels
 
     @property
     def weights(self) -> int:
         """Weights of the layer behind each unit."""
-        return math.prod(self.shape) // self.size
+        first = self.slices[0] if self.slices else None
+        return first.width * math.prod(self.shape) // self.shape[first.dim] if first else 1
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,10 @@ class Layout:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The layer of each group."""
-        return tuple(group.layer for group in self.groups)
+        """A name for each group: its layer, numbered from the second group of one layer on."""
+        layers = [group.layer for group in self.groups]
+        before = [layers[:i].count(layer) for i, layer in enumerate(layers)]
+        return tuple(f"{layer}#{n + 1}" if n else layer for layer, n in zip(layers, before, strict=True))
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

@@ -58,9 +58,9 @@ def _needs(network: Network) -> Iterator[tuple[str, Tensor]]:
         units = torch.arange(own.start, own.stop)
         if not group.slices:
             yield f"{group.layer}.weight", units.reshape(group.shape)
-        for part in group.slices:
+        for part in network.pruned_slices(group):
             shape = network.parameter(part.parameter).shape
             along = torch.full((shape[part.dim],), none)
-            along[part.start : part.start + group.size * part.width] = units.repeat_interleave(part.width)
+            along[torch.from_numpy(part.along(group.size))] = units[:, None]
             view = along.reshape([-1 if i == part.dim else 1 for i in range(len(shape))])
             yield part.parameter, view.expand(shape)

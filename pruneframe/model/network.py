@@ -156,16 +156,25 @@ class Network:
         for group, own in zip(self.layout.groups, values.split(self.layout.sizes), strict=True):
             if not group.slices:
                 spread[f"{group.layer}.weight"] = own.view(group.shape)
-            for part in group.slices:
+            for part in self.pruned_slices(group):
                 shape = self.parameter(part.parameter).shape
-                along = _widened(own, part, shape[part.dim])
+                along = own.new_ones(shape[part.dim])
+                along[torch.from_numpy(part.along(group.size))] = own[:, None]
                 view = along.reshape([-1 if i == part.dim else 1 for i in range(len(shape))])
                 ones = torch.ones(shape, dtype=values.dtype, device=values.device)
                 spread[part.parameter] = spread.get(part.parameter, ones) * view
         return spread
 
+    def pruned_slices(self, group: Group) -> Iterator[Slices]:
+        """The slices of a group that are of parameters; buffers have no weights to prune."""
+        return (part for part in group.slices if part.parameter in self._parameters)
+
+    @cached_property
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return dict(self.module.named_parameters(remove_duplicate=False))
+
     def structure(self, masks: Masks) -> Masks:
-        """The masks with one unit put back where a group lost all of them: what physically remains.
+        """The masks with units put back where a group lost more than it can: what physically remains.
 
         torch has no convolution without channels, so a shrunk network keeps one filter there, all of it zero.
         Units that cannot be removed are returned as they are.
@@ -175,8 +184,8 @@ class Network:
         rows = []
         for row in range(len(masks)):
             kept = masks.unpack(row).copy()
-            for part in self.layout.split(kept):
-                part[0] |= not part.any()
+            for group, part in zip(self.layout.groups, self.layout.split(kept), strict=True):
+                part[: group.least] |= not part.any()
             rows.append(kept)
         return Masks.pack(np.array(rows, dtype=bool).reshape(len(masks), self.layout.total), self.layout)
 
@@ -195,7 +204,7 @@ class Network:
 
     def _slices(self) -> Iterator[tuple[int, Slices]]:
         """All slices, with the number of their group."""
-        return ((column, part) for column, group in enumerate(self.layout.groups) for part in group.slices)
+        return ((column, part) for column, group in enumerate(self.layout.groups) for part in self.pruned_slices(group))
 
     def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
         """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for removable units."""
@@ -234,13 +243,6 @@ class Network:
 def single_weights(network: Network) -> tuple[Group, ...]:
     """Groups of which every unit is one weight: all weights of every prunable layer."""
     return tuple(Group(layer.name, layer.weights, layer.shape) for layer in network.layers)
-
-
-def _widened(values: Tensor, part: Slices, length: int) -> Tensor:
-    """One value per unit as one for each place along a parameter's dimension; 1 for places that are no unit's."""
-    own = values.repeat_interleave(part.width) if part.width > 1 else values
-    before, after = part.start, length - part.start - len(own)
-    return own if before == after == 0 else torch.cat([own.new_ones(before), own, own.new_ones(after)])
 
 
 def reweighted(module: nn.Module, state: State) -> nn.Module:

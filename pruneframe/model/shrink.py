@@ -89,11 +89,12 @@ def _obstacle(network: Network) -> str | None:
 def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:
     """What stays of each parameter along a dimension, int64[places], by both; `real` is each group's bool[units]."""
     stays: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    state = network.module.state_dict()
     for group, units in zip(network.layout.groups, real, strict=True):
         for part in group.slices:
-            length = network.parameter(part.parameter).shape[part.dim]
+            length = state[part.parameter].shape[part.dim]
             along = stays.setdefault((part.parameter, part.dim), np.ones(length, dtype=bool))
-            along[part.start : part.start + len(units) * part.width] &= units.repeat(part.width)
+            along[part.along(len(units))] &= units[:, None]
     return {place: torch.from_numpy(np.flatnonzero(along)) for place, along in stays.items()}
 
 

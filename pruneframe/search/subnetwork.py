@@ -137,7 +137,7 @@ class SubNetwork:
 
     def groups(self) -> slice:
         """Which of the layout's layers lie here; they are in forward order."""
-        places = [self._layers.index(name) for name in self.bench.network.layout.names]
+        places = [self._layers.index(group.layer) for group in self.bench.network.layout.groups]
         return slice(sum(place < self.start for place in places), sum(place < self.stop for place in places))
 
 
