@@ -1,4 +1,4 @@
-"""What bits stand for: single weights, or filters inside a block."""
+"""What bits stand for: single weights, channels that go together, hidden units of linear layers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,30 @@ class Weight(pf.Units):
 
 @dataclass(frozen=True, repr=False)
 class Filter(pf.Units):
-    """Filters of convolutions and neurons of linear layers whose readers are known, so that they can be taken out.
+    """Channels: filters of convolutions and units of linear layers, with all that must go with them.
 
-    Filters that reach a residual addition, a concatenation or the network's output stay.
+    Where tensors are added, a channel is one of all layers that write it; a grouped convolution loses whole groups.
     """
 
     name = "filter"
     removable = True
+    inner: bool = pf.setting(False, "only those that one layer writes, inside a block, as most published methods have")
 
     def layout(self, network: pf.Network) -> pf.Layout:
-        return pf.Layout(repr(self), pf.filter_groups(network))
+        return pf.Layout(repr(self), *pf.filter_groups(network, self.inner))
+
+
+@dataclass(frozen=True, repr=False)
+class Neuron(pf.Units):
+    """Hidden units between linear layers, such as those of a transformer's feed-forward layers."""
+
+    name = "neuron"
+    removable = True
+
+    def layout(self, network: pf.Network) -> pf.Layout:
+        return pf.Layout(repr(self), *pf.neuron_groups(network))
 
 
 @pf.hookimpl
 def pruneframe_units() -> Sequence[type[pf.Units]]:
-    return [Weight, Filter]
+    return [Weight, Filter, Neuron]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -55,19 +55,23 @@ class Group:
     @property
     def weights(self) -> int:
         """Weights of the layer behind each unit."""
-        first = self.slices[0] if self.slices else None
-        return first.width * math.prod(self.shape) // self.shape[first.dim] if first else 1
+        if not self.slices:
+            return math.prod(self.shape) // self.size
+        own = self.slices[0]
+        return own.width * math.prod(self.shape) // self.shape[own.dim]
 
 
 @dataclass(frozen=True)
 class Layout:
     """Which unit each bit stands for: the units of all `groups`, one after the other in forward order.
 
-    `units` is what they are, as a spec: `weight`, `filter`.
+    `units` is what they are, as a spec: `weight`, `filter`. `notes` say which of the network's are not among them, and
+    why.
     """
 
     units: str
     groups: tuple[Group, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

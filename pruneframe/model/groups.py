@@ -1,118 +1,194 @@
-"""Which filters can be removed, read off the network's torch.fx graph and the shapes of what it computes.
+"""Which filters, hidden units and heads can be removed: what goes with them, read off what the network computes.
 
-A filter may go when everything that reads it is known: its batch norm, element-wise and pooling operations that map
-zero to zero, and the next layers. Filters that reach a residual addition, a concatenation, the network's output or an
-operation not listed here stay.
+Every place along a layer's outputs is followed to all that must go with it: biases, norms and layer scales, the inputs
+of the layers that read it, and, where tensors are added, the outputs of the other layers that write the same channel.
+After Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", CVPR 2023, who follow layers, not elements.
 """
 
 from __future__ import annotations
 
-from operator import getitem
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import fx, nn
+from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from ..errors import InputError
 from ..mask import Group, Slices
-from .trace import calls, shape, trace
+from . import pieces, rules
+from .flow import Flow
 
 if TYPE_CHECKING:
     from .network import Network
 
-ELEMENTWISE: tuple[type[nn.Module], ...] = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.Hardswish)
-ELEMENTWISE += (nn.Dropout, nn.Dropout2d, nn.Identity)
-ELEMENTWISE_FUNCTIONS = {F.relu, F.relu6, F.leaky_relu, F.gelu, F.silu, F.hardswish, F.dropout, torch.relu, torch.tanh}
-ELEMENTWISE_METHODS = {"relu", "tanh", "contiguous"}
-POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-POOLING_FUNCTIONS = {F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d}
-FLATTENING_FUNCTIONS = {torch.flatten, torch.reshape}
-FLATTENING_METHODS = {"flatten", "view", "reshape"}
-IMAGES = 2  # traced at once, so that the batch is told apart from other dimensions of size 1
+LINEAR = (nn.Linear, nn.BatchNorm1d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
+NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+RESIZED = (nn.Linear, *CONVOLUTIONS, *NORMS, nn.PReLU, nn.Embedding)  # layers of torch's that can be made smaller
+Place = tuple[str, int]  # a parameter's dimension
 
 
-def filter_groups(network: Network) -> tuple[Group, ...]:
-    """The removable filters, layer by layer in forward order; raises InputError if torch.fx cannot trace the module."""
+@dataclass(frozen=True)
+class Unit:
+    """All that goes together: of each parameter's dimension, the places; `lead` is the first layer that writes it."""
+
+    lead: str
+    parts: dict[Place, tuple[int, ...]]
+    written: frozenset[Place]  # those of the parts that are a layer's outputs
+
+    @property
+    def signature(self) -> tuple[tuple[str, int, int], ...]:
+        """What units have in common that stand side by side in a group."""
+        return tuple(sorted((name, dim, len(places)) for (name, dim), places in self.parts.items()))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The units of a network by their lead and signature, and why others must stay."""
+
+    units: tuple[Unit, ...]
+    notes: tuple[str, ...]
+
+
+def filter_groups(network: Network, inner: bool) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """The removable channels, in the order of the layers that write them first, and notes on those that stay.
+
+    `inner`: those alone that one layer writes, and that all who read them read without others beside them.
+    """
+    found = follow(network)
+    if not inner:
+        return _groups(network, found.units), found.notes
+    written_once = [unit for unit in found.units if [len(unit.parts[place]) for place in unit.written] == [1]]
+    groups = _groups(network, written_once)
+    return tuple(group for group in groups if _is_whole(network, group)), found.notes
+
+
+def neuron_groups(network: Network) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """The removable hidden units between linear layers, and notes on those that stay."""
+    found = follow(network)
+    module = network.module
+    linear = [
+        unit
+        for unit in found.units
+        if all(isinstance(module.get_submodule(name.rpartition(".")[0]), LINEAR) for name, _ in unit.parts)
+    ]
+    return _groups(network, linear), found.notes
+
+
+def follow(network: Network, heads: bool = False) -> Found:
+    """Follow channels through the network until no pass unites more of them."""
+    flow = Flow(network.module, rules.RULES | pieces.RULES, heads)
+    fast = torch.backends.mha.get_fastpath_enabled()
     try:
-        traced = trace(network.module, network.input_shape, "filters need", IMAGES)
-    except InputError as error:
-        raise InputError(f"{error}; use units=weight") from error
-    groups = []
-    for layer in network.layers:
-        called = calls(traced, layer.name)
-        group = _group(network.module, layer.name, called[0]) if len(called) == 1 else None
-        if group is not None:
-            groups.append(group)
-    return tuple(groups)
+        torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole layer, in which nothing is seen
+        before = -1
+        while flow.atoms.unions != before:
+            before = flow.atoms.unions
+            flow.begin()
+            image = torch.zeros(1, *network.input_shape)
+            with torch.no_grad(), flow:
+                out = network.module(image)
+            flow.stay(flow.label(out), OUTPUTS)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return _collected(network, flow)
 
 
-def _group(module: nn.Module, name: str, call: fx.Node) -> Group | None:
-    """The group that starts at one layer's call, or None where its filters must stay."""
-    layer = module.get_submodule(name)
-    filters = module.get_parameter(f"{name}.weight").shape[0]
-    if getattr(layer, "groups", 1) != 1 or not _holds(call, layer, filters):
-        return None
-    writers = [f"{name}.weight"] + ([f"{name}.bias"] if layer.bias is not None else [])
-    readers: list[Slices] = []
-    open_nodes = list(call.users)
-    while open_nodes:
-        node = open_nodes.pop(0)
-        target = module.get_submodule(node.target) if node.op == "call_module" else node.target  # type: ignore[arg-type]
-        if isinstance(target, nn.Conv2d | nn.Linear):
-            inputs = int(target.weight.shape[1])
-            if getattr(target, "groups", 1) != 1 or inputs % filters or not _runs_once(node):
-                return None
-            if len(shape(node.all_input_nodes[0])) != (4 if isinstance(target, nn.Conv2d) else 2):
-                return None  # a linear layer on feature maps reads pixels, not filters
-            readers.append(Slices(f"{node.target}.weight", 1, inputs // filters))
-        elif isinstance(target, nn.BatchNorm1d | nn.BatchNorm2d):
-            if target.num_features != filters or not target.affine or not _runs_once(node):
-                return None
-            writers += [f"{node.target}.weight", f"{node.target}.bias"]
-            open_nodes += node.users
-        elif _passes_zero(node, target):
-            open_nodes += node.users
-        elif not _asks_size(node):
-            return None
-    if not readers:
-        return None
-    own, shape_of_weights = (Slices(writer, 0) for writer in writers), module.get_parameter(f"{name}.weight").shape
-    return Group(name, filters, tuple(shape_of_weights), (*own, *readers))
+OUTPUTS = "they are the network's outputs"
 
 
-def _holds(node: fx.Node, layer: nn.Module, filters: int) -> bool:
-    """Whether outputs are [images, filters, height, width] of a convolution or [images, filters] of a linear layer."""
-    found = shape(node)
-    return len(found) == (4 if isinstance(layer, nn.Conv2d) else 2) and found[:2] == (IMAGES, filters)
+def _collected(network: Network, flow: Flow) -> Found:
+    parts: dict[int, dict[Place, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for (name, dim), ids in flow.dims.items():
+        if name in flow.elements or not _resized(network.module, name):
+            flow.atoms.stay(ids, f"{_owner(network.module, name)} reads or holds them")
+        for place, root in enumerate(flow.atoms.find(ids).tolist()):
+            parts[root][name, dim].append(place)
+    for name, ids in flow.elements.items():
+        roots = flow.atoms.find(ids)
+        long = [d for d, n in enumerate(roots.shape) if n > 1]
+        dims = [d for d in long if (roots != roots.take([0], axis=d)).any()] or long
+        if len(dims) != 1 or not _resized(network.module, name):
+            flow.atoms.stay(ids, f"{_owner(network.module, name)} reads or holds them")
+            continue
+        first = np.moveaxis(roots, dims[0], 0).reshape(roots.shape[dims[0]], -1)[:, 0]
+        for place, root in enumerate(first.tolist()):
+            parts[root][name, dims[0]].append(place)
+    staying = flow.atoms.staying()
+    order = {f"{layer.name}.weight": row for row, layer in enumerate(network.layers)}
+    units, reasons = [], defaultdict(list)
+    for root, own in parts.items():
+        leads = sorted((order[name], name) for name, dim in own if (name, dim) in flow.written and name in order)
+        if not leads:
+            continue
+        lead = leads[0][1].removesuffix(".weight")
+        if root in staying:
+            reasons[staying[root]].append(lead)
+        else:
+            written = frozenset(own.keys() & flow.written)
+            units.append(Unit(lead, {place: tuple(found) for place, found in own.items()}, written))
+    return Found(tuple(units), tuple(_notes(reasons)))
 
 
-def _runs_once(node: fx.Node) -> bool:
-    return sum(other.target == node.target for other in node.graph.nodes) == 1
+def _notes(reasons: dict[str, list[str]]) -> Iterable[str]:
+    for reason, layers in reasons.items():
+        if reason != OUTPUTS:
+            names = list(dict.fromkeys(layers))
+            of = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more layers"
+            yield f"{len(layers)} channels of {of} stay: {reason}"
 
 
-def _passes_zero(node: fx.Node, target: object) -> bool:
-    """Whether what a filter computes stays its own, and zero stays zero."""
-    before, after = shape(node.all_input_nodes[0]), shape(node)
-    if node.op == "call_module":
-        kinds = (ELEMENTWISE, POOLING, nn.Flatten)
-        elementwise, pools, flattens = (isinstance(target, kind) for kind in kinds)
-    else:
-        methods = node.op == "call_method"
-        elementwise = target in (ELEMENTWISE_METHODS if methods else ELEMENTWISE_FUNCTIONS)
-        pools = not methods and target in POOLING_FUNCTIONS
-        flattens = target in (FLATTENING_METHODS if methods else FLATTENING_FUNCTIONS)
-    if pools:
-        return len(before) == len(after) == 4
-    if flattens:  # channels come first, so a filter's pixels stay together
-        return after[:1] == (IMAGES,) and len(after) == 2
-    return elementwise and before == after
+def _owner(module: nn.Module, name: str) -> str:
+    owner = name.rpartition(".")[0]
+    return f"{owner or 'the network'} ({type(module.get_submodule(owner)).__name__})"
 
 
-def _asks_size(node: fx.Node) -> bool:
-    """A question for the batch size, as in `x.view(x.size(0), -1)`; the number of channels must not be asked for."""
-    if node.op == "call_method" and node.target == "size":
-        return list(node.args[1:]) == [0]
-    if node.op == "call_function" and node.target is getattr and node.args[1] == "shape":
-        return all(user.target is getitem and list(user.args[1:]) == [0] for user in node.users)
-    return False
+def _resized(module: nn.Module, name: str) -> bool:
+    """Whether the module that holds a parameter still computes the same when the parameter is smaller."""
+    owner = module.get_submodule(name.rpartition(".")[0])
+    if not type(owner).__module__.startswith("torch.nn"):
+        return True
+    return isinstance(owner, RESIZED) and not isinstance(owner, NonDynamicallyQuantizableLinear)
+
+
+def _groups(network: Network, units: Iterable[Unit], least: int = 1) -> tuple[Group, ...]:
+    """Units of one lead and signature side by side; those that stand alone cannot go where one must remain."""
+    together: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
+    for unit in units:
+        together[unit.lead, unit.signature].append(unit)
+    order = [layer.name for layer in network.layers]
+    made = [_group(network, found, least) for found in together.values() if len(found) > least]
+    return tuple(sorted(made, key=lambda group: (order.index(group.layer), group.slices[0].along(group.size).min())))
+
+
+def _group(network: Network, units: list[Unit], least: int) -> Group:
+    lead = units[0].lead
+    own = next(place for place in units[0].written if place[0] == f"{lead}.weight")
+    units.sort(key=lambda unit: unit.parts[own])
+    order = {name: i for i, (name, _) in enumerate(network.module.named_parameters())}
+    rank: Callable[[Place], tuple[object, ...]] = lambda place: (  # noqa: E731
+        place != own,
+        order.get(place[0], len(order)),
+        place,
+    )
+    slices = [_slices(place, [unit.parts[place] for unit in units]) for place in sorted(units[0].parts, key=rank)]
+    shape = tuple(network.parameter(f"{lead}.weight").shape)
+    return Group(lead, len(units), shape, tuple(slices), least)
+
+
+def _slices(place: Place, found: list[tuple[int, ...]]) -> Slices:
+    places = tuple(one for own in found for one in own)
+    width, start = len(found[0]), places[0]
+    if places == tuple(range(start, start + len(places))):
+        return Slices(*place, width, start)
+    return Slices(*place, width, start, places)
+
+
+def _is_whole(network: Network, group: Group) -> bool:
+    """Whether nothing that a group's units are part of has others beside them."""
+    shapes = [network.parameter(part.parameter).shape[part.dim] for part in group.slices]
+    return all(length == group.size * part.width for length, part in zip(shapes, group.slices, strict=True))

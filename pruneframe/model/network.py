@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -62,12 +63,14 @@ class Network:
         self.input_shape = input_shape
         self.units = units
         found = survey(self.module, input_shape)
-        self.notes = tuple(dict.fromkeys([*notes, *(f"{other} cannot be pruned" for other in found.others)]))
         self.layers, self.outputs, self.total_macs = found.layers, found.outputs, found.macs
         self.layout = units.layout(self) if layout is None else layout
+        others = (f"{other} cannot be pruned" for other in found.others)
+        self.notes = tuple(dict.fromkeys([*notes, *others, *self.layout.notes]))
         if not self.layout.groups:
             remedy = "use units=weight" if self.layers and units.removable else "give one with Conv2d or Linear layers"
-            raise InputError(f"the network has no prunable {units!r}s; {remedy}")
+            reasons = "".join(f"; {note}" for note in self.layout.notes)
+            raise InputError(f"the network has no prunable {units!r}s; {remedy}{reasons}")
 
     def parameter(self, name: str) -> nn.Parameter:
         """A parameter by its name in the state dict."""
@@ -83,6 +86,15 @@ class Network:
     def total_params(self) -> int:
         """All parameters of the dense network, biases and batch-norm scales included."""
         return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def narrowed(self, groups: Sequence[Group], notes: Sequence[str] = ()) -> Network:
+        """The same network with some of its groups of units alone, and more notes."""
+        found = copy.copy(self)
+        for name in ("reach",):
+            found.__dict__.pop(name, None)
+        found.layout = replace(self.layout, groups=tuple(groups))
+        found.notes = tuple(dict.fromkeys([*self.notes, *notes]))
+        return found
 
     def twin(self, module: nn.Module) -> Network:
         """Another module of the same structure as a network of the same units."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,9 +11,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError, PruneframeError
 from ..mask import Group, Masks
+from .groups import CONVOLUTIONS, NORMS
 from .network import Network, reweighted
+from .rules import whole_groups
 
 PROVED = 4  # random images of a trial
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
 
 
@@ -33,29 +35,40 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
 def proved_network(network: Network) -> Network:
     """The network with those groups of its units alone that can be taken out: masked and shrunk agree on random images.
 
-    All at once are tried first, half of each group's units removed; where that fails, one group after the other. What
-    fails stays, and the network's notes say why. Raises InputError where nothing is left, or where what can go alone
-    cannot go together.
+    All at once are tried first, half of each group's units removed; where that fails, one half of the groups and the
+    other, down to single ones. What fails stays, and the network's notes say why. Raises InputError where nothing is
+    left, or where what can go alone cannot go together.
     """
-    tied = _tied(network)
-    if not network.units.removable or (not any(tied) and _obstacle(network) is None):
+    if not network.units.removable:
         return network
-    stays: list[Group] = []
-    notes = list(network.notes)
-    for group, owners in zip(network.layout.groups, tied, strict=True):
-        alone = Network(network.module, network.input_shape, network.units, replace(network.layout, groups=(group,)))
-        obstacle = owners or _obstacle(alone)
-        if obstacle is None:
-            stays.append(group)
+    notes = []
+    free = []
+    for group, owners in zip(network.layout.groups, _tied(network), strict=True):
+        if owners:
+            notes.append(f"the {network.units.name}s of {group.layer} stay: {owners}")
         else:
-            notes.append(f"the {network.units.name}s of {group.layer} stay: {obstacle}")
+            free.append(group)
+    stays = list(_provable(network, free, notes))
     if not stays:
         raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
-    layout = replace(network.layout, groups=tuple(stays))
-    found = Network(network.module, network.input_shape, network.units, layout, notes)
-    if (obstacle := _obstacle(found)) is not None:
+    if len(stays) == len(network.layout.groups):
+        return network
+    found = network.narrowed(stays, notes)
+    if len(stays) < len(free) and (obstacle := _obstacle(found)) is not None:
         raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {obstacle}")
     return found
+
+
+def _provable(network: Network, groups: Sequence[Group], notes: list[str]) -> Iterator[Group]:
+    """Those of some groups that can be taken out; a note for each of the others."""
+    obstacle = _obstacle(network.narrowed(groups)) if groups else None
+    if obstacle is None:
+        yield from groups
+    elif len(groups) == 1:
+        notes.append(f"the {network.units.name}s of {groups[0].layer} stay: {obstacle}")
+    else:
+        for half in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
+            yield from _provable(network, half, notes)
 
 
 def _tied(network: Network) -> list[str]:
@@ -113,21 +126,50 @@ def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tens
 
 
 def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
-    """Keep some entries of a parameter along one dimension, and tell its layer its new size."""
+    """Keep some entries of a parameter or buffer along one dimension, and tell its layer its new size."""
     owner_name, _, leaf = name.rpartition(".")
     owner = module.get_submodule(owner_name)
-    parameter = module.get_parameter(name)
-    setattr(owner, leaf, nn.Parameter(parameter.detach().index_select(dim, kept), requires_grad=False))
-    if isinstance(owner, nn.Conv2d):
-        setattr(owner, ("out_channels", "in_channels")[dim], len(kept))
+    whole = getattr(owner, leaf)
+    smaller = whole.detach().index_select(dim, kept)
+    setattr(owner, leaf, nn.Parameter(smaller, requires_grad=False) if isinstance(whole, nn.Parameter) else smaller)
+    if isinstance(owner, CONVOLUTIONS):
+        if leaf == "weight":
+            _resize_convolution(owner, dim, len(kept))
     elif isinstance(owner, nn.Linear):
         setattr(owner, ("out_features", "in_features")[dim], len(kept))
-    elif leaf == "weight" and isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d):
-        owner.num_features = len(kept)
-        for statistic in ("running_mean", "running_var"):
-            values = getattr(owner, statistic)
-            if values is not None:
-                setattr(owner, statistic, values.index_select(0, kept))
+    elif isinstance(owner, nn.PReLU):
+        owner.num_parameters = len(kept)
+    elif isinstance(owner, nn.Embedding):
+        owner.embedding_dim = len(kept)
+    elif isinstance(owner, NORMS) and leaf in ("weight", "running_mean"):
+        _resize_norm(owner, kept)
+
+
+def _resize_convolution(layer: Convolution, dim: int, length: int) -> None:
+    """Tell a convolution how long its weight is along a dimension; of a grouped one, groups went or parts of all."""
+    first, second = ("in_channels", "out_channels") if layer.transposed else ("out_channels", "in_channels")
+    if dim == 1:
+        setattr(layer, second, length * layer.groups)
+    elif layer.groups > 1 and whole_groups(layer.groups, layer.in_channels):
+        groups = layer.groups * length // getattr(layer, first)
+        setattr(layer, second, getattr(layer, second) * groups // layer.groups)
+        setattr(layer, first, length)
+        layer.groups = groups
+    else:
+        setattr(layer, first, length)
+
+
+def _resize_norm(norm: nn.Module, kept: Tensor) -> None:
+    """Tell a norm which of its channels stay; one over groups of them loses whole groups."""
+    if isinstance(norm, nn.GroupNorm):
+        norm.num_groups = norm.num_groups * len(kept) // norm.num_channels
+        norm.num_channels = len(kept)
+        return
+    norm.num_features = len(kept)
+    for statistic in ("running_mean", "running_var"):
+        values = getattr(norm, statistic)
+        if values is not None and norm.weight is not None:
+            setattr(norm, statistic, values.index_select(0, kept))
 
 
 def prove(masked: Tensor, shrunk: Tensor, tolerance: float = 1e-4, tied: float = 0.0) -> None:
