@@ -41,9 +41,20 @@ class Neuron(pf.Units):
     removable = True
 
     def layout(self, network: pf.Network) -> pf.Layout:
-        return pf.Layout(repr(self), *pf.neuron_groups(network))
+        return pf.Layout(repr(self), pf.neuron_groups(network))
+
+
+@dataclass(frozen=True, repr=False)
+class Head(pf.Units):
+    """Heads of attention: their rows of queries, keys and values, and what reads them; all of a layer's may go."""
+
+    name = "head"
+    removable = True
+
+    def layout(self, network: pf.Network) -> pf.Layout:
+        return pf.Layout(repr(self), *pf.head_groups(network))
 
 
 @pf.hookimpl
 def pruneframe_units() -> Sequence[type[pf.Units]]:
-    return [Weight, Filter, Neuron]
+    return [Weight, Filter, Neuron, Head]

@@ -68,6 +68,7 @@ _HOMES = {
     "digits": "model.fetch",
     "families": "variation",
     "filter_groups": "model.groups",
+    "head_groups": "model.groups",
     "neuron_groups": "model.groups",
     "flip": "mask",
     "fronts": "report",
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
     from .model.fetch import digits as digits
     from .model.fetch import mnist as mnist
     from .model.groups import filter_groups as filter_groups
+    from .model.groups import head_groups as head_groups
     from .model.groups import neuron_groups as neuron_groups
     from .model.layers import Layer as Layer
     from .model.memory import peak_memory as peak_memory

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ class Group:
     shape: tuple[int, ...]  # of the layer's weights
     slices: tuple[Slices, ...] = ()
     least: int = 1  # units that physically remain where a mask keeps none: torch has no layer without channels
+    kind: Literal["channels", "heads"] = "channels"  # how they are taken out: heads with the module that computes them
 
     @property
     def weights(self) -> int:

@@ -48,7 +48,7 @@ class Flow(TorchDispatchMode):
         self.elements: dict[str, Ids] = {}  # atoms of a parameter's or buffer's elements, of its shape
         self._rules = rules
         self._labels = WeakTensorKeyDictionary()
-        named = [*module.named_parameters(), *module.named_buffers()]
+        named = [*module.named_parameters(), *(() if heads else module.named_buffers())]
         self._owned = {tensor.untyped_storage().data_ptr(): (name, tensor) for name, tensor in named if tensor.numel()}
 
     def begin(self) -> None:
@@ -202,12 +202,19 @@ class Flow(TorchDispatchMode):
         for i, one in enumerate(labels):
             for j, other in enumerate(labels):
                 if i != j and varying[i]:
-                    shared = {d for d in varying[i] if tensors[j].stride()[d] == 0 or tensors[j].shape[d] == 1}
+                    shared = {d for d in varying[i] if self._same_along(tensors[j], other, d)}
                     self._meet(one, other, "none" if not shared else "all" if shared == varying[i] else "some")
         found = torch.zeros((), dtype=torch.float64)
         for one in labels:
             found = torch.where(found == FIXED, one[small(one)], found)
         return found
+
+    def _same_along(self, tensor: Tensor, labels: Tensor, dim: int) -> bool:
+        """Whether an operand is broadcast along a dimension, or, of heads, a constant written out for all of them."""
+        if tensor.stride()[dim] == 0 or tensor.shape[dim] == 1:
+            return True
+        constant = self.heads and not bool(labels[small(labels)].any())
+        return constant and bool((tensor == tensor.narrow(dim, 0, 1)).all())
 
     def _meet(self, one: Tensor, other: Tensor, shared: str) -> None:
         """An operand whose atoms differ, and another that is the same for none, all or some of them."""

@@ -2,14 +2,14 @@
 
 Every place along a layer's outputs is followed to all that must go with it: biases, norms and layer scales, the inputs
 of the layers that read it, and, where tensors are added, the outputs of the other layers that write the same channel.
-After Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", CVPR 2023, who follow layers, not elements.
+After Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", CVPR 2023, who follow whole layers.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +34,15 @@ Place = tuple[str, int]  # a parameter's dimension
 
 @dataclass(frozen=True)
 class Unit:
-    """All that goes together: of each parameter's dimension, the places; `lead` is the first layer that writes it."""
+    """All that goes together: of each parameter's dimension, the places.
+
+    `lead` is the first layer that writes it, of a head the one that writes most of it.
+    """
 
     lead: str
     parts: dict[Place, tuple[int, ...]]
     written: frozenset[Place]  # those of the parts that are a layer's outputs
+    head: bool = False
 
     @property
     def signature(self) -> tuple[tuple[str, int, int], ...]:
@@ -67,8 +71,8 @@ def filter_groups(network: Network, inner: bool) -> tuple[tuple[Group, ...], tup
     return tuple(group for group in groups if _is_whole(network, group)), found.notes
 
 
-def neuron_groups(network: Network) -> tuple[tuple[Group, ...], tuple[str, ...]]:
-    """The removable hidden units between linear layers, and notes on those that stay."""
+def neuron_groups(network: Network) -> tuple[Group, ...]:
+    """The removable hidden units between linear layers, in forward order."""
     found = follow(network)
     module = network.module
     linear = [
@@ -76,7 +80,14 @@ def neuron_groups(network: Network) -> tuple[tuple[Group, ...], tuple[str, ...]]
         for unit in found.units
         if all(isinstance(module.get_submodule(name.rpartition(".")[0]), LINEAR) for name, _ in unit.parts)
     ]
-    return _groups(network, linear), found.notes
+    return _groups(network, linear)
+
+
+def head_groups(network: Network) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """The heads of attention, which may all go: what is left is the bias behind them. And notes on those that stay."""
+    found = follow(network, heads=True)
+    groups = _groups(network, [unit for unit in found.units if unit.head], least=0)
+    return tuple(replace(group, kind="heads") for group in groups), found.notes
 
 
 def follow(network: Network, heads: bool = False) -> Found:
@@ -102,36 +113,46 @@ OUTPUTS = "they are the network's outputs"
 
 
 def _collected(network: Network, flow: Flow) -> Found:
+    """Units of all atoms that go together, none of which must stay."""
+    parts = _parts(network.module, flow)
+    staying = flow.atoms.staying()
+    heads = {root for seen in flow.heads_seen for root in flow.atoms.find(seen).tolist()}
+    order = {layer.parameter: row for row, layer in enumerate(network.layers)}
+    layers = {layer.parameter: layer.name for layer in network.layers}
+    units, reasons = [], defaultdict(list)
+    for root, own in parts.items():
+        writing = [place for place in own if place in flow.written and place[0] in order]
+        if not writing or (flow.heads and root not in heads):
+            continue
+        own_rank = lambda place: (-len(own[place]) if flow.heads else 0, order[place[0]])  # noqa: B023, E731
+        lead = layers[min(writing, key=own_rank)[0]]
+        if root in staying:
+            reasons[staying[root]].append(lead)
+        else:
+            written = frozenset(own.keys() & flow.written)
+            units.append(Unit(lead, {place: tuple(found) for place, found in own.items()}, written, root in heads))
+    return Found(tuple(units), tuple(_notes(reasons)))
+
+
+def _parts(module: nn.Module, flow: Flow) -> dict[int, dict[Place, list[int]]]:
+    """Of every class of atoms, the places along parameters' dimensions; those stay that cannot be made smaller."""
     parts: dict[int, dict[Place, list[int]]] = defaultdict(lambda: defaultdict(list))
     for (name, dim), ids in flow.dims.items():
-        if name in flow.elements or not _resized(network.module, name):
-            flow.atoms.stay(ids, f"{_owner(network.module, name)} reads or holds them")
+        if name in flow.elements or not _resized(module, name, flow.heads):
+            flow.atoms.stay(ids, f"{_owner(module, name)} reads or holds them")
         for place, root in enumerate(flow.atoms.find(ids).tolist()):
             parts[root][name, dim].append(place)
     for name, ids in flow.elements.items():
         roots = flow.atoms.find(ids)
         long = [d for d, n in enumerate(roots.shape) if n > 1]
         dims = [d for d in long if (roots != roots.take([0], axis=d)).any()] or long
-        if len(dims) != 1 or not _resized(network.module, name):
-            flow.atoms.stay(ids, f"{_owner(network.module, name)} reads or holds them")
+        if len(dims) != 1 or not _resized(module, name, flow.heads):
+            flow.atoms.stay(ids, f"{_owner(module, name)} reads or holds them")
             continue
         first = np.moveaxis(roots, dims[0], 0).reshape(roots.shape[dims[0]], -1)[:, 0]
         for place, root in enumerate(first.tolist()):
             parts[root][name, dims[0]].append(place)
-    staying = flow.atoms.staying()
-    order = {f"{layer.name}.weight": row for row, layer in enumerate(network.layers)}
-    units, reasons = [], defaultdict(list)
-    for root, own in parts.items():
-        leads = sorted((order[name], name) for name, dim in own if (name, dim) in flow.written and name in order)
-        if not leads:
-            continue
-        lead = leads[0][1].removesuffix(".weight")
-        if root in staying:
-            reasons[staying[root]].append(lead)
-        else:
-            written = frozenset(own.keys() & flow.written)
-            units.append(Unit(lead, {place: tuple(found) for place, found in own.items()}, written))
-    return Found(tuple(units), tuple(_notes(reasons)))
+    return parts
 
 
 def _notes(reasons: dict[str, list[str]]) -> Iterable[str]:
@@ -147,9 +168,14 @@ def _owner(module: nn.Module, name: str) -> str:
     return f"{owner or 'the network'} ({type(module.get_submodule(owner)).__name__})"
 
 
-def _resized(module: nn.Module, name: str) -> bool:
-    """Whether the module that holds a parameter still computes the same when the parameter is smaller."""
+def _resized(module: nn.Module, name: str, heads: bool) -> bool:
+    """Whether the module that holds a parameter still computes the same when the parameter is smaller.
+
+    With fewer `heads`, another takes the place of one for attention.
+    """
     owner = module.get_submodule(name.rpartition(".")[0])
+    if heads and isinstance(owner, nn.MultiheadAttention | NonDynamicallyQuantizableLinear):
+        return True
     if not type(owner).__module__.startswith("torch.nn"):
         return True
     return isinstance(owner, RESIZED) and not isinstance(owner, NonDynamicallyQuantizableLinear)
@@ -160,24 +186,22 @@ def _groups(network: Network, units: Iterable[Unit], least: int = 1) -> tuple[Gr
     together: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
     for unit in units:
         together[unit.lead, unit.signature].append(unit)
-    order = [layer.name for layer in network.layers]
+    order = {layer.name: row for row, layer in enumerate(network.layers)}
     made = [_group(network, found, least) for found in together.values() if len(found) > least]
-    return tuple(sorted(made, key=lambda group: (order.index(group.layer), group.slices[0].along(group.size).min())))
+    return tuple(sorted(made, key=lambda group: (order[group.layer], group.slices[0].along(group.size).min())))
 
 
 def _group(network: Network, units: list[Unit], least: int) -> Group:
-    lead = units[0].lead
-    own = next(place for place in units[0].written if place[0] == f"{lead}.weight")
+    layer = next(layer for layer in network.layers if layer.name == units[0].lead)
+    own = next(place for place in units[0].written if place[0] == layer.parameter)
     units.sort(key=lambda unit: unit.parts[own])
     order = {name: i for i, (name, _) in enumerate(network.module.named_parameters())}
-    rank: Callable[[Place], tuple[object, ...]] = lambda place: (  # noqa: E731
-        place != own,
-        order.get(place[0], len(order)),
-        place,
-    )
+
+    def rank(place: Place) -> tuple[bool, int, Place]:
+        return place != own, order.get(place[0], len(order)), place
+
     slices = [_slices(place, [unit.parts[place] for unit in units]) for place in sorted(units[0].parts, key=rank)]
-    shape = tuple(network.parameter(f"{lead}.weight").shape)
-    return Group(lead, len(units), shape, tuple(slices), least)
+    return Group(layer.name, len(units), layer.shape, tuple(slices), least)
 
 
 def _slices(place: Place, found: list[tuple[int, ...]]) -> Slices:

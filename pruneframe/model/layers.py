@@ -30,6 +30,11 @@ class Layer:
     convolutional: bool  # else linear
 
     @property
+    def parameter(self) -> str:
+        """The name of its weights."""
+        return f"{self.name}.weight"
+
+    @property
     def weights(self) -> int:
         """Number of its weights, without the bias."""
         return math.prod(self.shape)

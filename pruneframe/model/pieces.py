@@ -40,8 +40,8 @@ def view(flow: Flow, args: Args, kwargs: Kwargs, out: Tensor) -> None:
         for dim in flow.varying(labels):
             pieces = _pieces(args[0].shape, out.shape, dim)
             if len(pieces) > 1:
-                spatial = len(pieces) > 2  # as a linear layer's outputs made an image: channels come first
-                _balance(flow, labels, dim, pieces, range(1, len(pieces)) if spatial else [0])
+                image = dim == 1 and args[0].dim() == 2 and out.dim() > 3  # channels come first
+                _balance(flow, labels, dim, pieces, range(1, len(pieces)) if image else range(len(pieces) - 1))
     flow.put(out, labels.reshape(out.shape))
 
 

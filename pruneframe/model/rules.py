@@ -181,8 +181,15 @@ def _mixed(flow: Flow, inputs: Tensor, dims: Iterable[int], out: Any, why: str) 
 
 def reduction(flow: Flow, args: Args, kwargs: Kwargs, out: Any) -> None:
     """Mean, sum, extreme or variance along some dimensions, all of them where none are named."""
-    inputs = args[0]
-    named = args[1] if len(args) > 1 else kwargs.get("dim")
+    _reduced(flow, args[0], args[1] if len(args) > 1 else kwargs.get("dim"), out)
+
+
+def vector_norm(flow: Flow, args: Args, kwargs: Kwargs, out: Any) -> None:
+    """The same of a norm, whose order stands before the dimensions."""
+    _reduced(flow, args[0], args[2] if len(args) > 2 else kwargs.get("dim"), out)
+
+
+def _reduced(flow: Flow, inputs: Tensor, named: Any, out: Any) -> None:
     named = [named] if isinstance(named, int) else named
     dims = {d % inputs.dim() for d in named} if named else set(range(inputs.dim()))
     labels = flow.label(inputs)
@@ -228,6 +235,8 @@ RULES: dict[str, Rule] = {
     "embedding": embedding,
     "native_group_norm": group_norm,
     "native_layer_norm": layer_norm,
+    "linalg_vector_norm": vector_norm,
+    "norm": vector_norm,
     **dict.fromkeys(("_softmax", "_log_softmax", "_safe_softmax"), softmax),
     **dict.fromkeys(
         (
@@ -248,23 +257,8 @@ RULES: dict[str, Rule] = {
         ),
         batch_norm,
     ),
-    **dict.fromkeys(
-        (
-            "mean",
-            "sum",
-            "amax",
-            "amin",
-            "max",
-            "min",
-            "var",
-            "var_mean",
-            "std",
-            "std_mean",
-            "linalg_vector_norm",
-            "norm",
-        ),
-        reduction,
-    ),
+    **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min"), reduction),
+    **dict.fromkeys(("var", "var_mean", "std", "std_mean"), reduction),
     **dict.fromkeys(("upsample_nearest1d", "upsample_linear1d", "_upsample_nearest_exact1d"), pooling(1)),
     **dict.fromkeys(
         ("max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d"), pooling(2)

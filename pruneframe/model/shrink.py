@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, PruneframeError
 from ..mask import Group, Masks
+from .attention import without_heads
 from .groups import CONVOLUTIONS, NORMS
 from .network import Network, reweighted
 from .rules import whole_groups
@@ -27,6 +28,9 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
     """
     real = network.layout.split(network.structure(mask).unpack(0))
     module = reweighted(network.module, state).cpu()
+    for group, units in zip(network.layout.groups, real, strict=True):
+        if group.kind == "heads" and not units.all():
+            without_heads(module, group, int(units.sum()))
     for (name, dim), kept in _kept(network, real).items():
         _narrow(module, name, kept, dim)
     return module
