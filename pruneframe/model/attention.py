@@ -97,11 +97,15 @@ def _as_scores(mask: Tensor, like: Tensor) -> Tensor:
 
 
 class Fused(nn.Module):
-    """One linear layer for queries, keys and values, scaled products, and one linear layer behind: self-attention."""
+    """One linear layer for queries, keys and values, scaled products, and one linear layer behind: self-attention.
 
-    def __init__(self, whole: nn.Module, into: str, out: str, features: int) -> None:
+    `order` says how the first one's rows lie: what they are for (q), their head (h) and their feature (f).
+    """
+
+    def __init__(self, whole: nn.Module, into: str, out: str, features: int, order: str, causal: bool) -> None:
         super().__init__()
-        self.features, self._into, self._out = features, into, out
+        self.features, self.order, self.causal = features, order, causal
+        self._into, self._out = into, out
         for name, child in whole.named_children():
             self.add_module(name, child)
 
@@ -110,9 +114,11 @@ class Fused(nn.Module):
         if any(value is not None and value is not False for value in others.values()):
             raise InputError(f"heads must be computed of tokens alone, but {', '.join(others)} are given")
         rows = self.get_submodule(self._into)(x)
-        number = rows.shape[-1] // 3 // self.features
-        q, k, v = rows.reshape(*x.shape[:2], 3, number, self.features).permute(2, 0, 3, 1, 4)
-        out: Tensor = self.get_submodule(self._out)(merged(attend(q, k, v, scale=self.features**-0.5)))
+        sizes = {"q": 3, "h": rows.shape[-1] // 3 // self.features, "f": self.features}
+        apart = rows.reshape(*x.shape[:2], *(sizes[axis] for axis in self.order))
+        q, k, v = apart.permute(2 + self.order.index("q"), 0, 2 + self.order.index("h"), 1, 2 + self.order.index("f"))
+        seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril() if self.causal else None
+        out: Tensor = self.get_submodule(self._out)(merged(attend(q, k, v, seen, self.features**-0.5)))
         return out
 
 
@@ -231,11 +237,16 @@ def _fused(whole: nn.Module, path: str, group: Group, features: int) -> Fused | 
     out = {owner for (owner, _, leaf), dim in names if leaf == "weight" and dim == 1}
     if len(into) != 1 or len(out) != 1:
         return None
-    found = Fused(whole, *into, *out, features).eval()
-    tokens = torch.randn(2, 5, found.get_submodule(*into).weight.shape[1], generator=torch.Generator().manual_seed(0))
+    candidates = [
+        Fused(whole, *into, *out, features, order, causal).eval()
+        for order in ("qhf", "hqf", "hfq")
+        for causal in (False, True)
+    ]
+    width = candidates[0].get_submodule(*into).weight.shape[1]
+    tokens = torch.randn(2, 5, width, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
-            same = torch.allclose(whole(tokens), found(tokens), atol=1e-4)
+            expected = whole(tokens)
+            return next((one for one in candidates if torch.allclose(expected, one(tokens), atol=1e-4)), None)
     except Exception:  # a module that wants other arguments may fail in any way
         return None
-    return found if same else None

@@ -24,9 +24,9 @@ MOVES |= {"roll", "repeat", "index", "reflection_pad1d", "reflection_pad2d", "re
 COPIES = {"clone", "_to_copy", "contiguous", "lift_fresh", "copy"}
 # Element by element, which torch does not say of them.
 ELEMENTWISE = {"hardswish", "log_sigmoid_forward", "rrelu_with_noise", "_prelu_kernel"}
-# Made without looking at the values of what they are given.
+# Made without looking at the values of what they are given; what is filled in place is as it was otherwise.
 MADE = {"empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"}
-MADE |= {"new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided"}
+MADE |= {"zero", "fill", "new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided"}
 Rule = Callable[["Flow", tuple[Any, ...], dict[str, Any], Any], None]
 
 

@@ -124,8 +124,11 @@ def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tens
     try:
         with torch.inference_mode():
             prove(masked(images.clone()), shrunk(images.clone()), tied=TIED)
-    except RuntimeError as error:
-        raise InputError(f"the network must run without its units, but: {str(error).splitlines()[0]}") from error
+    except PruneframeError:
+        raise
+    except Exception as error:  # code that counts on the dense network's shapes may fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"the network must run without its units, but: {reason}") from error
     return shrunk
 
 
