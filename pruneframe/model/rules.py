@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from .atoms import Ids
 from .flow import Flow, Rule, small
 
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
@@ -30,14 +31,19 @@ def convolution(flow: Flow, args: Args, kwargs: Kwargs, out: Tensor) -> None:
         written, read = (1, 0) if transposed else (0, 1)
         flow.atoms.unite(flow.along(name, read), entering)
     else:
-        written = 1 if transposed and not whole_groups(groups, len(entering)) else 0
+        written = 1 if transposed and not _whole_groups(groups, len(entering)) else 0
         first, second = _grouped(flow, name, entering, groups, transposed)
     flow.written.add((name, written))
     _write(flow, out, second if transposed else first, bias)
 
 
-def whole_groups(groups: int, channels: int) -> bool:
-    """Whether a convolution with so many groups and input channels loses whole groups, or a channel of each."""
+def loses_groups(layer: Convolution) -> bool:
+    """Whether a convolution has groups, and loses whole ones."""
+    return layer.groups > 1 and _whole_groups(layer.groups, layer.in_channels)
+
+
+def _whole_groups(groups: int, channels: int) -> bool:
+    """Whether so many input channels go group by group, or the same one of each."""
     return groups >= channels // groups
 
 
@@ -48,7 +54,7 @@ def _grouped(flow: Flow, name: str, entering: Ids, groups: int, transposed: bool
     """
     first, by_group = flow.along(name, 0), entering.reshape(groups, -1)
     rows = first.reshape(groups, -1)
-    if whole_groups(groups, len(entering)):
+    if _whole_groups(groups, len(entering)):
         lead = np.broadcast_to(rows[:, :1], rows.shape)
         flow.atoms.unite(rows, lead)
         flow.atoms.unite(np.broadcast_to(rows[:, :1], by_group.shape), by_group)

@@ -14,10 +14,9 @@ from ..mask import Group, Masks
 from .attention import without_heads
 from .groups import CONVOLUTIONS, NORMS
 from .network import Network, reweighted
-from .rules import whole_groups
+from .rules import Convolution, loses_groups
 
 PROVED = 4  # random images of a trial
-Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
 
 
@@ -32,7 +31,8 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
         if group.kind == "heads" and not units.all():
             without_heads(module, group, int(units.sum()))
     for (name, dim), kept in _kept(network, real).items():
-        _narrow(module, name, kept, dim)
+        dense = network.module.get_submodule(name.rpartition(".")[0])
+        _narrow(module, name, kept, dim, isinstance(dense, CONVOLUTIONS) and loses_groups(dense))
     return module
 
 
@@ -132,8 +132,11 @@ def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tens
     return shrunk
 
 
-def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
-    """Keep some entries of a parameter or buffer along one dimension, and tell its layer its new size."""
+def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int, by_group: bool) -> None:
+    """Keep some entries of a parameter or buffer along one dimension, and tell its layer its new size.
+
+    `by_group`: it is a grouped convolution that loses whole groups, not a channel of each.
+    """
     owner_name, _, leaf = name.rpartition(".")
     owner = module.get_submodule(owner_name)
     whole = getattr(owner, leaf)
@@ -141,7 +144,7 @@ def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
     setattr(owner, leaf, nn.Parameter(smaller, requires_grad=False) if isinstance(whole, nn.Parameter) else smaller)
     if isinstance(owner, CONVOLUTIONS):
         if leaf == "weight":
-            _resize_convolution(owner, dim, len(kept))
+            _resize_convolution(owner, dim, len(kept), by_group)
     elif isinstance(owner, nn.Linear):
         setattr(owner, ("out_features", "in_features")[dim], len(kept))
     elif isinstance(owner, nn.PReLU):
@@ -152,18 +155,17 @@ def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
         _resize_norm(owner, kept)
 
 
-def _resize_convolution(layer: Convolution, dim: int, length: int) -> None:
-    """Tell a convolution how long its weight is along a dimension; of a grouped one, groups went or parts of all."""
+def _resize_convolution(layer: Convolution, dim: int, length: int, by_group: bool) -> None:
+    """Tell a convolution how long its weight is along a dimension."""
     first, second = ("in_channels", "out_channels") if layer.transposed else ("out_channels", "in_channels")
     if dim == 1:
         setattr(layer, second, length * layer.groups)
-    elif layer.groups > 1 and whole_groups(layer.groups, layer.in_channels):
+        return
+    if by_group:
         groups = layer.groups * length // getattr(layer, first)
         setattr(layer, second, getattr(layer, second) * groups // layer.groups)
-        setattr(layer, first, length)
         layer.groups = groups
-    else:
-        setattr(layer, first, length)
+    setattr(layer, first, length)
 
 
 def _resize_norm(norm: nn.Module, kept: Tensor) -> None:
