@@ -54,9 +54,12 @@ def columns_of(layer: nn.Module, inputs: Tensor, rng: np.random.Generator) -> Te
     """What a layer's filters are multiplied with, [inputs, columns], at random positions of each image."""
     if isinstance(layer, nn.Linear):
         return inputs.flatten(0, -2).t()
-    assert isinstance(layer, nn.Conv2d)
-    padding = 0 if isinstance(layer.padding, str) else layer.padding
-    patches = F.unfold(inputs, layer.kernel_size, layer.dilation, padding, layer.stride)
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+    lead = (1,) * (2 - len(layer.kernel_size))  # a series is an image of one row
+    padding = (0, 0) if isinstance(layer.padding, str) else (*(0,) * len(lead), *layer.padding)
+    rows = inputs[:, :, None] if lead else inputs
+    kernel, dilation, stride = ((*lead, *sizes) for sizes in (layer.kernel_size, layer.dilation, layer.stride))
+    patches = F.unfold(rows, kernel, dilation, padding, stride)
     chosen = rng.permutation(patches.shape[2])[:POSITIONS]
     return patches[:, :, torch.from_numpy(chosen)].transpose(0, 1).flatten(1)
 
@@ -68,13 +71,15 @@ def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.r
 
     def watch(name: str) -> None:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+            linear = isinstance(layer, nn.Linear)
+            groups = 1 if linear else int(layer.groups)  # type: ignore[arg-type] # a convolution's
             found[name].inputs(columns_of(layer, inputs[0].detach(), rng), groups)
-            flat = (lambda g: g.flatten(2)) if isinstance(layer, nn.Conv2d) else (lambda g: g.flatten(0, -2)[..., None])
+            flat = (lambda g: g.flatten(0, -2)[..., None]) if linear else (lambda g: g.flatten(2))
             output.register_hook(lambda gradients: found[name].gradients(flat(gradients)))
 
         module.get_submodule(name).register_forward_hook(hook)
 
+    refuse_unseen(network, names)
     for name in names:
         watch(name)
     for batch in images.split(BATCH):
@@ -84,6 +89,20 @@ def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.r
     for moments in found.values():
         moments.effect = moments.effect / len(images)
     return found
+
+
+def refuse_unseen(network: pf.Network, names: Sequence[str]) -> None:
+    """Raise InputError where what a layer reads cannot be seen in rows, one for each of its sums."""
+    modules = dict(network.module.named_modules())
+    for name in names:
+        layer = modules.get(name)
+        inside = isinstance(modules.get(name.rpartition(".")[0]), nn.MultiheadAttention)
+        if inside or not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
+            kind = "a part of attention" if inside else f"a {type(layer).__name__}"
+            raise pf.InputError(
+                f"scorer 'reconstruction' needs layers Conv1d, Conv2d and Linear, but {name!r} is {kind}; use the "
+                "scorer magnitude"
+            )
 
 
 def removal_damage(weights: Tensor, second: Tensor) -> Tensor:

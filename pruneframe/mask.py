@@ -41,11 +41,24 @@ class Group:
     size: int  # units
     shape: tuple[int, ...]  # of the layer's weights
     slices: tuple[Slices, ...] = ()
+    parameter: str = ""  # the layer's weights in the state dict; `weight` of the layer unless it is given
+    turned: int = 0  # groups of a transposed convolution, whose weights have inputs before outputs; 0 for all others
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameter", self.parameter or f"{self.layer}.weight")
 
     @property
     def weights(self) -> int:
         """Weights of the layer behind each unit."""
         return math.prod(self.shape) // self.size
+
+    def matrix(self, values: NDArray) -> NDArray:
+        """One value per weight, [weights], as [outputs, inputs of a group, places of the kernel]."""
+        first, second = self.shape[:2]
+        if not self.turned:
+            return values.reshape(first, second, -1)
+        by_group = values.reshape(self.turned, first // self.turned, second, -1).swapaxes(1, 2)
+        return by_group.reshape(self.turned * second, first // self.turned, -1)
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,11 @@ def compiled(network: Network, fused: bool = True) -> Plan:
     less memory to go through, but then a layer's own output is nowhere to be seen.
     """
     try:
-        traced = trace(network.module, network.input_shape, "it needs")
+        traced = trace(network.module, network.inputs, "it needs")
     except InputError as error:
         raise Unsupported(str(error)) from error
+    if network.inputs.vocabulary is not None:
+        raise Unsupported("it reads token ids")
     return _Compiler(traced, network.input_shape, fused).plan()
 
 

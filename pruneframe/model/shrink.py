@@ -43,7 +43,7 @@ def proved_network(network: Network) -> Network:
     stays: list[Group] = []
     notes = list(network.notes)
     for group, owners in zip(network.layout.groups, tied, strict=True):
-        alone = Network(network.module, network.input_shape, network.units, replace(network.layout, groups=(group,)))
+        alone = Network(network.module, network.inputs, network.units, replace(network.layout, groups=(group,)))
         obstacle = owners or _obstacle(alone)
         if obstacle is None:
             stays.append(group)
@@ -52,7 +52,7 @@ def proved_network(network: Network) -> Network:
     if not stays:
         raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
     layout = replace(network.layout, groups=tuple(stays))
-    found = Network(network.module, network.input_shape, network.units, layout, notes)
+    found = Network(network.module, network.inputs, network.units, layout, notes)
     if (obstacle := _obstacle(found)) is not None:
         raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {obstacle}")
     return found
@@ -78,9 +78,8 @@ def _obstacle(network: Network) -> str | None:
     mask = Masks.pack(halves[None], network.layout)
     kept, own = network.keep(mask, 0), network.module.state_dict()
     state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
-    images = torch.randn(PROVED, *network.input_shape, generator=torch.Generator().manual_seed(0))
     try:
-        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, images)
+        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, network.inputs.random(PROVED))
     except (PruneframeError, RuntimeError) as error:
         return str(error)
     return None
@@ -98,7 +97,7 @@ def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str
 
 
 def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tensor) -> nn.Module:
-    """The same, after it has predicted what the masked network does, on images float32[n, channels, height, width].
+    """The same, after it has predicted what the masked network does, on images [n, ...].
 
     Raises InputError where the shrunk network does not run, since its code counts on the dense one's shapes.
     """
