@@ -19,13 +19,6 @@ def single_weights(layout: pf.Layout, name: str) -> None:
         raise pf.InputError(f"encoding {name!r} must have single weights as units, but got {layout.units}s; use weight")
 
 
-def in_order(group: pf.Group, values: np.ndarray) -> np.ndarray:
-    """What `group.matrix` made a matrix of: one value per weight, in the order of the weights."""
-    found = np.empty(group.size, dtype=values.dtype)
-    found[group.matrix(np.arange(group.size)).ravel()] = values.ravel()
-    return found
-
-
 @dataclass(frozen=True, repr=False)
 class NOfM(pf.Encoding):
     """An integer per layer: how many of every M weights along its inputs stay, the best by score; or all of them.
@@ -77,7 +70,7 @@ class NOfM(pf.Encoding):
         padded = np.pad(matrix, ((0, 0), (0, -inputs % self.m), (0, 0)), constant_values=-np.inf)
         patterns = padded.reshape(outputs, -1, self.m, matrix.shape[2])
         places = np.argsort(np.argsort(-patterns, axis=2, kind="stable"), axis=2)
-        return in_order(group, places.reshape(padded.shape)[:, :inputs])
+        return group.in_order(places.reshape(padded.shape)[:, :inputs])
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,7 +125,7 @@ def blocks(layout: pf.Layout, rows: int, columns: int) -> tuple[np.ndarray, tupl
         across = -(-inputs // columns) * kernel
         down = np.arange(outputs)[:, None, None] // rows * across
         along = np.arange(inputs)[None, :, None] // columns * kernel + np.arange(kernel)
-        places.append(before + in_order(group, down + along))
+        places.append(before + group.in_order(down + along))
         counts.append(-(-outputs // rows) * across)
         before += counts[-1]
     return np.concatenate(places), tuple(counts)

@@ -60,6 +60,12 @@ class Group:
         by_group = values.reshape(self.turned, first // self.turned, second, -1).swapaxes(1, 2)
         return by_group.reshape(self.turned * second, first // self.turned, -1)
 
+    def in_order(self, matrix: NDArray) -> NDArray:
+        """What is one value per weight as a `matrix`, in the order of the weights again, [weights]."""
+        found = np.empty(self.size, dtype=matrix.dtype)
+        found[self.matrix(np.arange(self.size)).ravel()] = matrix.ravel()
+        return found
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -95,9 +95,11 @@ class Census(TorchDispatchMode):
 def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
     """Run blank images through a module; raises InputError where it cannot be pruned as it is, with the remedy."""
     inputs = Inputs.of(inputs)
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
     try:
-        torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole layer, in which nothing is counted
+        # One kernel for a whole layer, in which nothing is counted: of attention, and of an LSTM.
+        torch.backends.mha.set_fastpath_enabled(False)
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment] # a property
         image = inputs.blank(1).to(device_of(module))
         with torch.no_grad(), Census(module.named_parameters()) as census:
             out = module(image)
@@ -106,6 +108,7 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
         raise InputError(f"the network must run on one image of shape {inputs.shape}, but: {reason}") from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.enabled = fused
     outputs = one_tensor(out).shape[1]
     check_repeatable(module, inputs.random(2).to(image.device))
     layers, others = [], []
