@@ -6,9 +6,9 @@ Yang, An, Li, Diao and Xu, "Multi-objective Pruning for CNNs Using Genetic Algor
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from torch import nn
 
 import pruneframe as pf
 
@@ -27,8 +27,13 @@ class Mutation:
         self._rng = task.rng
         self._layout = task.layout
         self._scores = task.scores(scorer, weights)
-        layers = [task.network.module.get_submodule(group.layer) for group in task.layout.groups]
-        self._lines = [lines(layer) if task.layout.single else channels(layer) for layer in layers]
+        layers = {layer.name: layer for layer in task.network.layers}
+        own = [layers[group.layer] for group in task.layout.groups]
+        modules = [task.network.module.get_submodule(layer.owner) for layer in own]
+        self._lines = [
+            None if not layer.convolutional else lines(module) if task.layout.single else (-1,)
+            for layer, module in zip(own, modules, strict=True)
+        ]
 
     def __call__(self, keep: np.ndarray) -> None:
         """Change one unpacked mask bool[units] in place."""
@@ -67,14 +72,10 @@ class Mutation:
             np.moveaxis(keep, axis, 0)[self._rng.choice(alive, p=chances / chances.sum())] = False
 
 
-def lines(layer: nn.Module) -> tuple[int, ...] | None:
-    """How to see a convolution's weights, with its output channels, and its input channels if it has no groups."""
-    if not isinstance(layer, nn.Conv2d):
-        return None
-    shape = tuple(layer.weight.shape)
-    return shape if layer.groups == 1 else (shape[0], 1, -1)
+def lines(convolution: Any) -> tuple[int, ...]:
+    """How to see a convolution's weights, with its output channels, and its input channels if it has no groups.
 
-
-def channels(layer: nn.Module) -> tuple[int, ...] | None:
-    """How to see a convolution's filters, one by one."""
-    return (-1,) if isinstance(layer, nn.Conv2d) else None
+    One with groups has those alone that its weights have first: the inputs, where it is transposed.
+    """
+    shape = tuple(convolution.weight.shape)
+    return shape if convolution.groups == 1 else (shape[0], 1, -1)

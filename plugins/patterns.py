@@ -45,7 +45,7 @@ class NOfM(pf.Encoding):
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
         parts = zip(layout.groups, layout.split(scores), strict=True)
-        places = [self._places(group.shape, part) for group, part in parts]
+        places = [self._places(group, part) for group, part in parts]
         kept = np.where(genomes > self.n, self.m, np.maximum(genomes, 1))
         rows = [
             np.packbits(np.concatenate([own < k for own, k in zip(places, row, strict=True)])).reshape(1, -1)
@@ -63,14 +63,14 @@ class NOfM(pf.Encoding):
         drawn[0] = self.n + 1
         return np.clip(drawn, 1, self.n + 1).astype(np.int64)
 
-    def _places(self, shape: tuple[int, ...], scores: np.ndarray) -> np.ndarray:
+    def _places(self, group: pf.Group, scores: np.ndarray) -> np.ndarray:
         """Each weight's place among its M, int64[weights], the best 0; ties fall to the first input."""
-        outputs, inputs = shape[:2]
-        matrix = scores.reshape(outputs, inputs, -1)
+        matrix = group.matrix(scores)
+        outputs, inputs, _ = matrix.shape
         padded = np.pad(matrix, ((0, 0), (0, -inputs % self.m), (0, 0)), constant_values=-np.inf)
         patterns = padded.reshape(outputs, -1, self.m, matrix.shape[2])
         places = np.argsort(np.argsort(-patterns, axis=2, kind="stable"), axis=2)
-        return places.reshape(padded.shape)[:, :inputs].ravel()
+        return group.in_order(places.reshape(padded.shape)[:, :inputs])
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,12 +121,11 @@ def blocks(layout: pf.Layout, rows: int, columns: int) -> tuple[np.ndarray, tupl
     """The block of each weight, int64[weights], over all layers, and how many blocks each layer has."""
     places, counts, before = [], [], 0
     for group in layout.groups:
-        outputs, inputs = group.shape[:2]
-        kernel = group.size // (outputs * inputs)
+        outputs, inputs, kernel = group.matrix(np.arange(group.size)).shape
         across = -(-inputs // columns) * kernel
         down = np.arange(outputs)[:, None, None] // rows * across
         along = np.arange(inputs)[None, :, None] // columns * kernel + np.arange(kernel)
-        places.append(before + (down + along).ravel())
+        places.append(before + group.in_order(down + along))
         counts.append(-(-outputs // rows) * across)
         before += counts[-1]
     return np.concatenate(places), tuple(counts)

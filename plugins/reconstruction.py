@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +21,7 @@ BATCH = 50
 POSITIONS = 64  # of a feature map that are looked at, per image
 STEPS = 600  # of a greedy removal: a filter with more weights loses several at a time
 BLOCK = 2048  # inputs of a filter at most that are looked at together: their second moments take the square of it
+QKV = "q_proj", "k_proj", "v_proj"  # what attention does to queries, keys and values
 ORDER = 1e-6  # relative distance between units that a running maximum would tie
 
 
@@ -45,45 +50,118 @@ class Moments:
         """Take in gradients [n, filters, positions]."""
         self.effect = self.effect + gradients.double().square().sum(dim=(0, 2))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Moments]) -> Moments:
+        """Those of the filters of several layers, as of one in groups."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            [blocks for part in parts for blocks in part.second()], 1, torch.cat([part.effect for part in parts])
+        )
+
     def second(self) -> list[list[Tensor]]:
         """Second moments, one [k, k] for each group and block."""
         return [[product / self.columns for product in blocks] for blocks in self.products]
 
 
-def columns_of(layer: nn.Module, inputs: Tensor, rng: np.random.Generator) -> Tensor:
+def columns_of(layer: Any, inputs: Tensor, rng: np.random.Generator) -> Tensor:
     """What a layer's filters are multiplied with, [inputs, columns], at random positions of each image."""
     if isinstance(layer, nn.Linear):
         return inputs.flatten(0, -2).t()
-    assert isinstance(layer, nn.Conv2d)
-    padding = 0 if isinstance(layer.padding, str) else layer.padding
-    patches = F.unfold(inputs, layer.kernel_size, layer.dilation, padding, layer.stride)
-    chosen = rng.permutation(patches.shape[2])[:POSITIONS]
-    return patches[:, :, torch.from_numpy(chosen)].transpose(0, 1).flatten(1)
+    windows = windows_of(layer, inputs)
+    sizes = windows.shape[2 : 2 + len(layer.kernel_size)]
+    chosen = rng.permutation(math.prod(sizes))[:POSITIONS]
+    places: list[Any] = [torch.from_numpy(along) for along in np.unravel_index(chosen, sizes)]
+    picked = windows[:, :, *places]
+    return picked.movedim((0, 2), (-2, -1)).flatten(-2).flatten(0, -2)
+
+
+def windows_of(layer: Any, inputs: Tensor) -> Tensor:
+    """What a convolution reads for each of its outputs, [n, channels, outputs' positions ..., kernel ...]."""
+    sides = range(len(layer.kernel_size))
+    reach = [layer.dilation[side] * (layer.kernel_size[side] - 1) for side in sides]
+    padding = [0 if isinstance(layer.padding, str) else layer.padding[side] for side in sides]
+    pads, stride = [(width, width) for width in padding], layer.stride
+    if layer.transposed:  # a convolution over its inputs spread apart, with its kernel turned round
+        spread = inputs.new_zeros(*inputs.shape[:2], *((inputs.shape[2 + s] - 1) * stride[s] + 1 for s in sides))
+        spread[:, :, *(slice(None, None, step) for step in stride)] = inputs
+        pads = [(reach[s] - padding[s], reach[s] - padding[s] + layer.output_padding[s]) for s in sides]
+        inputs, stride = spread, (1,) * len(sides)
+    windows = F.pad(inputs, [width for pair in reversed(pads) for width in pair])
+    for side in sides:
+        windows = windows.unfold(2 + side, reach[side] + 1, stride[side])[..., :: layer.dilation[side]]
+    return windows.flip([-1 - side for side in sides]) if layer.transposed else windows
 
 
 def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.random.Generator) -> dict[str, Moments]:
     """The moments of some layers of the unpruned network."""
     module = copy.deepcopy(network.module).eval().requires_grad_(True)
-    found = {name: Moments() for name in names}
+    for attention in [part for part in module.modules() if type(part) is nn.MultiheadAttention]:
+        open_up(attention)
+    parts = {layer.name: modules_of(layer) for layer in network.layers if layer.name in names}
+    found: dict[str, Moments] = {}
 
     def watch(name: str) -> None:
-        def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
-            found[name].inputs(columns_of(layer, inputs[0].detach(), rng), groups)
-            flat = (lambda g: g.flatten(2)) if isinstance(layer, nn.Conv2d) else (lambda g: g.flatten(0, -2)[..., None])
+        def hook(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            linear = isinstance(layer, nn.Linear)
+            found[name].inputs(columns_of(layer, inputs[0].detach(), rng), 1 if linear else layer.groups)
+            flat = (lambda g: g.flatten(0, -2)[..., None]) if linear else (lambda g: g.flatten(2))
             output.register_hook(lambda gradients: found[name].gradients(flat(gradients)))
 
+        found[name] = Moments()
         module.get_submodule(name).register_forward_hook(hook)
 
-    for name in names:
+    for name in chain.from_iterable(parts.values()):
         watch(name)
     for batch in images.split(BATCH):
         logits = module(batch)
         signs = torch.from_numpy(rng.choice(np.array([-1, 1], dtype=np.float32), tuple(logits.shape)))
         torch.autograd.grad((logits * signs).sum(), list(module.parameters()), allow_unused=True)
-    for moments in found.values():
+    for name, moments in found.items():
+        if not moments.columns:
+            raise pf.InputError(
+                f"scorer 'reconstruction' needs layers that are called, but {name!r} is not; use the scorer magnitude"
+            )
         moments.effect = moments.effect / len(images)
-    return found
+    return {name: Moments.joined([found[part] for part in parts[name]]) for name in names}
+
+
+def modules_of(layer: pf.Layer) -> list[str]:
+    """The modules that compute a layer; the projections that attention holds as one parameter are several."""
+    packed = layer.parameter == f"{layer.owner}.in_proj_weight"
+    return [f"{layer.owner}.{part}" for part in QKV] if packed else [layer.name]
+
+
+def open_up(attention: Any) -> None:
+    """Make the projections of attention, which computes the same as before, modules that are called."""
+    packed, biases = attention.in_proj_weight, attention.in_proj_bias
+    weights = packed.chunk(3) if packed is not None else [getattr(attention, f"{name}_weight") for name in QKV]
+    for name, weight, bias in zip(QKV, weights, [None] * 3 if biases is None else biases.chunk(3), strict=True):
+        outputs, inputs = weight.shape
+        layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias is not None)  # which draws nothing
+        layer.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
+        attention.add_module(name, layer)
+    width, same = attention.embed_dim, torch.eye(attention.embed_dim)
+    attend: Any = F.multi_head_attention_forward
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+        given = inspect.signature(nn.MultiheadAttention.forward).bind(None, query, key, value, *args, **kwargs)
+        options = {
+            name: value for name, value in given.arguments.items() if name not in ("self", "query", "key", "value")
+        }
+        projected = [attention.get_submodule(name)(x) for name, x in zip(QKV, (query, key, value), strict=True)]
+        turned = attention.batch_first and query.dim() == 3
+        heads, weights = attend(
+            *((x.transpose(0, 1) for x in projected) if turned else projected),
+            *(width, attention.num_heads, None, None, attention.bias_k, attention.bias_v, attention.add_zero_attn),
+            *(0.0, same, None, False),
+            **options,
+            use_separate_proj_weight=True,
+            **{f"{name}_weight": same for name in QKV},  # projected already
+        )
+        return attention.out_proj(heads.transpose(0, 1) if turned else heads), weights
+
+    attention.forward = forward
 
 
 def removal_damage(weights: Tensor, second: Tensor) -> Tensor:
@@ -113,11 +191,12 @@ def removal_damage(weights: Tensor, second: Tensor) -> Tensor:
 def weight_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tensor]:
     """For each layer: what each weight does to the logits, through its filter's sum."""
     damages = []
-    for name, moments in found.items():
-        weights = network.parameter(f"{name}.weight").detach().flatten(1)
-        second = moments.second()
+    for group in network.layout.groups:
+        moments, second = found[group.layer], found[group.layer].second()
+        weights = torch.from_numpy(group.matrix(network.parameter(group.parameter).detach().numpy())).flatten(1)
         parts = [blockwise_damage(w, blocks) for w, blocks in zip(weights.chunk(len(second)), second, strict=True)]
-        damages.append((torch.cat(parts) * moments.effect[:, None]).flatten())
+        damage = torch.cat(parts) * moments.effect[:, None]
+        damages.append(torch.from_numpy(group.in_order(damage.numpy())))
     return damages
 
 

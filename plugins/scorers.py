@@ -19,7 +19,7 @@ import pruneframe as pf
 
 def unit_weights(network: pf.Network) -> list[Tensor]:
     """The weights of every unit in its layer, group by group: [units, weights of a unit]."""
-    return [network.parameter(f"{g.layer}.weight").detach().reshape(g.size, -1) for g in network.layout.groups]
+    return [network.parameter(g.parameter).detach().reshape(g.size, -1) for g in network.layout.groups]
 
 
 def per_unit(values: list[Tensor]) -> pf.Scores:
@@ -124,7 +124,7 @@ def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -
     Both as `unit_weights` shapes them. Batch norm stays in evaluation mode.
     """
     module = copy.deepcopy(network.module).eval()
-    parameters = [module.get_parameter(f"{name}.weight").requires_grad_(True) for name in network.layout.names]
+    parameters = [module.get_parameter(group.parameter).requires_grad_(True) for group in network.layout.groups]
     sizes = network.layout.sizes
     for x, y in zip(images.split(batch), labels.split(batch), strict=True):
         found = torch.autograd.grad(F.cross_entropy(module(x), y), parameters)

@@ -43,7 +43,7 @@ class Analytic(pf.Target):
         return float(np.maximum(macs / self.speed, BYTES * weights / self.bandwidth).sum() + self.start * len(macs))
 
     def memory(self, network: pf.Physical) -> float:
-        return pf.peak_memory(network.shrunk, network.network.input_shape)
+        return pf.peak_memory(network.shrunk, network.network.inputs)
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,14 +81,16 @@ class Timed(pf.Target):
         """Where inputs lie, as torch calls it."""
 
     def latencies(self, networks: Sequence[pf.Physical]) -> NDArray[np.float64]:
-        shape = networks[0].network.input_shape
-        return self.series([network.shrunk for network in networks], [shape] * len(networks))
+        inputs = networks[0].network.inputs
+        return self.series([network.shrunk for network in networks], [inputs] * len(networks))
 
-    def series(self, modules: Sequence[nn.Module], shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+    def series(
+        self, modules: Sequence[nn.Module], inputs: Sequence[pf.Inputs | tuple[int, ...]]
+    ) -> NDArray[np.float64]:
         rng = np.random.default_rng(0)
         placed = [self.place(module) for module in modules]
-        inputs = [torch.zeros(1, *shape, device=self.where) for shape in shapes]
-        passes = [partial(module, image) for module, image in zip(placed, inputs, strict=True)]
+        images = [pf.Inputs.of(one).blank(1).to(self.where) for one in inputs]
+        passes = [partial(module, image) for module, image in zip(placed, images, strict=True)]
         found = np.empty((len(modules), self.repeats))
         with torch.inference_mode():
             for one in passes:
@@ -124,7 +126,7 @@ class LocalCpu(Timed):
         return time.perf_counter() - start
 
     def memory(self, network: pf.Physical) -> float:
-        return pf.peak_memory(network.shrunk, network.network.input_shape)
+        return pf.peak_memory(network.shrunk, network.network.inputs)
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,7 +158,7 @@ class LocalCuda(Timed):
 
     def memory(self, network: pf.Physical) -> float:
         module = self.place(network.shrunk)
-        image = torch.zeros(1, *network.network.input_shape, device=self.where)
+        image = network.network.inputs.blank(1).to(self.where)
         with torch.inference_mode():
             module(image)
             own = [image, *module.state_dict().values()]
@@ -197,7 +199,7 @@ class LookupTable(pf.Target):
         return self._profile.seconds(physical.network, physical.network.widths(physical.masks)[0])
 
     def memory(self, network: pf.Physical) -> float:
-        return pf.peak_memory(network.shrunk, network.network.input_shape)
+        return pf.peak_memory(network.shrunk, network.network.inputs)
 
 
 @pf.hookimpl

@@ -25,6 +25,7 @@ _HOMES = {
     "Genomes": "encoding",
     "Group": "mask",
     "InputError": "errors",
+    "Inputs": "model.inputs",
     "Layer": "model.layers",
     "Layout": "mask",
     "Masks": "mask",
@@ -131,6 +132,7 @@ if TYPE_CHECKING:
     from .model.groups import filter_groups as filter_groups
     from .model.groups import head_groups as head_groups
     from .model.groups import neuron_groups as neuron_groups
+    from .model.inputs import Inputs as Inputs
     from .model.layers import Layer as Layer
     from .model.memory import peak_memory as peak_memory
     from .model.network import Network as Network

@@ -51,8 +51,13 @@ class Group:
     size: int  # units
     shape: tuple[int, ...]  # of the layer's weights
     slices: tuple[Slices, ...] = ()
+    parameter: str = ""  # the layer's weights in the state dict; `weight` of the layer unless it is given
+    turned: int = 0  # groups of a transposed convolution, whose weights have inputs before outputs; 0 for all others
     least: int = 1  # units that physically remain where a mask keeps none: torch has no layer without channels
     kind: Literal["channels", "heads"] = "channels"  # how they are taken out: heads with the module that computes them
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameter", self.parameter or f"{self.layer}.weight")
 
     @property
     def weights(self) -> int:
@@ -61,6 +66,20 @@ class Group:
             return math.prod(self.shape) // self.size
         own = self.slices[0]
         return own.width * math.prod(self.shape) // self.shape[own.dim]
+
+    def matrix(self, values: NDArray) -> NDArray:
+        """One value per weight, [weights], as [outputs, inputs of a group, places of the kernel]."""
+        first, second = self.shape[:2]
+        if not self.turned:
+            return values.reshape(first, second, -1)
+        by_group = values.reshape(self.turned, first // self.turned, second, -1).swapaxes(1, 2)
+        return by_group.reshape(self.turned * second, first // self.turned, -1)
+
+    def in_order(self, matrix: NDArray) -> NDArray:
+        """What is one value per weight as a `matrix`, in the order of the weights again, [weights]."""
+        found = np.empty(self.size, dtype=matrix.dtype)
+        found[self.matrix(np.arange(self.size)).ravel()] = matrix.ravel()
+        return found
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Problem:
         module = self.network if isinstance(self.network, nn.Module) else self.network()
         if self.weights is not None:
             self.weights.load(module, lambda: data, report)
-        return LoadedProblem(self, proved_network(Network(module, data.input_shape, units)), data)
+        return LoadedProblem(self, proved_network(Network(module, data.inputs, units)), data)
 
 
 class LoadedProblem:

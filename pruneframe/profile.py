@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .files import write_whole
-from .model.layers import Layer
+from .model.layers import PRUNABLE, TRANSPOSED, Layer
 from .model.network import Network
 from .target import Target
 
@@ -36,7 +36,7 @@ class Timings:
 
     name: str
     positions: int  # output pixels, as in `Layer`
-    shape: list[int]  # of the dense layer's weights: outputs, inputs of a group, and the kernel's sides
+    shape: list[int]  # of the dense layer's weights, as in `Layer`
     groups: int
     outputs: list[int]
     inputs: list[int]
@@ -83,8 +83,8 @@ class Profile:
     def measure(cls, network: Network, target: Target, environment: dict[str, Any]) -> Profile:
         """Time every layer alone, and the whole network; raises InputError where the target times nothing."""
         sizes = _input_sizes(network)
-        layers = tuple(_time(network, layer, sizes[layer.name], target) for layer in network.layers)
-        whole = float(np.median(target.series([network.module], [network.input_shape])))
+        layers = tuple(_time(network, layer, sizes.get(layer.name), target) for layer in network.layers)
+        whole = float(np.median(target.series([network.module], [network.inputs])))
         alone = sum(layer.seconds[-1][-1] for layer in layers)
         return cls(target.identity, environment, max(0.0, whole - alone), min(1.0, whole / alone), layers)
 
@@ -127,18 +127,24 @@ class Profile:
         return self.rest + self.scale * sum(layer.at(*wide) for layer, wide in zip(self.layers, widths, strict=True))
 
 
-def _time(network: Network, layer: Layer, size: tuple[int, ...], target: Target) -> Timings:
-    """One layer at several widths; `size` is that of its input behind the channels.
+def _time(network: Network, layer: Layer, size: tuple[int, ...] | None, target: Target) -> Timings:
+    """One layer at several widths; `size` is that of its input behind the channels, None where nothing calls it.
 
-    Raises InputError for a linear layer that is not fed one row of features.
+    Raises InputError for a linear layer that is not fed one row of features, and for one that is no module of its own.
     """
-    module = network.module.get_submodule(layer.name)
+    module = network.module.get_submodule(layer.owner)
+    if size is None:
+        raise InputError(
+            f"layer {layer.name!r} must be called by itself to be timed alone, but is a part of another module; use a "
+            "target that needs no table, such as local-cpu"
+        )
     if isinstance(module, nn.Linear) and size:
         raise InputError(f"layer {layer.name!r} must be fed rows of features to be timed alone, but is fed more")
     shape, groups = _shape(network, layer)
     outputs, inputs = map(_steps, shape[:2])
     twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
-    shapes = [(twin.weight.shape[1] * getattr(twin, "groups", 1), *size) for twin in twins]
+    widths = [twin.weight.shape[0] if layer.turned else twin.weight.shape[1] * groups for twin in twins]
+    shapes = [(width, *size) for width in widths]
     seconds = np.median(target.series(twins, shapes), axis=1)
     table = seconds.reshape(len(outputs), len(inputs)).tolist()
     return Timings(layer.name, layer.positions, shape, groups, outputs, inputs, table)
@@ -146,8 +152,7 @@ def _time(network: Network, layer: Layer, size: tuple[int, ...], target: Target)
 
 def _shape(network: Network, layer: Layer) -> tuple[list[int], int]:
     """Of a layer's weights, and its groups."""
-    groups = getattr(network.module.get_submodule(layer.name), "groups", 1)
-    return list(network.parameter(f"{layer.name}.weight").shape), groups
+    return list(layer.shape), int(getattr(network.module.get_submodule(layer.owner), "groups", 1))
 
 
 def _steps(width: int) -> list[int]:
@@ -155,31 +160,35 @@ def _steps(width: int) -> list[int]:
     return sorted({max(1, round(width * step / (POINTS - 1))) for step in range(POINTS)})
 
 
-def _resized(module: nn.Module, outputs: int, inputs: int) -> nn.Conv2d | nn.Linear:
-    """A layer like this one, of other widths; one with groups as it is, since none of its channels is ever removed."""
-    twin = copy.deepcopy(module)
-    assert isinstance(twin, nn.Conv2d | nn.Linear)
-    if isinstance(twin, nn.Conv2d) and twin.groups > 1:
+def _resized(module: nn.Module, first: int, second: int) -> Any:
+    """A layer like this one, of other widths; one with groups as it is, since none of its channels is ever removed.
+
+    The widths are those of its weights' first two sides: outputs and inputs, of a transposed convolution inputs first.
+    """
+    twin: Any = copy.deepcopy(module)
+    assert isinstance(twin, PRUNABLE)
+    if getattr(twin, "groups", 1) > 1:
         return twin
-    twin.weight = nn.Parameter(torch.zeros(outputs, inputs, *twin.weight.shape[2:]), requires_grad=False)
+    twin.weight = nn.Parameter(torch.zeros(first, second, *twin.weight.shape[2:]), requires_grad=False)
     if twin.bias is not None:
+        outputs = second if isinstance(twin, TRANSPOSED) else first
         twin.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
     return twin
 
 
 def _input_sizes(network: Network) -> dict[str, tuple[int, ...]]:
-    """Behind the channels, the shape of what enters each layer."""
+    """Behind the channels, the shape of what enters each layer that is called by itself."""
     sizes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         return lambda module, inputs: sizes.update({name: tuple(inputs[0].shape[2:])})
 
-    hooks = [
-        network.module.get_submodule(layer.name).register_forward_pre_hook(note(layer.name)) for layer in network.layers
-    ]
+    modules = dict(network.module.named_modules())
+    names = [layer.name for layer in network.layers if layer.name in modules]
+    hooks = [modules[name].register_forward_pre_hook(note(name)) for name in names]
     try:
         with torch.inference_mode():
-            network.module(torch.zeros(1, *network.input_shape))
+            network.module(network.inputs.blank(1))
     finally:
         for hook in hooks:
             hook.remove()

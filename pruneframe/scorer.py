@@ -29,7 +29,7 @@ class Scorer(Component):
 
     @abstractmethod
     def score(self, network: Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Scores:
-        """float32[units], larger = keep; images float32[n, channels, height, width], labels int64[n].
+        """float32[units], larger = keep; images [n, ...] as the network reads them, labels int64[n].
 
         Raises InputError where the score is not defined for the network's units.
         """

@@ -14,6 +14,7 @@ from torch import nn
 from .component import Component
 from .errors import InputError
 from .mask import Masks
+from .model.inputs import Inputs, Shape
 from .model.network import Network
 
 
@@ -53,8 +54,8 @@ class Target(Component):
         """What the answers depend on: the settings, the machine where it measures, the contents of a file."""
         return repr(self)
 
-    def series(self, modules: Sequence[nn.Module], shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
-        """Seconds of each module for one input of its shape, float64[modules, repeats]; all take turns.
+    def series(self, modules: Sequence[nn.Module], inputs: Sequence[Inputs | Shape]) -> NDArray[np.float64]:
+        """Seconds of each module for one of its inputs, float64[modules, repeats]; all take turns.
 
         Raises InputError where nothing can be timed.
         """

@@ -201,7 +201,7 @@ def check_units(units: Units) -> None:
     """A layout is repeatable and says its kind; what a mask removes is zero; what is removable shrinks exactly."""
     _check_identity(units)
     tiny = loaded()
-    network = Network(tiny.network.module, tiny.network.input_shape, units)  # as it says, nothing left out
+    network = Network(tiny.network.module, tiny.network.inputs, units)  # as it says, nothing left out
     problem, layout = LoadedProblem(tiny.problem, network, tiny.data), network.layout
     assert layout == units.layout(network), "the same network, the same layout"
     assert layout.units == repr(units), "a layout must say which units it is of"

@@ -79,6 +79,18 @@ class Dense(nn.Module):
         return self.last(F.relu(self.second(first) + first))
 
 
+class Rows(nn.Module):
+    """Linear layers and a batch norm on rows of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Linear(19, 23), nn.BatchNorm1d(23)
+        self.second, self.last = nn.Linear(23, 19), nn.Linear(19, 4)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.last(F.relu(self.second(F.relu(self.norm(self.first(rows))))))
+
+
 class Narrow(nn.Module):
     """A padded convolution on maps of one pixel, behind one of a single channel that is one pixel wide."""
 
@@ -135,6 +147,7 @@ MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "odd": (Odd, (3, 13, 11)),
     "pooled": (Pooled, (1, 28, 36)),
     "dense": (Dense, (2, 5, 5)),
+    "rows": (Rows, (19,)),
     "narrow": (Narrow, (1, 14, 5)),
     "thin": (Thin, (1, 19, 14)),
     "on itself": (OnItself, (3, 8, 8)),

@@ -27,12 +27,11 @@ _copied: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()  # networks whos
 class Reference:
     """What the module itself answers, its masked weights handed to it; nothing of it is copied.
 
-    `images` are float32[n, channels, height, width], a few; None draws some.
+    `images` are a few, [n, ...]; None draws some.
     """
 
     def __init__(self, network: Network, images: Tensor | None) -> None:
-        drawn = torch.randn(DRAWN, *network.input_shape, generator=torch.Generator().manual_seed(0))
-        self.images = drawn if images is None else images
+        self.images = network.inputs.random(DRAWN) if images is None else images
         rng = np.random.default_rng(0)
         total = network.layout.total
         self.masks = Masks.pack(np.array([rng.random(total) < density for density in DENSITIES]), network.layout)

@@ -31,7 +31,7 @@ BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads,
 class Engine:
     """Computes outputs of masked networks on one device: float32 on a processor, and on a GPU where it is asked for.
 
-    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen. A path
+    `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen. A path
     is taken only where it computes what the module itself does on `sample` images, or on drawn ones. Raises InputError
     where none does.
     """

@@ -50,9 +50,11 @@ def compiled(network: Network, fused: bool = True) -> Plan:
     less memory to go through, but then a layer's own output is nowhere to be seen.
     """
     try:
-        traced = trace(network.module, network.input_shape, "it needs")
+        traced = trace(network.module, network.inputs, "it needs")
     except InputError as error:
         raise Unsupported(str(error)) from error
+    if network.inputs.vocabulary is not None:
+        raise Unsupported("it reads token ids")
     return _Compiler(traced, network.input_shape, fused).plan()
 
 
@@ -104,10 +106,10 @@ class _Compiler:
             raise Unsupported(f"it uses {node.op} {node.target}")
 
     def _images(self) -> Value:
-        if len(self.input_shape) != 3:
-            raise Unsupported(f"its images have {len(self.input_shape)} dimensions")
-        channels, rows, columns = self.input_shape
-        return laid_out((channels, rows, columns), self.steps.border, IMAGES)
+        if len(self.input_shape) not in (1, 3):
+            raise Unsupported(f"its inputs are {list(self.input_shape)}, neither images nor rows of features")
+        channels, rows, columns = (*self.input_shape, 1, 1)[:3]  # a row of features is an image of one pixel
+        return replace(laid_out((channels, rows, columns), self.steps.border, IMAGES), flat=len(self.input_shape) == 1)
 
     # What each kind of node becomes.
 

@@ -57,7 +57,7 @@ def _needs(network: Network) -> Iterator[tuple[str, Tensor]]:
     for group, own in zip(network.layout.groups, network.layout.slices, strict=True):
         units = torch.arange(own.start, own.stop)
         if not group.slices:
-            yield f"{group.layer}.weight", units.reshape(group.shape)
+            yield group.parameter, units.reshape(group.shape)
         for part in network.pruned_slices(group):
             shape = network.parameter(part.parameter).shape
             along = torch.full((shape[part.dim],), none)

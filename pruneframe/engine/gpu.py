@@ -50,7 +50,7 @@ class _Pass:
 class Gpu:
     """Computes outputs of masked networks on one device, `together` candidates at a time.
 
-    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
+    `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen.
     """
 
     def __init__(self, network: Network, device: str, calibration: Tensor | None = None) -> None:
@@ -195,7 +195,7 @@ class Gpu:
         module = self.network.module
         tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         two = {name: torch.stack([t, t]) for name, t in tensors.items() if t.dtype == torch.float32}
-        blank = torch.zeros(2, *self.network.input_shape, device=next(module.parameters()).device)
+        blank = self.network.inputs.blank(2).to(next(module.parameters()).device)
         try:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("error")  # torch warns of operations that it would do one by one

@@ -23,7 +23,7 @@ BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
 class Plain:
     """Computes outputs of masked networks on one device, in float32.
 
-    `calibration` are the images behind batch_norm=shifted, float32[n, channels, height, width]; None for frozen.
+    `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen.
     """
 
     def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
@@ -118,10 +118,12 @@ def memory_format(network: Network) -> torch.memory_format:
     torch 2.15 does on processors: a convolution of one channel whose output is one pixel wide gives anything at all, at
     some numbers of images and threads. So one channel is never laid out that way, and the others are tried.
     """
+    if len(network.input_shape) != 3:  # there are no channels last but of images
+        return torch.contiguous_format
     if any(isinstance(module, nn.Conv2d) and module.in_channels == 1 for module in network.module.modules()):
         return torch.contiguous_format
     device = next(network.module.parameters()).device
-    images = torch.randn(4, *network.input_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    images = network.inputs.random(4).to(device)
     module = copy.deepcopy(network.module)
     with torch.inference_mode(), precision(tf32=False):
         expected = module(images)

@@ -34,13 +34,16 @@ class Sparse:
         self._wide: dict[int, Floats] = {}
 
     def groups(self, images: Tensor) -> Floats:
-        """Images float32[n, channels, rows, columns] for the kernel: [groups, channels, rows, columns, 16]."""
-        n, channels, rows, columns = images.shape
+        """Images float32[n, channels, rows, columns] for the kernel: [groups, channels, rows, columns, 16].
+
+        Rows of features float32[n, features] are images of one pixel.
+        """
+        n, channels, rows, columns = (*images.shape, 1, 1)[:4]
         border = self.plan.image_border
         count = -(-n // LANES)
         laid = aligned((count, channels, rows + 2 * border, columns + 2 * border, LANES))
         padded = np.zeros((count * LANES, channels, rows, columns), dtype=np.float32)
-        padded[:n] = images.numpy()
+        padded[:n] = images.numpy().reshape(n, channels, rows, columns)
         inner = slice(border, border + rows), slice(border, border + columns)
         laid[:, :, inner[0], inner[1]] = padded.reshape(count, LANES, channels, rows, columns).transpose(0, 2, 3, 4, 1)
         return laid

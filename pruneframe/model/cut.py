@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from ..errors import InputError
+from .inputs import Inputs, Shape
 from .trace import measured, record, shape
 
 
@@ -33,10 +34,10 @@ class Cutter:
 
     def _find(self) -> dict[int, int]:
         """For every layer that can begin a part, how many nodes of the graph lie before the cut."""
-        calls = {name: [i for i, n in enumerate(self._nodes) if n.target == name] for name in self._layers}
+        calls = {name: [i for i, n in enumerate(self._nodes) if _runs(n, name)] for name in self._layers}
         hidden = [name for name, places in calls.items() if not places]
         if hidden:
-            raise InputError(f"parts need layers that torch.fx sees, but {hidden[0]!r} lies inside another module")
+            raise InputError(f"parts need layers that torch.fx sees, but {hidden[0]!r} is called by nobody")
         places = {}
         for layer in range(1, len(self._layers)):
             first = max(i for name in self._layers[:layer] for i in calls[name]) + 1
@@ -51,9 +52,9 @@ class Cutter:
         behind = set(self._nodes[place:])
         return [node for node in self._nodes[:place] if node.op != "get_attr" and behind & set(node.users)]
 
-    def cuts(self, input_shape: tuple[int, ...]) -> tuple[Cut, ...]:
+    def cuts(self, inputs: Inputs | Shape) -> tuple[Cut, ...]:
         """All places between two layers where the network can be cut, in forward order."""
-        measured(self._traced, input_shape)
+        measured(self._traced, inputs)
         inner = [layer for layer in sorted(self._places) if 0 < layer < len(self._layers)]
         crossing = [self._crossing(self._places[layer])[0] for layer in inner]
         return tuple(Cut(layer, shape(node)[1:]) for layer, node in zip(inner, crossing, strict=True))
@@ -86,6 +87,11 @@ class Cutter:
         if stop < len(self._layers):
             graph.output(copied(self._crossing(self._places[stop])[0]))
         return fx.GraphModule(self._traced, graph).eval()
+
+
+def _runs(node: fx.Node, layer: str) -> bool:
+    """Whether a node calls a layer, or a module that torch.fx does not look into, such as attention, with it inside."""
+    return node.op == "call_module" and f"{layer}.".startswith(f"{node.target}.")
 
 
 def stages(resolutions: Sequence[int | None], places: Sequence[int]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Images, split into train, search and test, and as the network sees them.
+"""Images, or whatever else a network is fed, split into train, search and test, and as the network sees them.
 
 train is for scoring and training; search holds images that the network was never trained on; test is looked at once
 per member of a final front.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,13 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
+from .inputs import Inputs
 
 SPLIT_SEED = 0  # the splits are part of a problem's definition: they never follow a run's seed
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some `images`, uint8[n, height, width, channels] or float32[n, channels, height, width], and labels int64[n]."""
+    """Some inputs, called `images` whatever they are, and labels int64[n].
+
+    Images are uint8[n, height, width, channels]; numbers of any shape are floating point [n, ...], as the network reads
+    them; token ids are signed integers [n, ...], from 0.
+    """
 
     images: NDArray
     labels: NDArray[np.int64]
@@ -55,7 +61,7 @@ class Split:
 class Data:
     """The three splits of a problem: `train` for scoring and training, `search` for evaluations, `test` for the end.
 
-    uint8 images are scaled to [0, 1] and standardised by `mean` and `std`, one number per channel.
+    uint8 images are scaled to [0, 1] and standardised by `mean` and `std`, one number per channel; nothing else is.
     """
 
     train: Split
@@ -67,26 +73,39 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("train", "search", "test"):
             _check(name, getattr(self, name))
-        shape = self.test.images.shape[1:]
+        shape, dtype = self.test.images.shape[1:], self.test.images.dtype
         for name in ("train", "search"):
-            found = getattr(self, name).images.shape[1:]
-            if found != shape:
-                raise InputError(f"all splits need images of one shape, but {name} has {found} and test {shape}")
+            images = getattr(self, name).images
+            if images.shape[1:] != shape:
+                raise InputError(
+                    f"all splits need images of one shape, but {name} has {images.shape[1:]} and test {shape}"
+                )
+            if images.dtype.kind != dtype.kind:
+                raise InputError(f"all splits need images of one kind, but {name} has {images.dtype} and test {dtype}")
 
     @property
     def classes(self) -> int:
         """Number of classes, from the labels of all splits."""
         return int(max(part.labels.max() for part in (self.train, self.search, self.test))) + 1
 
+    @cached_property
+    def inputs(self) -> Inputs:
+        """One image as the network sees it; token ids are from 0 to the largest of all splits."""
+        shape = tuple(self.tensor(self.test.take(np.arange(1))).shape[1:])
+        if self.test.images.dtype.kind != "i":
+            return Inputs(shape)
+        return Inputs(shape, int(max(part.images.max() for part in (self.train, self.search, self.test))) + 1)
+
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Channels, height, width of one image as the network sees it."""
-        return tuple(self.tensor(self.test.take(np.arange(1))).shape[1:])
+        """Of one image as the network sees it: channels, height, width."""
+        return self.inputs.shape
 
     def tensor(self, split: Split) -> Tensor:
-        """The images as the network sees them, float32[n, channels, height, width]."""
+        """The images as the network sees them: float32[n, channels, height, width] or [n, ...]; token ids int64."""
         if split.images.dtype != np.uint8:
-            return torch.from_numpy(np.require(split.images, dtype=np.float32, requirements=("C", "W")))
+            dtype = np.int64 if split.images.dtype.kind == "i" else np.float32
+            return torch.from_numpy(np.require(split.images, dtype=dtype, requirements=("C", "W")))
         pixels = np.require(split.images, requirements="W")  # torch warns about arrays it must not write to
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
         mean, std = (torch.tensor(v, dtype=torch.float32)[None, :, None, None] for v in (self.mean, self.std))
@@ -95,15 +114,25 @@ class Data:
 
 def _check(name: str, split: Split) -> None:
     images, labels = split.images, split.labels
-    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or len(labels) == 0:
+    if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or len(labels) == 0:
         raise InputError(
-            f"the {name} split needs images [n, ...] of four dimensions and labels [n], n > 0, but has images "
+            f"the {name} split needs images [n, ...] of two dimensions or more and labels [n], n > 0, but has images "
             f"{list(images.shape)} and labels {list(labels.shape)}"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
         raise InputError(f"the {name} split's labels must be integers from 0, but are {labels.dtype}")
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise InputError(f"the {name} split's images must be uint8 or floating point, but are {images.dtype}")
+    if images.dtype != np.uint8 and images.dtype.kind not in "fi":
+        raise InputError(
+            f"the {name} split's images must be uint8, floating point, or token ids of a signed integer type, but are "
+            f"{images.dtype}"
+        )
+    if images.dtype == np.uint8 and images.ndim != 4:
+        raise InputError(
+            f"the {name} split's images must be [n, height, width, channels] as uint8, but are {list(images.shape)}; "
+            "give what is no image as floating point, and token ids as int64"
+        )
+    if images.dtype.kind == "i" and images.min() < 0:
+        raise InputError(f"the {name} split's token ids must be integers from 0, but one is {images.min()}")
 
 
 def _stratified_rows(labels: NDArray[np.int64], n: int) -> NDArray[np.int64]:

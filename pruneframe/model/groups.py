@@ -20,12 +20,12 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from ..mask import Group, Slices
 from . import pieces, rules
 from .flow import Flow
+from .layers import CONVOLUTIONS
 
 if TYPE_CHECKING:
     from .network import Network
 
 LINEAR = (nn.Linear, nn.BatchNorm1d)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
 NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 RESIZED = (nn.Linear, *CONVOLUTIONS, *NORMS, nn.PReLU, nn.Embedding)  # layers of torch's that can be made smaller
@@ -100,9 +100,8 @@ def follow(network: Network, heads: bool = False) -> Found:
         while flow.atoms.unions != before:
             before = flow.atoms.unions
             flow.begin()
-            image = torch.zeros(1, *network.input_shape)
             with torch.no_grad(), flow:
-                out = network.module(image)
+                out = network.module(network.inputs.blank(1))
             flow.stay(flow.label(out), OUTPUTS)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -201,7 +200,7 @@ def _group(network: Network, units: list[Unit], least: int) -> Group:
         return place != own, order.get(place[0], len(order)), place
 
     slices = [_slices(place, [unit.parts[place] for unit in units]) for place in sorted(units[0].parts, key=rank)]
-    return Group(layer.name, len(units), layer.shape, tuple(slices), least)
+    return replace(layer.group(len(units)), slices=tuple(slices), least=least)
 
 
 def _slices(place: Place, found: list[tuple[int, ...]]) -> Slices:

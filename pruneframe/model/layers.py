@@ -14,30 +14,49 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from ..errors import InputError
+from ..mask import Group
 from .acceptance import check_repeatable, one_tensor
+from .inputs import Inputs, Shape
 from .trace import device_of
 
-PRUNABLE = (nn.Conv2d, nn.Linear)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+PRUNABLE = (*CONVOLUTIONS, nn.Linear)
+PROJECTIONS = (
+    "in_proj_weight",
+    "q_proj_weight",
+    "k_proj_weight",
+    "v_proj_weight",
+)  # of attention, in no layer of its own
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A prunable layer; its multiply-adds for one image are (weights) x (positions)."""
+    """A prunable layer; its multiply-adds for one image are (weights) x (positions).
 
-    name: str  # in the module, as `get_submodule` takes it
+    Projections inside attention are layers, too, named as `attention.in_proj`, which is no module.
+    """
+
+    name: str  # in the module, as `get_submodule` takes it where it is a module
     shape: tuple[int, ...]  # of its weights: outputs, inputs of a group, and a convolution's kernel
     positions: int  # how often its weights are used for one image: output pixels, or tokens; 1 for a row of features
     convolutional: bool  # else linear
-
-    @property
-    def parameter(self) -> str:
-        """The name of its weights."""
-        return f"{self.name}.weight"
+    parameter: str  # its weights, in the state dict
+    turned: int = 0  # groups of a transposed convolution, whose weights have inputs before outputs; 0 for all others
 
     @property
     def weights(self) -> int:
         """Number of its weights, without the bias."""
         return math.prod(self.shape)
+
+    @property
+    def owner(self) -> str:
+        """The module that holds its weights."""
+        return self.parameter.rpartition(".")[0]
+
+    def group(self, size: int) -> Group:
+        """So many units of it, without slices: single weights where they are all of them."""
+        return Group(self.name, size, self.shape, (), self.parameter, self.turned)
 
 
 @dataclass(frozen=True)
@@ -73,41 +92,56 @@ class Census(TorchDispatchMode):
         return out
 
 
-def survey(module: nn.Module, input_shape: tuple[int, ...]) -> Survey:
+def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
     """Run blank images through a module; raises InputError where it cannot be pruned as it is, with the remedy."""
-    fast = torch.backends.mha.get_fastpath_enabled()
+    inputs = Inputs.of(inputs)
+    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
     try:
-        torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole layer, in which nothing is counted
-        image = torch.zeros(1, *input_shape, device=device_of(module))
+        # One kernel for a whole layer, in which nothing is counted: of attention, and of an LSTM.
+        torch.backends.mha.set_fastpath_enabled(False)
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment] # a property
+        image = inputs.blank(1).to(device_of(module))
         with torch.no_grad(), Census(module.named_parameters()) as census:
             out = module(image)
     except Exception as error:  # a network may fail in any way
         reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
-        raise InputError(f"the network must run on one image of shape {input_shape}, but: {reason}") from error
+        raise InputError(f"the network must run on one image of shape {inputs.shape}, but: {reason}") from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.enabled = fused
     outputs = one_tensor(out).shape[1]
-    check_repeatable(module, torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)).to(image.device))
-    modules = dict(module.named_modules())
+    check_repeatable(module, inputs.random(2).to(image.device))
     layers, others = [], []
     for parameter, macs in census.macs.items():
-        name, _, leaf = parameter.rpartition(".")
-        owner = modules[name]
-        if leaf == "weight" and isinstance(owner, PRUNABLE):
-            shape = tuple(owner.weight.shape)
-            layers.append(Layer(name, shape, macs // math.prod(shape), isinstance(owner, nn.Conv2d)))
+        layer = _layer(module, parameter, macs)
+        if layer is not None:
+            layers.append(layer)
         else:
-            others.append(f"{name} ({type(owner).__name__})")
+            name = parameter.rpartition(".")[0]
+            others.append(f"{name} ({type(module.get_submodule(name)).__name__})")
     _check_apart(module, layers)
     return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)))
 
 
+def _layer(module: nn.Module, parameter: str, macs: int) -> Layer | None:
+    """The layer whose weights a parameter is, with so many multiply-adds; None where it cannot be pruned."""
+    name, _, leaf = parameter.rpartition(".")
+    owner: Any = module.get_submodule(name)
+    shape = tuple(module.get_parameter(parameter).shape)
+    if leaf in PROJECTIONS and isinstance(owner, nn.MultiheadAttention):
+        return Layer(f"{name}.{leaf.removesuffix('_weight')}", shape, macs // math.prod(shape), False, parameter)
+    if leaf != "weight" or not isinstance(owner, PRUNABLE):
+        return None
+    turned = owner.groups if isinstance(owner, TRANSPOSED) else 0
+    return Layer(name, shape, macs // math.prod(shape), isinstance(owner, CONVOLUTIONS), parameter, turned)
+
+
 def _check_apart(module: nn.Module, layers: Sequence[Layer]) -> None:
-    """Raise InputError where two layers share their weights: a mask of one would prune the other."""
-    owned = {layer.name: module.get_parameter(f"{layer.name}.weight") for layer in layers}
-    for name, other in module.named_modules(remove_duplicate=True):
-        if isinstance(other, PRUNABLE):
+    """Raise InputError where two modules share a layer's weights: a mask of one would prune the other."""
+    owned = {layer.parameter: module.get_parameter(layer.parameter) for layer in layers}
+    for name, other in module.named_modules():
+        for leaf, parameter in other.named_parameters(recurse=False):
             for layer, weight in owned.items():
-                if layer != name and other.weight is weight:
-                    first, second = sorted((layer, name))
+                if layer != f"{name}.{leaf}".lstrip(".") and parameter is weight:
+                    first, second = sorted((layer.rpartition(".")[0], name))
                     raise InputError(f"layers must not share weights, but {first} and {second} do; give each its own")

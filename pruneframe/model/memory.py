@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from .inputs import Inputs, Shape
 from .trace import shape, trace
 
 BYTES = 4  # of a float32
@@ -13,13 +14,13 @@ VIEWS = (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 VIEW_CALLS = (torch.flatten, torch.reshape, torch.squeeze, "flatten", "view", "reshape", "squeeze", "contiguous")
 
 
-def peak_memory(module: nn.Module, input_shape: tuple[int, ...]) -> float:
+def peak_memory(module: nn.Module, inputs: Inputs | Shape) -> float:
     """Bytes of all parameters and buffers, and of the values that live at once in one image's forward pass, at most.
 
     A value lives from where it is computed to its last use; what only looks at another in another shape, or writes in
     its place, takes nothing; but torch.fx sees x += y as x + y. Raises InputError if torch.fx cannot trace the module.
     """
-    traced = trace(module, input_shape, "memory needs")
+    traced = trace(module, inputs, "memory needs")
     owner: dict[fx.Node, fx.Node] = {}
     born: dict[fx.Node, int] = {}
     dies: dict[fx.Node, int] = {}

@@ -19,12 +19,13 @@ from ..errors import InputError
 from ..mask import Group, Layout, Masks, Slices
 from .acceptance import check
 from .cut import Cut, Cutter, stages
+from .inputs import Inputs, Shape
 from .layers import survey
 from .trace import behind, trace
 
 State = dict[str, Tensor]  # all parameters and buffers of a module, by name
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class UnitKind(Protocol):
@@ -45,32 +46,39 @@ class UnitKind(Protocol):
 class Network:
     """A module in evaluation mode, its prunable layers in forward order, and what a mask means for its parameters.
 
-    `input_shape` is that of one image, (channels, height, width); `layout` is that of `units` unless it is given, such
-    as one of which some groups were left out. `notes` say what could not be had, and why. Raises InputError when there
-    is nothing to prune of the wanted units, and for a module that cannot be pruned as it is, with the remedy.
+    `inputs` is one image, or its shape, such as (channels, height, width); `layout` is that of `units` unless it is
+    given, such as one of which some groups were left out. `notes` say what could not be had, and why. Raises
+    InputError when there is nothing to prune of the wanted units, and for a module that cannot be pruned as it is.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        input_shape: tuple[int, ...],
+        inputs: Inputs | Shape,
         units: UnitKind,
         layout: Layout | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         check(module)
         self.module = module.eval().requires_grad_(False)
-        self.input_shape = input_shape
+        self.inputs = Inputs.of(inputs)
         self.units = units
-        found = survey(self.module, input_shape)
+        found = survey(self.module, self.inputs)
         self.layers, self.outputs, self.total_macs = found.layers, found.outputs, found.macs
         self.layout = units.layout(self) if layout is None else layout
         others = (f"{other} cannot be pruned" for other in found.others)
         self.notes = tuple(dict.fromkeys([*notes, *others, *self.layout.notes]))
         if not self.layout.groups:
-            remedy = "use units=weight" if self.layers and units.removable else "give one with Conv2d or Linear layers"
+            kind = (
+                "use units=weight" if self.layers and units.removable else "give one with convolutions or Linear layers"
+            )
             reasons = "".join(f"; {note}" for note in self.layout.notes)
-            raise InputError(f"the network has no prunable {units!r}s; {remedy}{reasons}")
+            raise InputError(f"the network has no prunable {units!r}s; {kind}{reasons}")
+
+    @property
+    def input_shape(self) -> Shape:
+        """Of one image."""
+        return self.inputs.shape
 
     def parameter(self, name: str) -> nn.Parameter:
         """A parameter by its name in the state dict."""
@@ -98,7 +106,7 @@ class Network:
 
     def twin(self, module: nn.Module) -> Network:
         """Another module of the same structure as a network of the same units."""
-        return Network(module, self.input_shape, self.units, self.layout, self.notes)
+        return Network(module, self.inputs, self.units, self.layout, self.notes)
 
     @cached_property
     def reach(self) -> float:
@@ -108,7 +116,7 @@ class Network:
 
     @cached_property
     def _traced(self) -> fx.GraphModule:
-        return trace(self.module, self.input_shape, "what stands behind a layer is told of")
+        return trace(self.module, self.inputs, "what stands behind a layer is told of")
 
     def norm_behind(self, layer: str) -> str | None:
         """The name of the batch norm right behind a layer; raises InputError if torch.fx cannot trace the module."""
@@ -132,13 +140,13 @@ class Network:
     @cached_property
     def cutter(self) -> Cutter:
         """Cuts the network into parts; raises InputError if torch.fx cannot trace it."""
-        trace(self.module, self.input_shape, "parts need")  # a record that computes something else is refused here
+        trace(self.module, self.inputs, "parts need")  # a record that computes something else is refused here
         return Cutter(self.module, [layer.name for layer in self.layers])
 
     @cached_property
     def cuts(self) -> tuple[Cut, ...]:
         """Where the network can be cut into parts; raises InputError if torch.fx cannot trace it."""
-        return self.cutter.cuts(self.input_shape)
+        return self.cutter.cuts(self.inputs)
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -167,7 +175,7 @@ class Network:
         spread: dict[str, Tensor] = {}
         for group, own in zip(self.layout.groups, values.split(self.layout.sizes), strict=True):
             if not group.slices:
-                spread[f"{group.layer}.weight"] = own.view(group.shape)
+                spread[group.parameter] = own.view(group.shape)
             for part in self.pruned_slices(group):
                 shape = self.parameter(part.parameter).shape
                 along = own.new_ones(shape[part.dim])
@@ -206,7 +214,7 @@ class Network:
 
         Input channels are those of a group, as in the weight's shape. Units that cannot be removed change none.
         """
-        rows = {f"{layer.name}.weight": row for row, layer in enumerate(self.layers)}
+        rows = {layer.parameter: row for row, layer in enumerate(self.layers)}
         found = np.tile(np.array([layer.shape[:2] for layer in self.layers], dtype=np.int64), (len(masks), 1, 1))
         removed = np.array(self.layout.sizes) - self.structure(masks).layer_counts()
         for column, part in self._slices() if self.units.removable else ():
@@ -220,9 +228,9 @@ class Network:
 
     def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
         """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for removable units."""
-        names = [layer.name for layer in self.layers]
         if not self.layout.single:
-            return self._remaining(masks, [f"{name}.weight" for name in names])
+            return self._remaining(masks, [layer.parameter for layer in self.layers])
+        names = [layer.name for layer in self.layers]
         found = np.tile([layer.weights for layer in self.layers], (len(masks), 1))
         found[:, [names.index(name) for name in self.layout.names]] = masks.layer_counts()
         return found
@@ -254,7 +262,7 @@ class Network:
 
 def single_weights(network: Network) -> tuple[Group, ...]:
     """Groups of which every unit is one weight: all weights of every prunable layer."""
-    return tuple(Group(layer.name, layer.weights, layer.shape) for layer in network.layers)
+    return tuple(layer.group(layer.weights) for layer in network.layers)
 
 
 def reweighted(module: nn.Module, state: State) -> nn.Module:

@@ -95,9 +95,8 @@ def _obstacle(network: Network) -> str | None:
     mask = Masks.pack(halves[None], network.layout)
     kept, own = network.keep(mask, 0), network.module.state_dict()
     state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
-    images = torch.randn(PROVED, *network.input_shape, generator=torch.Generator().manual_seed(0))
     try:
-        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, images)
+        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, network.inputs.random(PROVED))
     except (PruneframeError, RuntimeError) as error:
         return str(error)
     return None
@@ -116,7 +115,7 @@ def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str
 
 
 def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tensor) -> nn.Module:
-    """The same, after it has predicted what the masked network does, on images float32[n, channels, height, width].
+    """The same, after it has predicted what the masked network does, on images [n, ...].
 
     Raises InputError where the shrunk network does not run, since its code counts on the dense one's shapes.
     """

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from ..errors import InputError
+from .inputs import Inputs, Shape
 
 AGREE = 1e-4  # of the outputs' spread: how far a record may be from the module itself
 
@@ -71,22 +72,22 @@ def _not_given(module: nn.Module) -> dict[str, object] | None:
     return optional or None
 
 
-def measured(traced: fx.GraphModule, input_shape: tuple[int, ...], images: int = 1) -> fx.GraphModule:
-    """The same graph, each node with the shape of its tensor for so many blank images of one shape, see `shape`."""
+def measured(traced: fx.GraphModule, inputs: Inputs | Shape, images: int = 1) -> fx.GraphModule:
+    """The same graph, each node with the shape of its tensor for so many blank images, see `shape`."""
     with torch.inference_mode():
-        ShapeProp(traced).propagate(torch.zeros(images, *input_shape, device=device_of(traced)))
+        ShapeProp(traced).propagate(Inputs.of(inputs).blank(images).to(device_of(traced)))
     return traced
 
 
-def trace(module: nn.Module, input_shape: tuple[int, ...], need: str, images: int = 1) -> fx.GraphModule:
+def trace(module: nn.Module, inputs: Inputs | Shape, need: str, images: int = 1) -> fx.GraphModule:
     """The module's graph with shapes; raises InputError where there is none, or one that computes something else.
 
     `images` 2 tell the batch apart from other dimensions of size 1.
     """
     traced = record(module, need)
     try:
-        measured(traced, input_shape, images)
-        agrees = _agrees(module, traced, input_shape)
+        measured(traced, inputs, images)
+        agrees = _agrees(module, traced, Inputs.of(inputs))
     except Exception as error:  # whatever the traced code raises
         raise InputError(f"{need} a network that torch.fx can trace, but tracing fails with: {error}") from error
     if not agrees:
@@ -127,9 +128,9 @@ def device_of(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
-def _agrees(module: nn.Module, traced: fx.GraphModule, input_shape: tuple[int, ...]) -> bool:
+def _agrees(module: nn.Module, traced: fx.GraphModule, inputs: Inputs) -> bool:
     """Whether a record computes what the module does, on random images."""
-    images = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)).to(device_of(module))
+    images = inputs.random(2).to(device_of(module))
     with torch.inference_mode():
         expected, found = module(images.clone()), traced(images.clone())
     if not isinstance(expected, Tensor) or not isinstance(found, Tensor) or expected.shape != found.shape:

@@ -39,7 +39,7 @@ def train(
 ) -> None:
     """Train in place; what `keep` (bool tensors by parameter name) removes stays exactly zero.
 
-    images float32[n, channels, height, width], labels int64[n]. `loss` is given a batch's outputs and its rows int64[b]
+    images [n, ...] as the module reads them, labels int64[n]. `loss` is given a batch's outputs and its rows int64[b]
     and defaults to cross-entropy with the labels. The same seed and thread count give the same weights.
     `progress` is called after every epoch with its number and mean loss, `tell` after every step with the share done.
     The module ends in evaluation mode.

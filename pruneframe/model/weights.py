@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,9 +83,7 @@ class Trained:
     def _train(self, module: nn.Module, data: Data, report: Progress) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            for part in module.modules():
-                if isinstance(part, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
-                    part.reset_parameters()
+            _reset(module)
         name, total = type(module).__name__, self.recipe.epochs
         images, labels = data.tensor(data.train), torch.from_numpy(data.train.labels)
         tell = lambda epoch, loss: report(f"training {name}: epoch {epoch}/{total}, loss {loss:.4f}")  # noqa: E731
@@ -94,6 +93,17 @@ class Trained:
             train(module, images, labels, self.recipe, self.seed, progress=tell)
         finally:
             torch.set_num_threads(threads)
+
+
+def _reset(module: nn.Module) -> None:
+    """Weights as torch draws them, whatever they were."""
+    parts: list[Any] = list(module.modules())
+    for part in parts:
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
+    for part in parts:
+        if isinstance(part, nn.MultiheadAttention):  # which alone of torch's layers has no public one
+            part._reset_parameters()
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -132,7 +132,7 @@ class SubNetwork:
     def head_share(self) -> float:
         """Multiply-adds of a linear detector behind this part, as a share of the dense network's."""
         shape = next(cut.shape for cut in self.bench.network.cuts if cut.layer == self.stop)
-        inputs = shape[0] if len(shape) == 3 else math.prod(shape)
+        inputs = shape[0] if len(shape) >= 3 else math.prod(shape)
         return inputs * self.bench.loaded.data.classes / self.bench.network.total_macs
 
     def groups(self) -> slice:
@@ -142,8 +142,8 @@ class SubNetwork:
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Features averaged over their positions, [n, channels]."""
-    return features.mean(dim=(2, 3)) if features.dim() == 4 else features.flatten(1)
+    """Feature maps averaged over their positions, [n, channels]; others in one row each."""
+    return features.mean(dim=tuple(range(2, features.dim()))) if features.dim() >= 4 else features.flatten(1)
 
 
 def linear(head: State, features: Tensor) -> Tensor:

@@ -161,7 +161,7 @@ class Workbench:
     @cached_property
     def _proof(self) -> Tensor:
         """The images on which a shrunk network is compared with the masked one."""
-        return self.search.tensor[:PROOF].float().cpu().contiguous()
+        return self.search.tensor[:PROOF].cpu().contiguous()
 
     def entering(self, images: Images, layer: int) -> Tensor:
         """What the dense network sends into a layer, or its outputs behind the last one; computed once and kept."""

@@ -8,6 +8,7 @@ import pytest
 import tiny
 import torch
 import torchvision.models as zoo
+from kinds import problem_of
 from torch import nn
 
 from pruneframe.errors import InputError
@@ -103,3 +104,25 @@ def test_a_network_that_cannot_be_traced_is_refused():
 
     with pytest.raises(InputError, match=r"torch\.fx can trace"):
         Cutter(Wild(), ["linear"])
+
+
+def test_layers_inside_a_module_that_is_not_looked_into_stay_together():
+    network = tiny.load(problem_of("tokens")).network
+    tokens = network.inputs.random(5)
+    assert [cut.layer for cut in network.cuts] == [4]
+    first, second = network.cutter.part(0, 4), network.cutter.part(4, 5)
+    assert "encoder.self_attn.in_proj_weight" in first.state_dict()
+    assert torch.allclose(second(first(tokens)), network.module(tokens), atol=1e-6)
+
+
+def test_layers_whose_weights_are_read_without_a_call_are_refused():
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(nn.functional.linear(x, self.first.weight))
+
+    with pytest.raises(InputError, match=r"parts need layers that torch\.fx sees, but 'first' is called by nobody"):
+        Cutter(Functional(), ["first", "last"])

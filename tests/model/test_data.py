@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from pruneframe import Data, InputError, Split
+from pruneframe import Data, InputError, Inputs, Split
 
 
 def numbered(labels: NDArray[np.int64]) -> Split:
@@ -126,22 +126,54 @@ IMAGES, TWO = np.zeros((2, 1, 3, 3), dtype=np.float32), np.array([0, 1])
 @pytest.mark.parametrize(
     ("images", "labels"),
     [
-        (IMAGES[0], TWO),
+        (IMAGES[:, 0, 0, 0], TWO),
         (IMAGES, TWO[:1]),
         (IMAGES[:0], TWO[:0]),
         (IMAGES, TWO[:, None]),
         (IMAGES, TWO.astype(float)),
         (IMAGES, TWO - 1),
-        (IMAGES.astype(np.int32), TWO),
+        (IMAGES.astype(np.uint8)[0], TWO[:1]),
+        (IMAGES.astype(np.uint16), TWO),
+        (IMAGES.astype(np.int32) - 1, TWO),
         (IMAGES.astype(bool), TWO),
     ],
-    ids=["3d", "counts", "empty", "2d-labels", "float-labels", "negative-label", "int-images", "bool-images"],
+    ids=[
+        *("1d", "counts", "empty", "2d-labels", "float-labels", "negative-label"),
+        *("3d-uint8", "unsigned", "negative-id", "bool-images"),
+    ],
 )
 @pytest.mark.parametrize("name", ["train", "search", "test"])
 def test_a_split_of_other_shapes_or_types_is_refused_by_name(name: str, images: NDArray, labels: NDArray) -> None:
     parts = {part: Split(IMAGES, TWO) for part in ("train", "search", "test")}
     parts[name] = Split(images, labels)
     with pytest.raises(InputError, match=f"the {name} split"):
+        Data(**parts)
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 9), (1, 3, 4, 5)], ids=["features", "series", "volumes"])
+def test_numbers_of_any_shape_are_taken_as_they_are(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(size=(4, *shape))
+    split = Split(values, np.array([0, 1, 2, 0]))
+    data = Data(split, split, split)
+    assert data.tensor(split).dtype == torch.float32
+    assert np.array_equal(data.tensor(split).numpy(), values.astype(np.float32))
+    assert data.inputs == Inputs(shape)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64])
+def test_token_ids_stay_integers_and_are_from_0_to_the_largest_of_all_splits(dtype: type) -> None:
+    parts = [Split(np.array([[0, 1, 2], [0, 0, most]], dtype=dtype), TWO) for most in (3, 9, 5)]
+    data = Data(*parts)
+    assert data.tensor(parts[0]).dtype == torch.int64
+    assert np.array_equal(data.tensor(parts[1]).numpy(), parts[1].images)
+    assert data.inputs == Inputs((3,), 10)
+
+
+@pytest.mark.parametrize("name", ["train", "search"])
+def test_splits_with_inputs_of_different_kinds_are_refused(name: str) -> None:
+    parts = {part: Split(IMAGES, TWO) for part in ("train", "search", "test")}
+    parts[name] = Split(IMAGES.astype(np.int64), TWO)
+    with pytest.raises(InputError, match=f"all splits need images of one kind, but {name} has int64 and test float32"):
         Data(**parts)
 
 

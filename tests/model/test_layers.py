@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from kinds import Attended
 from tiny import network
 from torch import Tensor, nn
 
 from pruneframe.errors import InputError
 from pruneframe.mask import Masks
+from pruneframe.model.inputs import Inputs
 from pruneframe.model.layers import survey
 
 
@@ -44,14 +46,15 @@ class Twice(nn.Module):
 
 
 class Mixed(nn.Module):
-    """A recurrent and a transposed layer beside prunable ones."""
+    """Recurrent layers of two kinds before a prunable one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.up, self.rows, self.last = nn.ConvTranspose2d(1, 2, 2, 2), nn.GRU(16, 4, batch_first=True), nn.Linear(4, 3)
+        self.first, self.rows = nn.LSTM(4, 5, batch_first=True), nn.GRU(5, 4, batch_first=True)
+        self.last = nn.Linear(4, 3)
 
     def forward(self, images: Tensor) -> Tensor:
-        rows, _ = self.rows(self.up(images).permute(0, 2, 1, 3).flatten(2))
+        rows, _ = self.rows(self.first(images[:, 0])[0])
         return self.last(rows[:, -1])
 
 
@@ -68,11 +71,11 @@ def test_a_weight_counts_wherever_it_is_used():
 
 def test_what_cannot_be_pruned_counts_in_the_totals_and_is_named():
     found = network(Mixed(), (1, 4, 4))
-    transposed, recurrent = 16 * 2 * 4, 8 * 3 * 4 * (16 + 4)
-    assert found.total_macs == transposed + recurrent + 12
-    assert found.notes == ("up (ConvTranspose2d) cannot be pruned", "rows (GRU) cannot be pruned")
+    recurrent = 4 * 4 * 5 * (4 + 5) + 4 * 3 * 4 * (5 + 4)
+    assert found.total_macs == recurrent + 12
+    assert found.notes == ("first (LSTM) cannot be pruned", "rows (GRU) cannot be pruned")
     nothing = found.layout.full() - found.layout.full()
-    assert found.macs(Masks.join([found.layout.full(), nothing])).tolist() == [found.total_macs, transposed + recurrent]
+    assert found.macs(Masks.join([found.layout.full(), nothing])).tolist() == [found.total_macs, recurrent]
     assert found.reach == pytest.approx(12 / found.total_params)
 
 
@@ -82,8 +85,42 @@ def test_attention_projections_are_layers_too():
     before = torch.backends.mha.get_fastpath_enabled()
     found = survey(whole, (4, 2, 4))
     assert torch.backends.mha.get_fastpath_enabled() == before
-    assert [layer.name for layer in found.layers] == ["1.self_attn.out_proj", "1.linear1", "1.linear2", "3"]
-    assert found.others == ("1.self_attn (MultiheadAttention)",)
+    names = ["1.self_attn.in_proj", "1.self_attn.out_proj", "1.linear1", "1.linear2", "3"]
+    assert [layer.name for layer in found.layers] == names
+    assert (found.layers[0].parameter, found.layers[0].owner) == ("1.self_attn.in_proj_weight", "1.self_attn")
+    assert [layer.positions for layer in found.layers] == [4, 4, 4, 4, 1]
+    assert found.others == ()
+
+
+def test_keys_and_values_of_other_widths_have_projections_of_their_own():
+    names = ["first", "attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.out_proj"]
+    found = survey(Attended().eval(), Inputs((6,), 11))
+    assert [layer.name for layer in found.layers] == [*names, "second", "last"]
+    assert found.layers[2].shape == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "positions", "turned"),
+    [
+        (nn.Conv1d(2, 4, 3), (2, 9), 7, 0),
+        (nn.Conv3d(2, 4, 2), (2, 3, 3, 3), 8, 0),
+        (nn.ConvTranspose1d(2, 4, 3, 2), (2, 5), 5, 1),
+        (nn.ConvTranspose2d(4, 2, 3, groups=2), (4, 3, 3), 9, 2),
+        (nn.ConvTranspose3d(2, 4, 2), (2, 2, 2, 2), 8, 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_convolutions_of_all_kinds_are_prunable(layer: nn.Module, shape: tuple[int, ...], positions: int, turned: int):
+    [found] = survey(nn.Sequential(layer, nn.Flatten()).eval(), shape).layers
+    assert (found.name, found.parameter, found.shape) == ("0", "0.weight", tuple(layer.weight.shape))
+    assert (found.positions, found.convolutional, found.turned) == (positions, True, turned)
+
+
+def test_a_whole_network_may_be_one_layer():
+    found = network(nn.Linear(3, 2), (3,))
+    assert [(layer.name, layer.parameter) for layer in found.layers] == [("", "weight")]
+    nothing = found.layout.full() - found.layout.full()
+    assert not found.keep(nothing, 0)["weight"].any()
 
 
 def test_layers_that_share_their_weights_are_refused():

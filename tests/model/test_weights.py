@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
+from kinds import KINDS, problem_of
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pruneframe import Data, InputError, Published, Recipe, Split, Trained
+from pruneframe import Data, InputError, Problem, Published, Recipe, Split, Trained
 from pruneframe.model.network import digest
 from pruneframe.model.training import train
 from pruneframe.model.weights import fill
@@ -400,3 +401,20 @@ def test_torchs_own_generator_is_left_alone(cache: Path) -> None:
     torch.manual_seed(3)
     Trained(RECIPE).load(module, tiny_data, silent)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_layers_of_every_kind_begin_as_they_are_drawn_by_the_seed(cache: Path) -> None:
+    for kind in KINDS:
+        data = data_of(problem_of(kind))
+        found = []
+        for _ in range(2):
+            module = KINDS[kind][0]()
+            Trained(replace(RECIPE, epochs=1)).forget(module, data)
+            Trained(replace(RECIPE, epochs=1)).load(module, lambda data=data: data, silent)
+            found.append(digest(module.state_dict()))
+        assert found[0] == found[1]
+
+
+def data_of(problem: Problem) -> Data:
+    assert isinstance(problem.data, Data)
+    return problem.data

@@ -46,7 +46,6 @@ def test_a_grouped_convolution_loses_outputs_alone() -> None:
     assert lines(nn.Conv2d(6, 8, 3)) == (8, 6, 3, 3)
     assert lines(nn.Conv2d(8, 8, 3, groups=8)) == (8, 1, -1)
     assert lines(nn.Conv2d(8, 8, 3, groups=2)) == (8, 1, -1)
-    assert lines(nn.Linear(3, 2)) is None
 
 
 def test_weak_filters_go_first_more_often() -> None:
