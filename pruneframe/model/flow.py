@@ -205,8 +205,8 @@ class Flow(TorchDispatchMode):
                     shared = {d for d in varying[i] if tensors[j].stride()[d] == 0 or tensors[j].shape[d] == 1}
                     self._meet(one, other, "none" if not shared else "all" if shared == varying[i] else "some")
         found = torch.zeros((), dtype=torch.float64)
-        for one in labels:
-            found = torch.where(found == FIXED, one[small(one)], found)
+        for i in sorted(range(len(labels)), key=lambda i: -len(varying[i])):  # one for all comes last: it tells least
+            found = torch.where(found == FIXED, labels[i][small(labels[i])], found)
         return found
 
     def _meet(self, one: Tensor, other: Tensor, shared: str) -> None:

@@ -28,7 +28,7 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
     real = network.layout.split(network.structure(mask).unpack(0))
     module = reweighted(network.module, state).cpu()
     for (name, dim), kept in _kept(network, real).items():
-        _narrow(module, name, kept, dim)
+        _narrow(module, name, kept, dim, network.module)
     return module
 
 
@@ -125,8 +125,11 @@ def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tens
     return shrunk
 
 
-def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
-    """Keep some entries of a parameter or buffer along one dimension, and tell its layer its new size."""
+def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int, dense: nn.Module) -> None:
+    """Keep some entries of a parameter or buffer along one dimension, and tell its layer its new size.
+
+    `dense` is the same module with all its units.
+    """
     owner_name, _, leaf = name.rpartition(".")
     owner = module.get_submodule(owner_name)
     whole = getattr(owner, leaf)
@@ -134,7 +137,7 @@ def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
     setattr(owner, leaf, nn.Parameter(smaller, requires_grad=False) if isinstance(whole, nn.Parameter) else smaller)
     if isinstance(owner, CONVOLUTIONS):
         if leaf == "weight":
-            _resize_convolution(owner, dim, len(kept))
+            _resize_convolution(owner, dim, len(kept), dense.get_submodule(owner_name))
     elif isinstance(owner, nn.Linear):
         setattr(owner, ("out_features", "in_features")[dim], len(kept))
     elif isinstance(owner, nn.PReLU):
@@ -145,18 +148,19 @@ def _narrow(module: nn.Module, name: str, kept: Tensor, dim: int) -> None:
         _resize_norm(owner, kept)
 
 
-def _resize_convolution(layer: Convolution, dim: int, length: int) -> None:
-    """Tell a convolution how long its weight is along a dimension; of a grouped one, groups went or parts of all."""
+def _resize_convolution(layer: Convolution, dim: int, length: int, dense: nn.Module) -> None:
+    """Tell a convolution how long its weight is along a dimension; of a grouped one, groups went or parts of all.
+
+    Which of the two hangs on the `dense` one: its inputs may have gone before its outputs do.
+    """
     first, second = ("in_channels", "out_channels") if layer.transposed else ("out_channels", "in_channels")
     if dim == 1:
         setattr(layer, second, length * layer.groups)
-    elif layer.groups > 1 and whole_groups(layer.groups, layer.in_channels):
-        groups = layer.groups * length // getattr(layer, first)
-        setattr(layer, second, getattr(layer, second) * groups // layer.groups)
-        setattr(layer, first, length)
-        layer.groups = groups
-    else:
-        setattr(layer, first, length)
+        return
+    setattr(layer, first, length)
+    if isinstance(dense, CONVOLUTIONS) and dense.groups > 1 and whole_groups(dense.groups, dense.in_channels):
+        layer.groups = dense.groups * length // getattr(dense, first)
+        setattr(layer, second, getattr(dense, second) * layer.groups // dense.groups)
 
 
 def _resize_norm(norm: nn.Module, kept: Tensor) -> None:
