@@ -2,7 +2,8 @@
 
 Every place along a layer's outputs is followed to all that must go with it: biases, norms and layer scales, the inputs
 of the layers that read it, and, where tensors are added, the outputs of the other layers that write the same channel.
-After Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", CVPR 2023, who follow layers, not elements.
+After Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", CVPR 2023, who follow layers in the place
+of elements.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ..mask import Group, Slices
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 LINEAR = (nn.Linear, nn.BatchNorm1d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
-NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm)
 RESIZED = (nn.Linear, *CONVOLUTIONS, *NORMS, nn.PReLU, nn.Embedding)  # layers of torch's that can be made smaller
 Place = tuple[str, int]  # a parameter's dimension
 
@@ -39,6 +40,11 @@ class Unit:
     lead: str
     parts: dict[Place, tuple[int, ...]]
     written: frozenset[Place]  # those of the parts that are a layer's outputs
+
+    @property
+    def own(self) -> Place:
+        """Which of the parts is its lead's."""
+        return next(place for place in self.written if place[0] == f"{self.lead}.weight")
 
     @property
     def signature(self) -> tuple[tuple[str, int, int], ...]:
@@ -61,7 +67,7 @@ def filter_groups(network: Network, inner: bool) -> tuple[tuple[Group, ...], tup
     """
     found = follow(network)
     if not inner:
-        return _groups(network, found.units), found.notes
+        return _groups(network, found.units), (*found.notes, *_alone(found.units))
     written_once = [unit for unit in found.units if [len(unit.parts[place]) for place in unit.written] == [1]]
     groups = _groups(network, written_once)
     return tuple(group for group in groups if _is_whole(network, group)), found.notes
@@ -120,14 +126,15 @@ def _collected(network: Network, flow: Flow) -> Found:
             parts[root][name, dims[0]].append(place)
     staying = flow.atoms.staying()
     order = {f"{layer.name}.weight": row for row, layer in enumerate(network.layers)}
-    units, reasons = [], defaultdict(list)
+    units: list[Unit] = []
+    reasons: dict[str, list[str]] = defaultdict(list)
     for root, own in parts.items():
-        leads = sorted((order[name], name) for name, dim in own if (name, dim) in flow.written and name in order)
+        leads = sorted((order[name], name, dim) for name, dim in own if (name, dim) in flow.written and name in order)
         if not leads:
             continue
         lead = leads[0][1].removesuffix(".weight")
         if root in staying:
-            reasons[staying[root]].append(lead)
+            reasons[staying[root]] += [lead] * len(own[leads[0][1], leads[0][2]])
         else:
             written = frozenset(own.keys() & flow.written)
             units.append(Unit(lead, {place: tuple(found) for place, found in own.items()}, written))
@@ -157,17 +164,32 @@ def _resized(module: nn.Module, name: str) -> bool:
 
 def _groups(network: Network, units: Iterable[Unit], least: int = 1) -> tuple[Group, ...]:
     """Units of one lead and signature side by side; those that stand alone cannot go where one must remain."""
+    order = [layer.name for layer in network.layers]
+    made = [_group(network, found, least) for found in _alike(units) if len(found) > least]
+    return tuple(sorted(made, key=lambda group: (order.index(group.layer), group.slices[0].along(group.size).min())))
+
+
+def _alike(units: Iterable[Unit]) -> Iterable[list[Unit]]:
+    """Units by their lead and signature."""
     together: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
     for unit in units:
         together[unit.lead, unit.signature].append(unit)
-    order = [layer.name for layer in network.layers]
-    made = [_group(network, found, least) for found in together.values() if len(found) > least]
-    return tuple(sorted(made, key=lambda group: (order.index(group.layer), group.slices[0].along(group.size).min())))
+    return together.values()
+
+
+def _alone(units: Iterable[Unit]) -> Iterable[str]:
+    """Notes on channels that stay since they could go at once alone, all of their kind."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for unit in (found[0] for found in _alike(units) if len(found) == 1):
+        width = len(unit.parts[unit.own])
+        if width > 1:
+            reasons["all of them go together"] += [unit.lead] * width
+    return _notes(reasons)
 
 
 def _group(network: Network, units: list[Unit], least: int) -> Group:
     lead = units[0].lead
-    own = next(place for place in units[0].written if place[0] == f"{lead}.weight")
+    own = units[0].own
     units.sort(key=lambda unit: unit.parts[own])
     order = {name: i for i, (name, _) in enumerate(network.module.named_parameters())}
     rank: Callable[[Place], tuple[object, ...]] = lambda place: (  # noqa: E731
@@ -190,5 +212,12 @@ def _slices(place: Place, found: list[tuple[int, ...]]) -> Slices:
 
 def _is_whole(network: Network, group: Group) -> bool:
     """Whether nothing that a group's units are part of has others beside them."""
-    shapes = [network.parameter(part.parameter).shape[part.dim] for part in group.slices]
+    shapes = [entries(network.module, part.parameter).shape[part.dim] for part in group.slices]
     return all(length == group.size * part.width for length, part in zip(shapes, group.slices, strict=True))
+
+
+def entries(module: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer by its name; a buffer need not be in the state dict."""
+    owner, _, leaf = name.rpartition(".")
+    found: Tensor = getattr(module.get_submodule(owner), leaf)
+    return found

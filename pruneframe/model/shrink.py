@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, PruneframeError
 from ..mask import Group, Masks
-from .groups import CONVOLUTIONS, NORMS
+from .groups import CONVOLUTIONS, NORMS, entries
 from .network import Network, reweighted
 from .rules import whole_groups
 
@@ -94,7 +94,7 @@ def _obstacle(network: Network) -> str | None:
     images = torch.randn(PROVED, *network.input_shape, generator=torch.Generator().manual_seed(0))
     try:
         proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, images)
-    except (PruneframeError, RuntimeError) as error:
+    except PruneframeError as error:
         return str(error)
     return None
 
@@ -102,10 +102,9 @@ def _obstacle(network: Network) -> str | None:
 def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:
     """What stays of each parameter along a dimension, int64[places], by both; `real` is each group's bool[units]."""
     stays: dict[tuple[str, int], NDArray[np.bool_]] = {}
-    state = network.module.state_dict()
     for group, units in zip(network.layout.groups, real, strict=True):
         for part in group.slices:
-            length = state[part.parameter].shape[part.dim]
+            length = entries(network.module, part.parameter).shape[part.dim]
             along = stays.setdefault((part.parameter, part.dim), np.ones(length, dtype=bool))
             along[part.along(len(units))] &= units[:, None]
     return {place: torch.from_numpy(np.flatnonzero(along)) for place, along in stays.items()}
@@ -120,8 +119,11 @@ def proved(network: Network, mask: Masks, state: dict[str, Tensor], images: Tens
     try:
         with torch.inference_mode():
             prove(masked(images.clone()), shrunk(images.clone()), tied=TIED)
-    except RuntimeError as error:
-        raise InputError(f"the network must run without its units, but: {str(error).splitlines()[0]}") from error
+    except PruneframeError:
+        raise
+    except Exception as error:  # whatever the network's own code raises
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"the network must run without its units, but: {reason}") from error
     return shrunk
 
 
@@ -159,8 +161,9 @@ def _resize_convolution(layer: Convolution, dim: int, length: int, dense: nn.Mod
         return
     setattr(layer, first, length)
     if isinstance(dense, CONVOLUTIONS) and dense.groups > 1 and whole_groups(dense.groups, dense.in_channels):
-        layer.groups = dense.groups * length // getattr(dense, first)
-        setattr(layer, second, getattr(dense, second) * layer.groups // dense.groups)
+        groups = dense.groups * length // getattr(dense, first)
+        setattr(layer, second, getattr(dense, second) * groups // dense.groups)
+        layer.groups = groups
 
 
 def _resize_norm(norm: nn.Module, kept: Tensor) -> None:
