@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import InputError, PruneframeError
 from ..mask import Group, Masks
@@ -166,7 +167,7 @@ def _resize_convolution(layer: Convolution, dim: int, length: int, dense: nn.Mod
         layer.groups = groups
 
 
-def _resize_norm(norm: nn.Module, kept: Tensor) -> None:
+def _resize_norm(norm: nn.GroupNorm | _NormBase, kept: Tensor) -> None:
     """Tell a norm which of its channels stay; one over groups of them loses whole groups."""
     if isinstance(norm, nn.GroupNorm):
         norm.num_groups = norm.num_groups * len(kept) // norm.num_channels
