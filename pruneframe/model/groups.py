@@ -145,8 +145,8 @@ def _notes(reasons: dict[str, list[str]]) -> Iterable[str]:
     for reason, layers in reasons.items():
         if reason != OUTPUTS:
             names = list(dict.fromkeys(layers))
-            of = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more layers"
-            yield f"{len(layers)} channels of {of} stay: {reason}"
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"{len(layers)} channels of {names[0]}{more} stay: {reason}"
 
 
 def _owner(module: nn.Module, name: str) -> str:
