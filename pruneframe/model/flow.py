@@ -98,9 +98,10 @@ class Flow(TorchDispatchMode):
         if owned is None or owned[1].dim() < 2 or tensor.dim() < 2:
             return None
         name, whole = owned
-        first = tensor.storage_offset() - whole.storage_offset()
+        first = int(tensor.storage_offset()) - int(whole.storage_offset())
         if tensor.dim() > 2 or tensor.shape[2:] != whole.shape[2:]:
-            return (name, 0, 1, 0) if tensor.shape == whole.shape and first == 0 else None
+            same = first == 0 and tensor.shape == whole.shape and tensor.stride() == whole.stride()
+            return (name, 0, 1, 0) if same else None
         rows, columns = whole.stride()[:2]
         if columns != 1 or first % max(rows, 1):
             return None
@@ -205,8 +206,8 @@ class Flow(TorchDispatchMode):
                     shared = {d for d in varying[i] if self._same_along(tensors[j], other, d)}
                     self._meet(one, other, "none" if not shared else "all" if shared == varying[i] else "some")
         found = torch.zeros((), dtype=torch.float64)
-        for one in labels:
-            found = torch.where(found == FIXED, one[small(one)], found)
+        for i in sorted(range(len(labels)), key=lambda i: -len(varying[i])):  # one for all comes last: it tells least
+            found = torch.where(found == FIXED, labels[i][small(labels[i])], found)
         return found
 
     def _same_along(self, tensor: Tensor, labels: Tensor, dim: int) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ..mask import Group, Slices
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .network import Network
 
 LINEAR = (nn.Linear, nn.BatchNorm1d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
-NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm)
 RESIZED = (nn.Linear, *CONVOLUTIONS, *NORMS, nn.PReLU, nn.Embedding)  # layers of torch's that can be made smaller
 Place = tuple[str, int]  # a parameter's dimension
 
@@ -40,6 +40,7 @@ class Unit:
     """
 
     lead: str
+    own: Place  # the lead's among the parts
     parts: dict[Place, tuple[int, ...]]
     written: frozenset[Place]  # those of the parts that are a layer's outputs
     head: bool = False
@@ -65,7 +66,7 @@ def filter_groups(network: Network, inner: bool) -> tuple[tuple[Group, ...], tup
     """
     found = follow(network)
     if not inner:
-        return _groups(network, found.units), found.notes
+        return _groups(network, found.units), (*found.notes, *_alone(found.units))
     written_once = [unit for unit in found.units if [len(unit.parts[place]) for place in unit.written] == [1]]
     groups = _groups(network, written_once)
     return tuple(group for group in groups if _is_whole(network, group)), found.notes
@@ -118,18 +119,19 @@ def _collected(network: Network, flow: Flow) -> Found:
     heads = {root for seen in flow.heads_seen for root in flow.atoms.find(seen).tolist()}
     order = {layer.parameter: row for row, layer in enumerate(network.layers)}
     layers = {layer.parameter: layer.name for layer in network.layers}
-    units, reasons = [], defaultdict(list)
+    units: list[Unit] = []
+    reasons: dict[str, list[str]] = defaultdict(list)
     for root, own in parts.items():
         writing = [place for place in own if place in flow.written and place[0] in order]
         if not writing or (flow.heads and root not in heads):
             continue
-        own_rank = lambda place: (-len(own[place]) if flow.heads else 0, order[place[0]])  # noqa: B023, E731
-        lead = layers[min(writing, key=own_rank)[0]]
+        _, _, first = min((-len(own[place]) if flow.heads else 0, order[place[0]], place) for place in writing)
+        lead = layers[first[0]]
         if root in staying:
-            reasons[staying[root]].append(lead)
-        else:
-            written = frozenset(own.keys() & flow.written)
-            units.append(Unit(lead, {place: tuple(found) for place, found in own.items()}, written, root in heads))
+            reasons[staying[root]] += [lead] * len(own[first])
+            continue
+        parts_of = {place: tuple(found) for place, found in own.items()}
+        units.append(Unit(lead, first, parts_of, frozenset(own.keys() & flow.written), root in heads))
     return Found(tuple(units), tuple(_notes(reasons)))
 
 
@@ -158,8 +160,8 @@ def _notes(reasons: dict[str, list[str]]) -> Iterable[str]:
     for reason, layers in reasons.items():
         if reason != OUTPUTS:
             names = list(dict.fromkeys(layers))
-            of = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more layers"
-            yield f"{len(layers)} channels of {of} stay: {reason}"
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"{len(layers)} channels of {names[0]}{more} stay: {reason}"
 
 
 def _owner(module: nn.Module, name: str) -> str:
@@ -182,17 +184,32 @@ def _resized(module: nn.Module, name: str, heads: bool) -> bool:
 
 def _groups(network: Network, units: Iterable[Unit], least: int = 1) -> tuple[Group, ...]:
     """Units of one lead and signature side by side; those that stand alone cannot go where one must remain."""
+    order = [layer.name for layer in network.layers]
+    made = [_group(network, found, least) for found in _alike(units) if len(found) > least]
+    return tuple(sorted(made, key=lambda group: (order.index(group.layer), group.slices[0].along(group.size).min())))
+
+
+def _alike(units: Iterable[Unit]) -> Iterable[list[Unit]]:
+    """Units by their lead and signature."""
     together: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
     for unit in units:
         together[unit.lead, unit.signature].append(unit)
-    order = {layer.name: row for row, layer in enumerate(network.layers)}
-    made = [_group(network, found, least) for found in together.values() if len(found) > least]
-    return tuple(sorted(made, key=lambda group: (order[group.layer], group.slices[0].along(group.size).min())))
+    return together.values()
+
+
+def _alone(units: Iterable[Unit]) -> Iterable[str]:
+    """Notes on channels that stay since they could go at once alone, all of their kind."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for unit in (found[0] for found in _alike(units) if len(found) == 1):
+        width = len(unit.parts[unit.own])
+        if width > 1:
+            reasons["all of them go together"] += [unit.lead] * width
+    return _notes(reasons)
 
 
 def _group(network: Network, units: list[Unit], least: int) -> Group:
-    layer = next(layer for layer in network.layers if layer.name == units[0].lead)
-    own = next(place for place in units[0].written if place[0] == layer.parameter)
+    own = units[0].own
+    layer = next(layer for layer in network.layers if layer.parameter == own[0])
     units.sort(key=lambda unit: unit.parts[own])
     order = {name: i for i, (name, _) in enumerate(network.module.named_parameters())}
 
@@ -213,5 +230,12 @@ def _slices(place: Place, found: list[tuple[int, ...]]) -> Slices:
 
 def _is_whole(network: Network, group: Group) -> bool:
     """Whether nothing that a group's units are part of has others beside them."""
-    shapes = [network.parameter(part.parameter).shape[part.dim] for part in group.slices]
+    shapes = [entries(network.module, part.parameter).shape[part.dim] for part in group.slices]
     return all(length == group.size * part.width for length, part in zip(shapes, group.slices, strict=True))
+
+
+def entries(module: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer by its name; a buffer need not be in the state dict."""
+    owner, _, leaf = name.rpartition(".")
+    found: Tensor = getattr(module.get_submodule(owner), leaf)
+    return found

@@ -74,7 +74,7 @@ def _balance(flow: Flow, labels: Tensor, dim: int, pieces: Sequence[int], axes: 
 
 def slicing(flow: Flow, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     """Some places of a dimension: one of several equal pieces, or every so manieth."""
-    whole, dim, start, _, step = (*args, *(0, 0, None, 1)[len(args) - 1 :])
+    whole, dim, start, _, step = args + (0, 0, None, 1)[len(args) - 1 :]
     labels, dim = flow.label(whole), dim % whole.dim()
     length, size = out.shape[dim], whole.shape[dim]
     if length != size and dim in flow.varying(labels) and not flow.heads:

@@ -24,7 +24,7 @@ def convolution(flow: Flow, args: Args, kwargs: Kwargs, out: Tensor) -> None:
     inputs, weight, bias, transposed, groups = args[0], args[1], args[2], args[6], args[8]
     found = flow.weight(weight)
     if found is None:
-        return _lost(flow, (inputs, bias), out, "a layer reads them whose weight is computed")
+        return _lost(flow, (inputs, weight, bias), out, "a layer reads them whose weight is computed")
     name, entering = found[0], flow.channels(flow.label(inputs), 1)
     first, second = flow.along(name, 0), flow.along(name, 1)
     if groups == 1:
@@ -70,7 +70,7 @@ def _grouped(flow: Flow, name: str, entering: Ids, groups: int, transposed: bool
 def _write(flow: Flow, out: Tensor, channels: Ids, bias: Tensor | None, dim: int = 1) -> None:
     """Label an output by its channels, and the bias with it."""
     if bias is not None:
-        flow.atoms.unite(flow.channels(flow.label(bias), 0), channels)
+        flow.atoms.unite(flow.channels(flow.label(bias), bias.dim() - 1), channels)
     flow.put(out, _spread(channels, out, dim))
 
 
@@ -116,8 +116,8 @@ def _product(flow: Flow, inputs: Tensor, weight: Tensor, bias: Tensor | None, ou
 
 
 def bmm(flow: Flow, args: Args, kwargs: Kwargs, out: Tensor) -> None:
-    """Products of activations [matrices, n, m]: of heads, one matrix belongs to one unit."""
-    _matrices(flow, args[-2:], 0, out)
+    """Products of activations [matrices, n, m], and what they are added to: of heads, one matrix is one unit's."""
+    _matrices(flow, args[-2:], 0, out, args[:-2])
 
 
 def attention(flow: Flow, args: Args, kwargs: Kwargs, out: Any) -> None:
@@ -135,9 +135,9 @@ def _matrices(flow: Flow, operands: Sequence[Tensor], dim: int, out: Any, added:
         few, many = sorted((found[0], one), key=len)
         flow.atoms.unite(few.repeat(len(many) // len(few)), many)  # fewer heads of keys and values than of queries
     flow.heads_seen.append(found[0])
-    for one in results:
-        if one.dim() > dim and one.shape[dim] == len(found[0]):
-            flow.put(one, _spread(found[0], one, dim))
+    for result in results:
+        if result.dim() > dim and result.shape[dim] == len(found[0]):
+            flow.put(result, _spread(found[0], result, dim))
 
 
 def batch_norm(flow: Flow, args: Args, kwargs: Kwargs, out: Any) -> None:

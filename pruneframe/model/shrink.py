@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import InputError, PruneframeError
 from ..mask import Group, Masks
 from .attention import without_heads
-from .groups import CONVOLUTIONS, NORMS
+from .groups import NORMS, entries
+from .layers import CONVOLUTIONS
 from .network import Network, reweighted
 from .rules import Convolution, loses_groups
 
@@ -97,7 +99,7 @@ def _obstacle(network: Network) -> str | None:
     state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
     try:
         proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, network.inputs.random(PROVED))
-    except (PruneframeError, RuntimeError) as error:
+    except PruneframeError as error:
         return str(error)
     return None
 
@@ -105,10 +107,9 @@ def _obstacle(network: Network) -> str | None:
 def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:
     """What stays of each parameter along a dimension, int64[places], by both; `real` is each group's bool[units]."""
     stays: dict[tuple[str, int], NDArray[np.bool_]] = {}
-    state = network.module.state_dict()
     for group, units in zip(network.layout.groups, real, strict=True):
         for part in group.slices:
-            length = state[part.parameter].shape[part.dim]
+            length = entries(network.module, part.parameter).shape[part.dim]
             along = stays.setdefault((part.parameter, part.dim), np.ones(length, dtype=bool))
             along[part.along(len(units))] &= units[:, None]
     return {place: torch.from_numpy(np.flatnonzero(along)) for place, along in stays.items()}
@@ -167,7 +168,7 @@ def _resize_convolution(layer: Convolution, dim: int, length: int, by_group: boo
     setattr(layer, first, length)
 
 
-def _resize_norm(norm: nn.Module, kept: Tensor) -> None:
+def _resize_norm(norm: nn.GroupNorm | _NormBase, kept: Tensor) -> None:
     """Tell a norm which of its channels stay; one over groups of them loses whole groups."""
     if isinstance(norm, nn.GroupNorm):
         norm.num_groups = norm.num_groups * len(kept) // norm.num_channels
