@@ -19,8 +19,8 @@ from ..errors import InputError
 from ..mask import Group
 
 # How modules call their number of heads, and the features of all heads together.
-COUNTS = ("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads", "num_kv_heads", "n_kv_heads")
-COUNTS += ("attn_dim", "inner_dim", "all_head_size")
+HEADS = ("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads", "num_kv_heads", "n_kv_heads")
+COUNTS = (*HEADS, "attn_dim", "inner_dim", "all_head_size")
 FORBIDDEN = -100.0  # what Liu et al. add to scores between windows that meet only because the image was rolled
 
 
@@ -232,17 +232,14 @@ def _features(group: Group) -> int:
 def _fused(whole: nn.Module, path: str, group: Group, features: int) -> Fused | None:
     """What computes the same as a module of one linear layer before its heads and one behind; None if it does not."""
     start = len(path) + 1 if path else 0
-    names = [(part.parameter[start:].rpartition("."), part.dim) for part in group.slices]
-    into = {owner for (owner, _, leaf), dim in names if leaf == "weight" and dim == 0}
-    out = {owner for (owner, _, leaf), dim in names if leaf == "weight" and dim == 1}
+    weights = [part for part in group.slices if part.parameter.endswith(".weight")]
+    into, out = ({part.parameter[start:].rpartition(".")[0] for part in weights if part.dim == dim} for dim in (0, 1))
     if len(into) != 1 or len(out) != 1:
         return None
-    candidates = [
-        Fused(whole, *into, *out, features, order, causal).eval()
-        for order in ("qhf", "hqf", "hfq")
-        for causal in (False, True)
-    ]
-    width = candidates[0].get_submodule(*into).weight.shape[1]
+    names = into.pop(), out.pop()
+    orders = [(order, causal) for order in ("qhf", "hqf", "hfq") for causal in (False, True)]
+    candidates = [Fused(whole, *names, features, order, causal).eval() for order, causal in orders]
+    width = whole.get_parameter(f"{names[0]}.weight").shape[1]
     tokens = torch.randn(2, 5, width, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
