@@ -17,9 +17,21 @@ from torch import Tensor
 import pruneframe as pf
 
 
+def weights_behind(network: pf.Network, group: pf.Group) -> list[str]:
+    """The parameters that units are judged by: their layer's weights, or those of all layers that are one unit."""
+    own, layers = f"{group.layer}.weight", {f"{layer.name}.weight" for layer in network.layers}
+    if group.least or group.size > 1:
+        return [own]
+    return [part.parameter for part in group.slices if part.parameter in layers]
+
+
 def unit_weights(network: pf.Network) -> list[Tensor]:
-    """The weights of every unit in its layer, group by group: [units, weights of a unit]."""
-    return [network.parameter(f"{g.layer}.weight").detach().reshape(g.size, -1) for g in network.layout.groups]
+    """The weights of every unit, group by group: [units, weights of a unit]."""
+    found = []
+    for group in network.layout.groups:
+        own = [network.parameter(name).detach().reshape(group.size, -1) for name in weights_behind(network, group)]
+        found.append(torch.cat(own, dim=1))
+    return found
 
 
 def per_unit(values: list[Tensor]) -> pf.Scores:
@@ -36,6 +48,15 @@ def refuse_single(network: pf.Network, name: str, instead: str) -> None:
     """Raise InputError where single weights are the units."""
     if network.layout.single:
         raise pf.InputError(f"scorer {name!r} is not defined for single weights; use units=filter, or {instead}")
+
+
+def refuse_whole(network: pf.Network, name: str) -> None:
+    """Raise InputError where every layer is one unit, which has no other to be compared with."""
+    if all(group.size == 1 for group in network.layout.groups):
+        raise pf.InputError(
+            f"scorer {name!r} compares the units of a layer, but a {network.layout.units} has no others beside it; "
+            "use the scorer magnitude"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,6 +90,7 @@ class Lamp(pf.Scorer):
     name = "lamp"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+        refuse_whole(network, self.name)
         units = [w.square().sum(dim=1) for w in unit_weights(network)]
         return np.concatenate([self._layer(unit.double().numpy()) for unit in units]).astype(np.float32)
 
@@ -92,6 +114,7 @@ class Fpgm(pf.Scorer):
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         refuse_single(network, self.name, "the scorer magnitude")
+        refuse_whole(network, self.name)
         layers = unit_weights(network)
         sums = [torch.cdist(w, w).sum(dim=1) / w.shape[1] ** 0.5 for w in layers]
         return torch.cat([total / max(1, len(total) - 1) for total in sums]).numpy()
@@ -99,7 +122,7 @@ class Fpgm(pf.Scorer):
 
 @dataclass(frozen=True, repr=False)
 class BnScale(pf.Scorer):
-    """The absolute scale of the filter's batch norm (Liu et al., "Network Slimming", ICCV 2017)."""
+    """The absolute scale of the filter's batch norm (Liu et al., "Network Slimming", ICCV 2017); a mean for a block."""
 
     name = "bn-scale"
 
@@ -115,7 +138,8 @@ class BnScale(pf.Scorer):
                 f"scorer {self.name!r} needs a batch norm after every prunable layer, but {group.layer!r} has none; "
                 "use the scorer magnitude"
             )
-        return network.parameter(scales[0]).detach().abs().numpy()
+        found = [network.parameter(scale).detach().abs() for scale in scales]
+        return (torch.cat(found).mean(dim=0, keepdim=True) if group.size == 1 else found[0]).numpy()
 
 
 def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
@@ -124,12 +148,14 @@ def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -
     Both as `unit_weights` shapes them. Batch norm stays in evaluation mode.
     """
     module = copy.deepcopy(network.module).eval()
-    parameters = [module.get_parameter(f"{name}.weight").requires_grad_(True) for name in network.layout.names]
-    sizes = network.layout.sizes
+    names, weights = [weights_behind(network, group) for group in network.layout.groups], unit_weights(network)
+    parameters = [module.get_parameter(name).requires_grad_(True) for own in names for name in own]
     for x, y in zip(images.split(batch), labels.split(batch), strict=True):
-        found = torch.autograd.grad(F.cross_entropy(module(x), y), parameters)
-        triples = zip(parameters, found, sizes, strict=True)
-        yield [(w.detach().reshape(size, -1), g.reshape(size, -1)) for w, g, size in triples]
+        found = iter(torch.autograd.grad(F.cross_entropy(module(x), y), parameters))
+        joined = [
+            torch.cat([next(found).reshape(len(w), -1) for _ in own], 1) for w, own in zip(weights, names, strict=True)
+        ]
+        yield list(zip(weights, joined, strict=True))
 
 
 @dataclass(frozen=True, repr=False)

@@ -43,6 +43,7 @@ class Survey:
     outputs: int
     macs: int
     others: tuple[str, ...]  # what multiplies as well, and is no prunable layer, with its class
+    rest: dict[str, int]  # the multiply-adds of its parameters, by name
 
 
 class Census(TorchDispatchMode):
@@ -84,7 +85,7 @@ def survey(module: nn.Module, input_shape: tuple[int, ...]) -> Survey:
     outputs = one_tensor(out).shape[1]
     check_repeatable(module, torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)).to(image.device))
     modules = dict(module.named_modules())
-    layers, others = [], []
+    layers, others, rest = [], [], {}
     for parameter, macs in census.macs.items():
         name, _, leaf = parameter.rpartition(".")
         owner = modules[name]
@@ -93,8 +94,9 @@ def survey(module: nn.Module, input_shape: tuple[int, ...]) -> Survey:
             layers.append(Layer(name, shape, macs // math.prod(shape), isinstance(owner, nn.Conv2d)))
         else:
             others.append(f"{name} ({type(owner).__name__})")
+            rest[parameter] = macs
     _check_apart(module, layers)
-    return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)))
+    return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)), rest)
 
 
 def _check_apart(module: nn.Module, layers: Sequence[Layer]) -> None:

@@ -24,7 +24,7 @@ def peak_memory(module: nn.Module, input_shape: tuple[int, ...]) -> float:
     born: dict[fx.Node, int] = {}
     dies: dict[fx.Node, int] = {}
     for place, node in enumerate(traced.graph.nodes):
-        owner[node] = owner[node.all_input_nodes[0]] if _shares(node, module) else node
+        owner[node] = owner[node.all_input_nodes[0]] if shares(node, module) else node
         born.setdefault(owner[node], place)
         for used in (node, *node.all_input_nodes):
             dies[owner[used]] = place
@@ -35,7 +35,7 @@ def peak_memory(module: nn.Module, input_shape: tuple[int, ...]) -> float:
     return float(sum(tensor.nbytes for tensor in module.state_dict().values()) + lives.max())
 
 
-def _shares(node: fx.Node, module: nn.Module) -> bool:
+def shares(node: fx.Node, module: nn.Module) -> bool:
     """Whether a node's value lies where its first input's does."""
     if node.op == "call_module":
         called = module.get_submodule(str(node.target))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import InputError, PruneframeError
-from ..mask import Group, Masks
+from ..mask import Group, Layout, Masks
+from .branches import without
 from .network import Network, reweighted
 
 PROVED = 4  # random images of a trial
@@ -21,12 +22,17 @@ TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to
 def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module:
     """The module without the units that one mask removes; `state` is the masked network's, zeros in place.
 
-    A group that lost all its units keeps one, all of it zero, see `Network.structure`.
+    A group that lost all its units keeps one, all of it zero, see `Network.structure`; a branch goes with its addition.
     """
     real = network.layout.split(network.structure(mask).unpack(0))
     module = reweighted(network.module, state).cpu()
+    empty = [group for group, units in zip(network.layout.groups, real, strict=True) if not units.any()]
+    if empty:
+        module = without(network, module, empty)
+    remaining = module.state_dict()
     for (name, dim), kept in _kept(network, real).items():
-        _narrow(module, name, kept, dim)
+        if name in remaining:
+            _narrow(module, name, kept, dim)
     return module
 
 
@@ -72,18 +78,28 @@ def _tied(network: Network) -> list[str]:
 
 
 def _obstacle(network: Network) -> str | None:
-    """Why the network does not do without half of its units, or None."""
-    rng = np.random.default_rng(0)  # no two groups lose the same: what they share would go unnoticed
-    halves = np.concatenate([rng.permutation(size) < max(1, size // 2) for size in network.layout.sizes])
-    mask = Masks.pack(halves[None], network.layout)
-    kept, own = network.keep(mask, 0), network.module.state_dict()
-    state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
+    """Why the network does not do without half of its units, or without all of those that can go entirely, or None."""
+    own, masks = network.module.state_dict(), _trials(network.layout)
     images = torch.randn(PROVED, *network.input_shape, generator=torch.Generator().manual_seed(0))
-    try:
-        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, images)
-    except (PruneframeError, RuntimeError) as error:
-        return str(error)
+    for row in range(len(masks)):
+        kept = network.keep(masks, row)
+        state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
+        try:
+            proved(network, masks[[row]], {name: tensor.cpu() for name, tensor in state.items()}, images)
+        except (PruneframeError, RuntimeError) as error:
+            return str(error)
     return None
+
+
+def _trials(layout: Layout) -> Masks:
+    """Half of each group's units; also without all groups that can go entirely, and without every second of them."""
+    rng = np.random.default_rng(0)  # no two groups lose the same: what they share would go unnoticed
+    halves = [rng.permutation(size) < max(1, size // 2) for size in layout.sizes]
+    free = [column for column, group in enumerate(layout.groups) if not group.least]
+    trials = [halves]
+    for gone in (free, free[1::2]):
+        trials += [[part & (column not in gone) for column, part in enumerate(halves)]] if gone else []
+    return Masks.pack(np.array([np.concatenate(trial) for trial in trials]), layout)
 
 
 def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:
@@ -91,8 +107,8 @@ def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str
     stays: dict[tuple[str, int], NDArray[np.bool_]] = {}
     state = network.module.state_dict()
     for group, units in zip(network.layout.groups, real, strict=True):
-        for part in group.slices:
-            length = state[part.parameter].shape[part.dim]
+        for part in () if units.all() else group.slices:
+            length = (*state[part.parameter].shape, 1)[part.dim]
             along = stays.setdefault((part.parameter, part.dim), np.ones(length, dtype=bool))
             along[part.along(len(units))] &= units[:, None]
     return {place: torch.from_numpy(np.flatnonzero(along)) for place, along in stays.items()}
