@@ -166,12 +166,12 @@ class _Search:
         nodes, others = self._leading(branch, total), self._leading(shortcut, total)
         names = self._exclusive(nodes)
         layers = self._layers.keys() & names
-        if not layers or shape(shortcut) != shape(total):
+        if not layers or layers != self._layers.keys() & self._used(nodes) or shape(shortcut) != shape(total):
             return None
-        forks = self._forks(nodes) & self._behind(shortcut)
+        forks = self._behind(branch) & self._behind(shortcut)
         far = self._far(forks)
-        heavier = len(layers) > len(self._layers.keys() & self._exclusive(others))
-        if not forks or far[branch] == 0 or not (far[shortcut] == 0 or heavier):
+        projected = forks & self._entering(nodes) and len(self._layers.keys() & self._exclusive(others)) < len(layers)
+        if not forks or far[branch] == 0 or not (far[shortcut] == 0 or projected):
             return None
         last = max(layers, key=self._layers.__getitem__)
         slices = tuple(Slices(name, 0, (*self._shapes[name], 1)[0]) for name in dict.fromkeys((last, *names)))
@@ -193,7 +193,7 @@ class _Search:
                 found.add(node)
         return found if side.op != "placeholder" else set()
 
-    def _forks(self, nodes: set[fx.Node]) -> set[fx.Node]:
+    def _entering(self, nodes: set[fx.Node]) -> set[fx.Node]:
         """The tensors that enter some nodes from outside."""
         entering = {source for node in nodes for source in node.all_input_nodes} - nodes
         return {node for node in entering if _is_tensor(node)}
@@ -218,8 +218,11 @@ class _Search:
 
     def _exclusive(self, nodes: set[fx.Node]) -> list[str]:
         """The parameters that some nodes use and no other does, in forward order."""
-        own = dict.fromkeys(name for node in self._nodes if node in nodes for name in self._parameters[node])
-        return [name for name in own if self._users[name] <= nodes]
+        return [name for name in self._used(nodes) if self._users[name] <= nodes]
+
+    def _used(self, nodes: set[fx.Node]) -> dict[str, None]:
+        """The parameters that some nodes use, in forward order."""
+        return dict.fromkeys(name for node in self._nodes if node in nodes for name in self._parameters[node])
 
     def _owned(self, node: fx.Node) -> list[str]:
         """The parameters that a node uses."""

@@ -40,14 +40,21 @@ def shares(node: fx.Node, module: nn.Module) -> bool:
     if node.op == "call_module":
         called = module.get_submodule(str(node.target))
         return isinstance(called, VIEWS) or getattr(called, "inplace", False)
-    if node.op == "call_method":
-        name = str(node.target)
-        return name in VIEW_CALLS or (name.endswith("_") and not name.endswith("__"))
-    if node.op == "call_function":
+    if node.op not in ("call_method", "call_function"):
+        return False
+    name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "")
+    if node.target in VIEW_CALLS or (name.endswith("_") and not name.endswith("__")):
+        return True
+    return node.op == "call_function" and _in_place(node, module)
+
+
+def _in_place(node: fx.Node, module: nn.Module) -> bool:
+    """Whether a function is told to write where it reads."""
+    try:
         named = node.normalized_arguments(module, normalize_to_only_use_kwargs=True)
-        inplace = (named.kwargs if named else node.kwargs).get("inplace", False)
-        return node.target in VIEW_CALLS or bool(inplace)
-    return False
+    except RuntimeError:  # overloads that their arguments do not tell apart, as of torch.add
+        named = None
+    return bool((named.kwargs if named else node.kwargs).get("inplace", False))
 
 
 def _bytes(node: fx.Node) -> float:
