@@ -23,6 +23,11 @@ def per_layer(layout: pf.Layout, kind: str, lower: np.ndarray, upper: np.ndarray
     return pf.Variables(kind, layers, lower, upper, (1,) * layers)  # type: ignore[arg-type]
 
 
+def least(layout: pf.Layout) -> np.ndarray:
+    """Units of each layer that stay at least, int64[layers]: none where it can go entirely."""
+    return np.array([group.least for group in layout.groups], dtype=np.int64)
+
+
 def keep_best(kept: np.ndarray, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
     """Masks that keep the `kept` int64[n, layers] highest-scored units of each layer; ties fall to the first unit."""
     ranks = [np.argsort(np.argsort(-part, kind="stable")) for part in layout.split(scores)]
@@ -86,7 +91,10 @@ class UnitThreshold(pf.Encoding):
 
 @dataclass(frozen=True, repr=False)
 class LayerThreshold(pf.Encoding):
-    """One quantile per layer: the share of the layer's units, least important first, that is removed."""
+    """One quantile per layer: the share of the layer's units, least important first, that is removed.
+
+    Rounded down, or to the nearest where a layer can go entirely.
+    """
 
     name = "layer-threshold"
     highest: float = pf.setting(0.95, "largest share of a layer that may be removed", above=0, most=1)
@@ -96,8 +104,8 @@ class LayerThreshold(pf.Encoding):
         return per_layer(layout, "real", np.zeros(layers), np.full(layers, self.highest))
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
-        sizes = np.array(layout.sizes)
-        return keep_best(sizes - np.floor(np.clip(genomes, 0, 1) * sizes).astype(int), layout, scores)
+        sizes, rounding = np.array(layout.sizes), np.where(least(layout), 0.0, 0.5)
+        return keep_best(sizes - np.floor(np.clip(genomes, 0, 1) * sizes + rounding).astype(int), layout, scores)
 
     def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
         removed = np.outer(1 - densities(n), np.ones(len(layout.sizes)))
@@ -145,7 +153,7 @@ class GlobalCut(pf.Encoding):
 
 @dataclass(frozen=True, repr=False)
 class LayerRatio(pf.Encoding):
-    """The share kept per layer, most important units first; at least one unit of every layer stays."""
+    """The share kept per layer, most important units first; one stays where a layer cannot go entirely."""
 
     name = "layer-ratio"
 
@@ -155,7 +163,8 @@ class LayerRatio(pf.Encoding):
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
         sizes = np.array(layout.sizes)
-        return keep_best(np.maximum(1, np.rint(np.clip(genomes, 0, 1) * sizes)).astype(int), layout, scores)
+        kept = np.rint(np.clip(genomes, 0, 1) * sizes).astype(int)
+        return keep_best(np.maximum(least(layout), kept), layout, scores)
 
     def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
         kept = np.outer(densities(n), np.ones(len(layout.sizes)))
@@ -164,7 +173,10 @@ class LayerRatio(pf.Encoding):
 
 @dataclass(frozen=True, repr=False)
 class ChannelCount(pf.Encoding):
-    """An integer per layer: units kept, in steps; a layer keeps at least one step, or all of it if it has fewer."""
+    """An integer per layer: units kept, in steps; a layer keeps at least one step, or all of it if it has fewer.
+
+    A layer that can go entirely keeps nothing at 0.
+    """
 
     name = "channel-count"
     step: int = pf.setting(1, "units per step; 8 suits the vector units of most processors", least=1)
@@ -173,16 +185,16 @@ class ChannelCount(pf.Encoding):
         return np.array([-(-size // self.step) for size in layout.sizes], dtype=np.float64)
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
-        return per_layer(layout, "integer", np.ones(len(layout.sizes)), self._steps(layout))
+        return per_layer(layout, "integer", least(layout).astype(np.float64), self._steps(layout))
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
-        kept = np.minimum(np.maximum(genomes, 1).astype(int) * self.step, np.array(layout.sizes))
+        kept = np.minimum(np.maximum(genomes, least(layout)).astype(int) * self.step, np.array(layout.sizes))
         return keep_best(kept, layout, scores)
 
     def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
         steps = self._steps(layout)
         kept = np.outer(densities(n), np.ones(len(steps))) ** rng.uniform(0.5, 1.5, (n, len(steps)))
-        return np.clip(np.rint(kept * steps), 1, steps).astype(np.int64)
+        return np.clip(np.rint(kept * steps), least(layout), steps).astype(np.int64)
 
 
 @pf.hookimpl

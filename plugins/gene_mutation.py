@@ -39,32 +39,33 @@ class Mutation:
         """Change one unpacked mask bool[units] in place."""
         mutating = self._rng.random(len(self._lines)) < self._chance
         mutating[self._rng.integers(len(mutating))] = True
+        least = [group.least for group in self._layout.groups]
         kept, scores = self._layout.split(keep), self._layout.split(self._scores)
         for layer in np.flatnonzero(mutating):
             shape = self._lines[layer]
             if shape is None:
-                self._thin(kept[layer], scores[layer])
+                self._thin(kept[layer], scores[layer], least[layer])
             else:
-                self._remove_line(kept[layer].reshape(shape), scores[layer].reshape(shape))
+                self._remove_line(kept[layer].reshape(shape), scores[layer].reshape(shape), least[layer])
 
-    def _thin(self, keep: np.ndarray, scores: np.ndarray) -> None:
-        """Remove a few units of a linear layer; the last one stays."""
+    def _thin(self, keep: np.ndarray, scores: np.ndarray, least: int) -> None:
+        """Remove a few units of a linear layer, `least` of which stay."""
         kept = np.flatnonzero(keep)
-        number = min(len(kept) - 1, math.ceil(self._rng.random() * self._step * len(kept)))
+        number = min(len(kept) - least, math.ceil(self._rng.random() * self._step * len(kept)))
         if number <= 0:
             return
         if self._rng.random() < self._smallest:
-            keep[kept[np.argpartition(scores[kept], number)[:number]]] = False
+            keep[kept[np.argpartition(scores[kept], number - 1)[:number]]] = False
         else:
             keep[self._rng.choice(kept, number, replace=False)] = False
 
-    def _remove_line(self, keep: np.ndarray, scores: np.ndarray) -> None:
-        """Remove an output or an input channel of a convolution, drawn inversely to its L1 norm; the last one stays."""
+    def _remove_line(self, keep: np.ndarray, scores: np.ndarray, least: int) -> None:
+        """Remove an output or an input channel of a convolution, drawn inversely to its L1 norm; `least` stay."""
         found = []
         for axis in range(min(2, keep.ndim)):
             others = tuple(other for other in range(keep.ndim) if other != axis)
             alive = np.flatnonzero(keep.any(axis=others))
-            if len(alive) > 1:
+            if len(alive) > least:
                 found.append((axis, alive, np.where(keep, np.abs(scores), 0).sum(axis=others)[alive]))
         if found:
             axis, alive, norms = found[self._rng.integers(len(found))]

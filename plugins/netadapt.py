@@ -97,7 +97,7 @@ class NetAdapt(pf.Method):
         """For each layer that can, the widths at which it alone lowers the resource as wanted, and what remains."""
         found = []
         for layer, width in enumerate(widths):
-            narrow, wide = 0, width  # halve the range: the resource falls with the width
+            narrow, wide = ladder.least[layer] - 1, width  # halve the range: the resource falls with the width
             remains = None
             while wide - narrow > 1:
                 middle = (narrow + wide) // 2
@@ -122,6 +122,7 @@ class Ladder:
 
     def __init__(self, layout: pf.Layout, scores: pf.Scores) -> None:
         self._layout = layout
+        self.least = [group.least for group in layout.groups]  # units that stay
         self._orders = [np.argsort(-part, kind="stable") for part in layout.split(scores)]
 
     def masks(self, widths: Sequence[Sequence[int]]) -> pf.Masks:

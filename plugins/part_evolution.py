@@ -68,11 +68,16 @@ class Ration:
 
 
 def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
-    """The masks with at least a share of every layer's units, the best by score put back where there are fewer."""
+    """The masks with at least a share of every layer's units, the best by score put back where there are fewer.
+
+    The share is rounded up, or down where a layer can go entirely.
+    """
     keep = np.array([masks.unpack(row) for row in range(len(masks))])
+    layout = masks.layout
     for own in keep:
-        for kept, score in zip(masks.layout.split(own), masks.layout.split(scores), strict=True):
-            lacking = math.ceil(least * len(kept)) - np.count_nonzero(kept)
+        for group, kept, score in zip(layout.groups, layout.split(own), layout.split(scores), strict=True):
+            share = least * group.size
+            lacking = (math.ceil(share) if group.least else math.floor(share)) - np.count_nonzero(kept)
             if lacking > 0:
                 removed = np.flatnonzero(~kept)
                 kept[removed[np.argsort(-score[removed], kind="stable")[:lacking]]] = True

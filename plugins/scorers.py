@@ -17,9 +17,28 @@ from torch import Tensor
 import pruneframe as pf
 
 
+def weights_behind(network: pf.Network, group: pf.Group) -> list[str]:
+    """The parameters that units are judged by: their layer's weights, or those of all layers that are one unit."""
+    if group.kind != "branch":
+        return [group.parameter]
+    layers = {layer.parameter for layer in network.layers}
+    return [part.parameter for part in group.slices if part.parameter in layers]
+
+
 def unit_weights(network: pf.Network) -> list[Tensor]:
-    """The weights of every unit in its layer, group by group: [units, weights of a unit]."""
-    return [network.parameter(g.parameter).detach().reshape(g.size, -1) for g in network.layout.groups]
+    """The weights of every unit, group by group: [units, weights of a unit]."""
+    return [
+        torch.cat([of_units(group, network.parameter(name).detach()) for name in weights_behind(network, group)], dim=1)
+        for group in network.layout.groups
+    ]
+
+
+def of_units(group: pf.Group, values: Tensor) -> Tensor:
+    """One value per weight of a group's layer, of the weights' shape, as [units, weights of a unit]."""
+    if not group.slices or group.kind == "branch":
+        return values.reshape(group.size, -1)
+    own = group.slices[0]
+    return values.movedim(own.dim, 0)[torch.from_numpy(own.along(group.size).ravel())].reshape(group.size, -1)
 
 
 def per_unit(values: list[Tensor]) -> pf.Scores:
@@ -36,6 +55,15 @@ def refuse_single(network: pf.Network, name: str, instead: str) -> None:
     """Raise InputError where single weights are the units."""
     if network.layout.single:
         raise pf.InputError(f"scorer {name!r} is not defined for single weights; use units=filter, or {instead}")
+
+
+def refuse_whole(network: pf.Network, name: str) -> None:
+    """Raise InputError where every layer is one unit, which has no other to be compared with."""
+    if all(group.size == 1 for group in network.layout.groups):
+        raise pf.InputError(
+            f"scorer {name!r} compares the units of a layer, but a {network.layout.units} has no others beside it; "
+            "use the scorer magnitude"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,6 +97,7 @@ class Lamp(pf.Scorer):
     name = "lamp"
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+        refuse_whole(network, self.name)
         units = [w.square().sum(dim=1) for w in unit_weights(network)]
         return np.concatenate([self._layer(unit.double().numpy()) for unit in units]).astype(np.float32)
 
@@ -92,6 +121,7 @@ class Fpgm(pf.Scorer):
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         refuse_single(network, self.name, "the scorer magnitude")
+        refuse_whole(network, self.name)
         layers = unit_weights(network)
         sums = [torch.cdist(w, w).sum(dim=1) / w.shape[1] ** 0.5 for w in layers]
         return torch.cat([total / max(1, len(total) - 1) for total in sums]).numpy()
@@ -99,7 +129,7 @@ class Fpgm(pf.Scorer):
 
 @dataclass(frozen=True, repr=False)
 class BnScale(pf.Scorer):
-    """The absolute scale of the filter's batch norm (Liu et al., "Network Slimming", ICCV 2017)."""
+    """The absolute scale of a channel's batch norm, the mean of several (Liu et al., "Network Slimming", ICCV 2017)."""
 
     name = "bn-scale"
 
@@ -108,14 +138,16 @@ class BnScale(pf.Scorer):
         return np.concatenate([self._scale(network, group) for group in network.layout.groups])
 
     def _scale(self, network: pf.Network, group: pf.Group) -> np.ndarray:
-        owners = [part.parameter.rpartition(".") for part in group.slices if part.dim == 0]
-        scales = [f"{owner}.weight" for owner, _, leaf in owners if owner in network.norms and leaf == "weight"]
+        owners = [(part, *part.parameter.rpartition(".")) for part in group.slices if part.dim == 0]
+        scales = [part for part, owner, _, leaf in owners if owner in network.norms and leaf == "weight"]
         if not scales:
             raise pf.InputError(
                 f"scorer {self.name!r} needs a batch norm after every prunable layer, but {group.layer!r} has none; "
                 "use the scorer magnitude"
             )
-        return network.parameter(scales[0]).detach().abs().numpy()
+        found = [network.parameter(part.parameter).detach().abs() for part in scales]
+        places = [torch.from_numpy(part.along(group.size)) for part in scales]
+        return torch.cat([one[own] for one, own in zip(found, places, strict=True)], dim=1).mean(dim=1).numpy()
 
 
 def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
@@ -124,12 +156,15 @@ def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -
     Both as `unit_weights` shapes them. Batch norm stays in evaluation mode.
     """
     module = copy.deepcopy(network.module).eval()
-    parameters = [module.get_parameter(group.parameter).requires_grad_(True) for group in network.layout.groups]
-    sizes = network.layout.sizes
+    groups, weights = network.layout.groups, unit_weights(network)
+    names = [weights_behind(network, group) for group in groups]
+    parameters = [module.get_parameter(name).requires_grad_(True) for own in names for name in own]
     for x, y in zip(images.split(batch), labels.split(batch), strict=True):
-        found = torch.autograd.grad(F.cross_entropy(module(x), y), parameters)
-        triples = zip(parameters, found, sizes, strict=True)
-        yield [(w.detach().reshape(size, -1), g.reshape(size, -1)) for w, g, size in triples]
+        found = iter(torch.autograd.grad(F.cross_entropy(module(x), y), parameters))
+        joined = [
+            torch.cat([of_units(group, next(found)) for _ in own], 1) for group, own in zip(groups, names, strict=True)
+        ]
+        yield list(zip(weights, joined, strict=True))
 
 
 @dataclass(frozen=True, repr=False)

@@ -40,7 +40,10 @@ class Analytic(pf.Target):
     def _seconds(self, physical: pf.Physical) -> float:
         network, masks = physical.network, physical.masks
         macs, weights = network.layer_macs(masks)[0], network.layer_weights(masks)[0]
-        return float(np.maximum(macs / self.speed, BYTES * weights / self.bandwidth).sum() + self.start * len(macs))
+        return float(
+            np.maximum(macs / self.speed, BYTES * weights / self.bandwidth).sum()
+            + self.start * np.count_nonzero(weights)
+        )
 
     def memory(self, network: pf.Physical) -> float:
         return pf.peak_memory(network.shrunk, network.network.inputs)

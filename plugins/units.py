@@ -55,6 +55,20 @@ class Head(pf.Units):
         return pf.Layout(repr(self), *pf.head_groups(network))
 
 
+@dataclass(frozen=True, repr=False)
+class Block(pf.Units):
+    """Residual branches, each of them whole: where one goes, its addition is replaced by the shortcut.
+
+    What leads to one side of an addition alone, past a shortcut of no or fewer layers, is a branch.
+    """
+
+    name = "block"
+    removable = True
+
+    def layout(self, network: pf.Network) -> pf.Layout:
+        return pf.Layout(repr(self), pf.block_groups(network))
+
+
 @pf.hookimpl
 def pruneframe_units() -> Sequence[type[pf.Units]]:
-    return [Weight, Filter, Neuron, Head]
+    return [Weight, Filter, Neuron, Head, Block]

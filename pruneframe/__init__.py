@@ -63,6 +63,7 @@ _HOMES = {
     "attainment": "front",
     "best_first": "report",
     "bit": "mask",
+    "block_groups": "model.branches",
     "choose": "front",
     "cifar10": "model.fetch",
     "contributions": "front",
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     from .mask import flip as flip
     from .method import Claim as Claim
     from .method import Method as Method
+    from .model.branches import block_groups as block_groups
     from .model.data import Data as Data
     from .model.data import Split as Split
     from .model.fetch import cifar10 as cifar10

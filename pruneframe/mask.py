@@ -54,7 +54,7 @@ class Group:
     parameter: str = ""  # the layer's weights in the state dict; `weight` of the layer unless it is given
     turned: int = 0  # groups of a transposed convolution, whose weights have inputs before outputs; 0 for all others
     least: int = 1  # units that physically remain where a mask keeps none: torch has no layer without channels
-    kind: Literal["channels", "heads"] = "channels"  # how they are taken out: heads with the module that computes them
+    kind: Literal["channels", "heads", "branch"] = "channels"  # how they are taken out, see `shrink`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameter", self.parameter or f"{self.layer}.weight")

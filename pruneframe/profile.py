@@ -53,7 +53,9 @@ class Timings:
             raise ValueError(f"seconds of layer {self.name!r} must be greater than 0 and finite")
 
     def at(self, outputs: int, inputs: int) -> float:
-        """Interpolated between the widths, linearly in each."""
+        """Interpolated between the widths, linearly in each; nothing for a layer that is gone."""
+        if not outputs:
+            return 0.0
         rows = [np.interp(inputs, self.inputs, seconds) for seconds in self.seconds]
         return float(np.interp(outputs, self.outputs, rows))
 

@@ -67,6 +67,7 @@ class Survey:
     outputs: int
     macs: int
     others: tuple[str, ...]  # what multiplies as well, and is no prunable layer, with its class
+    rest: dict[str, int]  # the multiply-adds of its parameters, by name
 
 
 class Census(TorchDispatchMode):
@@ -111,7 +112,7 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
         torch.backends.mkldnn.enabled = fused
     outputs = one_tensor(out).shape[1]
     check_repeatable(module, inputs.random(2).to(image.device))
-    layers, others = [], []
+    layers, others, rest = [], [], {}
     for parameter, macs in census.macs.items():
         layer = _layer(module, parameter, macs)
         if layer is not None:
@@ -119,8 +120,9 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
         else:
             name = parameter.rpartition(".")[0]
             others.append(f"{name} ({type(module.get_submodule(name)).__name__})")
+            rest[parameter] = macs
     _check_apart(module, layers)
-    return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)))
+    return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)), rest)
 
 
 def _layer(module: nn.Module, parameter: str, macs: int) -> Layer | None:

@@ -25,7 +25,7 @@ def peak_memory(module: nn.Module, inputs: Inputs | Shape) -> float:
     born: dict[fx.Node, int] = {}
     dies: dict[fx.Node, int] = {}
     for place, node in enumerate(traced.graph.nodes):
-        owner[node] = owner[node.all_input_nodes[0]] if _shares(node, module) else node
+        owner[node] = owner[node.all_input_nodes[0]] if shares(node, module) else node
         born.setdefault(owner[node], place)
         for used in (node, *node.all_input_nodes):
             dies[owner[used]] = place
@@ -36,19 +36,26 @@ def peak_memory(module: nn.Module, inputs: Inputs | Shape) -> float:
     return float(sum(tensor.nbytes for tensor in module.state_dict().values()) + lives.max())
 
 
-def _shares(node: fx.Node, module: nn.Module) -> bool:
+def shares(node: fx.Node, module: nn.Module) -> bool:
     """Whether a node's value lies where its first input's does."""
     if node.op == "call_module":
         called = module.get_submodule(str(node.target))
         return isinstance(called, VIEWS) or getattr(called, "inplace", False)
-    if node.op == "call_method":
-        name = str(node.target)
-        return name in VIEW_CALLS or (name.endswith("_") and not name.endswith("__"))
-    if node.op == "call_function":
+    if node.op not in ("call_method", "call_function"):
+        return False
+    name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "")
+    if node.target in VIEW_CALLS or (name.endswith("_") and not name.endswith("__")):
+        return True
+    return node.op == "call_function" and _in_place(node, module)
+
+
+def _in_place(node: fx.Node, module: nn.Module) -> bool:
+    """Whether a function is told to write where it reads."""
+    try:
         named = node.normalized_arguments(module, normalize_to_only_use_kwargs=True)
-        inplace = (named.kwargs if named else node.kwargs).get("inplace", False)
-        return node.target in VIEW_CALLS or bool(inplace)
-    return False
+    except RuntimeError:  # overloads that their arguments do not tell apart, as of torch.add
+        named = None
+    return bool((named.kwargs if named else node.kwargs).get("inplace", False))
 
 
 def _bytes(node: fx.Node) -> float:

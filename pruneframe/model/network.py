@@ -64,7 +64,7 @@ class Network:
         self.inputs = Inputs.of(inputs)
         self.units = units
         found = survey(self.module, self.inputs)
-        self.layers, self.outputs, self.total_macs = found.layers, found.outputs, found.macs
+        self.layers, self.outputs, self.total_macs, self._rest = found.layers, found.outputs, found.macs, found.rest
         self.layout = units.layout(self) if layout is None else layout
         others = (f"{other} cannot be pruned" for other in found.others)
         self.notes = tuple(dict.fromkeys([*notes, *others, *self.layout.notes]))
@@ -178,7 +178,7 @@ class Network:
                 spread[group.parameter] = own.view(group.shape)
             for part in self.pruned_slices(group):
                 shape = self.parameter(part.parameter).shape
-                along = own.new_ones(shape[part.dim])
+                along = own.new_ones(shape[part.dim] if shape else 1)  # a parameter may be a single number
                 along[torch.from_numpy(part.along(group.size))] = own[:, None]
                 view = along.reshape([-1 if i == part.dim else 1 for i in range(len(shape))])
                 ones = torch.ones(shape, dtype=values.dtype, device=values.device)
@@ -251,9 +251,16 @@ class Network:
         return counts
 
     def macs(self, masks: Masks) -> NDArray[np.int64]:
-        """Multiply-adds per image, int64[n]: remaining weights times positions, and those of what cannot be pruned."""
-        own = np.array([layer.weights * layer.positions for layer in self.layers], dtype=np.int64)
-        return self.layer_macs(masks).sum(axis=1) + (self.total_macs - own.sum())
+        """Multiply-adds per image, int64[n]: remaining weights times positions, and those of what cannot be pruned.
+
+        What cannot be pruned by itself may go with units all the same, as attention does with its branch.
+        """
+        own = sum(layer.weights * layer.positions for layer in self.layers)
+        names = list(self._rest.keys() & {part.parameter for _, part in self._slices()})
+        whole = np.array([self.parameter(name).numel() for name in names], dtype=np.int64)
+        each = np.array([self._rest[name] for name in names], dtype=np.int64)
+        gone = (whole - self._remaining(masks, names)) * each // whole if names else np.zeros((len(masks), 0), np.int64)
+        return self.layer_macs(masks).sum(axis=1) + (self.total_macs - own) - gone.sum(axis=1)
 
     def layer_macs(self, masks: Masks) -> NDArray[np.int64]:
         """The same for each prunable layer, int64[n, layers]."""

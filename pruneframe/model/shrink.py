@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import InputError, PruneframeError
-from ..mask import Group, Masks
+from ..mask import Group, Layout, Masks
 from .attention import without_heads
+from .branches import without
 from .groups import NORMS, entries
 from .layers import CONVOLUTIONS
 from .network import Network, reweighted
@@ -25,16 +26,21 @@ TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to
 def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module:
     """The module without the units that one mask removes; `state` is the masked network's, zeros in place.
 
-    A group that lost all its units keeps one, all of it zero, see `Network.structure`.
+    A group that lost all its units keeps one, all of it zero, see `Network.structure`; a branch goes with its addition.
     """
     real = network.layout.split(network.structure(mask).unpack(0))
     module = reweighted(network.module, state).cpu()
-    for group, units in zip(network.layout.groups, real, strict=True):
+    groups = list(zip(network.layout.groups, real, strict=True))
+    if gone := [group for group, units in groups if group.kind == "branch" and not units.any()]:
+        module = without(network, module, gone)
+    for group, units in groups:
         if group.kind == "heads" and not units.all():
             without_heads(module, group, int(units.sum()))
+    remaining = module.state_dict()
     for (name, dim), kept in _kept(network, real).items():
-        dense = network.module.get_submodule(name.rpartition(".")[0])
-        _narrow(module, name, kept, dim, isinstance(dense, CONVOLUTIONS) and loses_groups(dense))
+        if name in remaining:
+            dense = network.module.get_submodule(name.rpartition(".")[0])
+            _narrow(module, name, kept, dim, isinstance(dense, CONVOLUTIONS) and loses_groups(dense))
     return module
 
 
@@ -91,25 +97,35 @@ def _tied(network: Network) -> list[str]:
 
 
 def _obstacle(network: Network) -> str | None:
-    """Why the network does not do without half of its units, or None."""
-    rng = np.random.default_rng(0)  # no two groups lose the same: what they share would go unnoticed
-    halves = np.concatenate([rng.permutation(size) < max(1, size // 2) for size in network.layout.sizes])
-    mask = Masks.pack(halves[None], network.layout)
-    kept, own = network.keep(mask, 0), network.module.state_dict()
-    state = {name: tensor * kept[name] if name in kept else tensor.clone() for name, tensor in own.items()}
-    try:
-        proved(network, mask, {name: tensor.cpu() for name, tensor in state.items()}, network.inputs.random(PROVED))
-    except PruneframeError as error:
-        return str(error)
+    """Why the network does not do without half of its units, or without all of those that can go entirely, or None."""
+    own, masks = network.module.state_dict(), _trials(network.layout)
+    for row in range(len(masks)):
+        kept = network.keep(masks, row)
+        state = {name: (tensor * kept[name] if name in kept else tensor.clone()).cpu() for name, tensor in own.items()}
+        try:
+            proved(network, masks[[row]], state, network.inputs.random(PROVED))
+        except PruneframeError as error:
+            return str(error)
     return None
+
+
+def _trials(layout: Layout) -> Masks:
+    """Half of each group's units; also without all groups that can go entirely, and without every second of them."""
+    rng = np.random.default_rng(0)  # no two groups lose the same: what they share would go unnoticed
+    halves = [rng.permutation(size) < max(1, size // 2) for size in layout.sizes]
+    free = [column for column, group in enumerate(layout.groups) if not group.least]
+    trials = [halves]
+    for gone in (free, free[1::2]):
+        trials += [[part & (column not in gone) for column, part in enumerate(halves)]] if gone else []
+    return Masks.pack(np.array([np.concatenate(trial) for trial in trials]), layout)
 
 
 def _kept(network: Network, real: Sequence[NDArray[np.bool_]]) -> dict[tuple[str, int], Tensor]:
     """What stays of each parameter along a dimension, int64[places], by both; `real` is each group's bool[units]."""
     stays: dict[tuple[str, int], NDArray[np.bool_]] = {}
     for group, units in zip(network.layout.groups, real, strict=True):
-        for part in group.slices:
-            length = entries(network.module, part.parameter).shape[part.dim]
+        for part in () if units.all() else group.slices:
+            length = (*entries(network.module, part.parameter).shape, 1)[part.dim]
             along = stays.setdefault((part.parameter, part.dim), np.ones(length, dtype=bool))
             along[part.along(len(units))] &= units[:, None]
     return {place: torch.from_numpy(np.flatnonzero(along)) for place, along in stays.items()}

@@ -10,12 +10,12 @@ from torch import nn
 
 from pruneframe.errors import InputError
 from pruneframe.mask import Slices
-from pruneframe.testing import check_units, tiny_problem
+from pruneframe.testing import check_units, make_task, tiny_problem
 from pruneframe.units import Units
-from pruneframe_plugins.units import Filter, Weight
+from pruneframe_plugins.units import Block, Filter, Weight
 
 
-@pytest.mark.parametrize("units", [Weight(), Filter()], ids=repr)
+@pytest.mark.parametrize("units", [Weight(), Filter(), Block()], ids=repr)
 def test_the_contract_holds(units: Units) -> None:
     check_units(units)
 
@@ -44,6 +44,15 @@ def test_filters_are_their_own_and_their_norms_entries_and_what_reads_them() -> 
     assert Filter().removable
 
 
+def test_blocks_are_all_that_a_branch_is_made_of() -> None:
+    [block] = tiny.load(tiny_problem("block")).network.layout.groups
+    assert (block.layer, block.size, block.least, block.shape) == ("conv2", 1, 0, (5, 7, 3, 3))
+    assert block.slices[0] == Slices("conv2.weight", 0, 5)
+    owned = {f"{name}.{leaf}" for name in ("conv1", "bn1", "conv2", "bn2") for leaf in ("weight", "bias")}
+    assert {part.parameter for part in block.slices} == owned
+    assert Block().removable
+
+
 def test_a_filter_that_is_flattened_is_read_pixel_by_pixel() -> None:
     module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(64, 3))
     [group] = tiny.network(module, (2, 6, 6), "filter").layout.groups
@@ -57,6 +66,11 @@ def test_a_network_without_such_units_is_refused() -> None:
         tiny.network(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4)), (1, 2, 2), "weight")
 
 
+def test_a_network_without_branches_or_a_record_of_them_is_refused() -> None:
+    with pytest.raises(InputError, match="no prunable blocks; use units=weight"):
+        tiny.network(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(64, 3)), (1, 6, 6), "block")
+
+
 @pytest.mark.parametrize("units", ["weight", "filter"])
 @pytest.mark.parametrize("method", ["magnitude", "random", "nsga2"])
 def test_methods_prune_either(method: str, units: str) -> None:
@@ -66,3 +80,34 @@ def test_methods_prune_either(method: str, units: str) -> None:
     assert task.layout.units == units
     assert np.array_equal(values[:, 1], task.network.params(masks))
     assert values[:, 1].min() < 0.7 * task.network.total_params
+
+
+METHODS = ("random", "magnitude", "nsga2", "moead", "platypus", "weighted-ga", "netadapt", "hamp[scorer=l2]")
+ENCODINGS = ("mask", "unit-threshold", "layer-threshold", "layer-ratio", "channel-count", "global-cut")
+
+
+@pytest.mark.parametrize("spec", [*METHODS, *(f"nsga2[encoding={name}]" for name in ENCODINGS)])
+@pytest.mark.parametrize("objectives", [("error", "params"), ("error", "latency", "memory")], ids=" ".join)
+def test_methods_prune_blocks(spec: str, objectives: tuple[str, ...]) -> None:
+    task = searched(spec, 20, units="block", objectives=objectives, target="analytic")
+    found = {evaluation.mask for evaluation in task.archive.evaluations}
+    assert found == set((task.layout.full() - task.layout.full()).digests() + task.layout.full().digests())
+
+
+@pytest.mark.parametrize("scorer", ["magnitude", "l2", "bn-scale", "taylor", "snip", "fisher", "random"])
+def test_blocks_have_scores(scorer: str) -> None:
+    [score] = make_task(tiny_problem("block")).scores(scorer)
+    assert score > 0
+
+
+@pytest.mark.parametrize("scorer", ["lamp", "fpgm", "reconstruction"])
+def test_scores_that_compare_units_of_a_layer_refuse_blocks(scorer: str) -> None:
+    with pytest.raises(InputError, match=f"scorer '{scorer}' .*; use the scorer magnitude"):
+        make_task(tiny_problem("block")).scores(scorer)
+
+
+@pytest.mark.parametrize("encoding", ["n-m", "blocks"])
+def test_encodings_of_single_weights_refuse_blocks(encoding: str) -> None:
+    task = make_task(tiny_problem("block"))
+    with pytest.raises(InputError, match="single weights"):
+        task.encoding(encoding).variables(task.layout)
