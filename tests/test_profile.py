@@ -109,6 +109,14 @@ def test_a_linear_layer_on_several_rows_cannot_be_timed_alone() -> None:
         Profile.measure(mixer, LocalCpu(repeats=1, warmup=0), {})
 
 
+def test_a_layer_that_is_gone_takes_no_time() -> None:
+    network = tiny.load(tiny_problem("block")).network
+    profile, full = table(network), network.layout.full()
+    dense, without = (profile.seconds(network, network.widths(mask)[0]) for mask in (full, full - full))
+    gone = sum(layer.seconds[-1][-1] for layer in profile.layers if layer.name in ("conv1", "conv2"))
+    assert without == pytest.approx(dense - profile.scale * gone)
+
+
 def test_a_profile_sums_to_the_dense_network(tmp_path: Path) -> None:
     own = tiny_network()
     found = Profile.measure(own, LocalCpu(repeats=5, warmup=1), {"threads": 1})

@@ -395,6 +395,18 @@ def test_the_kernel_computes_networks_without_blocks() -> None:
     check(network)
 
 
+@pytest.mark.parametrize("make", [Identity, Projected, lambda: CifarResNet(1)], ids=["identity", "projected", "resnet"])
+def test_branches_are_gone_where_batch_norm_shifts(make: Callable[[], nn.Module]) -> None:
+    network = network_of(make, (3, 32, 32))
+    images = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    engine, masks, own = Engine(network, calibration=images), all_masks(network), network.module.state_dict()
+    for row in range(len(masks)):
+        mask = masks[[row]]
+        small = shrink(network, mask, engine.masked(mask, own))
+        with torch.inference_mode():
+            prove(torch.from_numpy(next(engine.logits(mask, [own], images))), small(images))
+
+
 ZOO: dict[str, tuple[int, dict[str, Any]]] = {
     "resnet18": (8, {}),
     "mobilenet_v2": (10, {}),

@@ -10,7 +10,7 @@ from tiny import layout
 
 from pruneframe.encoding import Encoding
 from pruneframe.errors import InputError
-from pruneframe.mask import Masks
+from pruneframe.mask import Group, Layout, Masks, Slices
 from pruneframe.testing import check_encoding
 from pruneframe_plugins.encodings import (
     ChannelCount,
@@ -184,3 +184,11 @@ def test_units_stay_whose_number_is_at_least_one_half(seed: int) -> None:
     genomes = genomes_of(UnitThreshold(), 2, seed)
     masks = UnitThreshold().decode(genomes, LAYOUT, scores_of(seed))
     assert np.array_equal(np.array([masks.unpack(0), masks.unpack(1)]), genomes >= 0.5)
+
+
+@pytest.mark.parametrize("encoding", PER_LAYER, ids=repr)
+def test_layers_that_can_go_entirely_may_lose_their_last_unit(encoding: Encoding) -> None:
+    whole = Layout("block", tuple(Group(name, 1, (4,), (Slices(f"{name}.weight", 0, 4),), 0) for name in "abc"))
+    scores = np.array([1, 2, 3], dtype=np.float32)
+    genomes = encoding.sample(12, whole, scores, np.random.default_rng(0))
+    assert set(encoding.decode(genomes, whole, scores).counts()) >= {0, 3}

@@ -67,6 +67,13 @@ def test_the_formula_by_hand() -> None:
         assert np.array_equal(task.network.macs(masks)[row], task.network.layer_macs(masks)[row].sum())
 
 
+def test_layers_that_are_gone_do_not_start() -> None:
+    task = make_task(tiny_problem("block", objectives=("error", "latency"), target="analytic[start=1.0]"))
+    full = task.layout.full()
+    dense, without = (float(task.probe("latency", mask, count=1)[0]) for mask in (full, full - full))
+    assert without / dense == pytest.approx(3 / 5, abs=0.01)  # two of five layers
+
+
 @pytest.mark.parametrize("spec", ["analytic", "local-cpu[repeats=3,warmup=1]"])
 def test_the_contract_holds(spec: str) -> None:
     check_target(lookup(Target, spec))

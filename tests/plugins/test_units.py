@@ -82,7 +82,7 @@ def test_methods_prune_either(method: str, units: str) -> None:
     assert values[:, 1].min() < 0.7 * task.network.total_params
 
 
-METHODS = ("random", "magnitude", "nsga2", "moead", "platypus", "weighted-ga", "netadapt", "hamp[scorer=l2]")
+METHODS = ("random", "nsga2", "moead", "platypus", "weighted-ga", "netadapt", "hamp[scorer=l2]")
 ENCODINGS = ("mask", "unit-threshold", "layer-threshold", "layer-ratio", "channel-count", "global-cut")
 
 
@@ -91,7 +91,8 @@ ENCODINGS = ("mask", "unit-threshold", "layer-threshold", "layer-ratio", "channe
 def test_methods_prune_blocks(spec: str, objectives: tuple[str, ...]) -> None:
     task = searched(spec, 20, units="block", objectives=objectives, target="analytic")
     found = {evaluation.mask for evaluation in task.archive.evaluations}
-    assert found == set((task.layout.full() - task.layout.full()).digests() + task.layout.full().digests())
+    full = task.layout.full()
+    assert found == {*full.digests(), *(full - full).digests()}
 
 
 @pytest.mark.parametrize("scorer", ["magnitude", "l2", "bn-scale", "taylor", "snip", "fisher", "random"])
