@@ -212,11 +212,14 @@ def filter_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tenso
     for group in network.layout.groups:
         filters = group.size
         joint = torch.zeros(filters, filters, dtype=torch.float64)
-        for reader in readers(group):
-            moments = found[reader]
-            weights = network.parameter(f"{reader}.weight").detach().double().flatten(1)
+        for layer, part in readers(network, group):
+            moments = found[layer.name]
+            own = layer.group(layer.weights).matrix(network.parameter(layer.parameter).detach().numpy())
+            weights = torch.from_numpy(own).double().flatten(1)
             second = moments.second()[0]
-            of_filter = F.one_hot(torch.arange(weights.shape[1]) * filters // weights.shape[1], filters).double()
+            of_filter = torch.zeros(own.shape[1], filters, dtype=torch.float64)
+            of_filter[torch.from_numpy(part.along(filters)), torch.arange(filters)[:, None]] = 1
+            of_filter = of_filter.repeat_interleave(own.shape[2], dim=0)
             sizes = [len(block) for block in second]
             for w, owner, block in zip(weights.split(sizes, dim=1), of_filter.split(sizes), second, strict=True):
                 joint += owner.t() @ (w.t() @ (moments.effect[:, None] * w) * block) @ owner
@@ -224,9 +227,19 @@ def filter_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tenso
     return damages
 
 
-def readers(group: pf.Group) -> list[str]:
-    """The layers that read a group's units."""
-    return [part.parameter.removesuffix(".weight") for part in group.slices if part.dim == 1]
+def readers(network: pf.Network, group: pf.Group) -> list[tuple[pf.Layer, pf.Slices]]:
+    """The layers that read a group's units, and where; raises InputError where there are none whose sums are known."""
+    layers = {layer.parameter: layer for layer in network.layers}
+    found = [(layers[part.parameter], part) for part in group.slices if part.parameter in layers]
+    reading = [(layer, part) for layer, part in found if part.dim == (0 if layer.turned else 1)]
+    grouped = [layer for layer, _ in reading if getattr(network.module.get_submodule(layer.owner), "groups", 1) > 1]
+    if not reading or grouped or group.kind == "branch":
+        which = f"grouped layers such as {grouped[0].name!r} do" if grouped else f"none does those of {group.layer!r}"
+        raise pf.InputError(
+            f"scorer 'reconstruction' needs layers without groups that read every unit, but {which}; use the scorer "
+            "magnitude"
+        )
+    return reading
 
 
 @dataclass(frozen=True, repr=False)
@@ -249,9 +262,8 @@ class Reconstruction(pf.Scorer):
         if network.layout.single:
             damages = weight_damages(network, observe(network, network.layout.names, images, rng))
         else:
-            reading = dict.fromkeys(reader for group in network.layout.groups for reader in readers(group))
-            if not all(map(readers, network.layout.groups)):
-                raise pf.InputError(f"scorer {self.name!r} needs layers that read every unit; use the scorer magnitude")
+            groups = network.layout.groups
+            reading = dict.fromkeys(layer.name for group in groups for layer, _ in readers(network, group))
             damages = filter_damages(network, observe(network, list(reading), images, rng))
         flat = torch.cat(damages)
         return (flat / flat.max().clamp_min(torch.finfo(torch.float64).tiny)).numpy().astype(np.float32)

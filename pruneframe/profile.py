@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .files import write_whole
-from .model.layers import PRUNABLE, TRANSPOSED, Layer
+from .model.layers import CONVOLUTIONS, PRUNABLE, TRANSPOSED, Layer
 from .model.network import Network
+from .model.rules import loses_groups
 from .target import Target
 
 FORMAT = 2
@@ -143,9 +144,9 @@ def _time(network: Network, layer: Layer, size: tuple[int, ...] | None, target: 
     if isinstance(module, nn.Linear) and size:
         raise InputError(f"layer {layer.name!r} must be fed rows of features to be timed alone, but is fed more")
     shape, groups = _shape(network, layer)
-    outputs, inputs = map(_steps, shape[:2])
+    outputs, inputs = (_steps(width, least) for width, least in zip(shape, _least(module), strict=False))
     twins = [_resized(module, out, ins) for out in outputs for ins in inputs]
-    widths = [twin.weight.shape[0] if layer.turned else twin.weight.shape[1] * groups for twin in twins]
+    widths = [twin.weight.shape[0] if layer.turned else twin.weight.shape[1] * _groups(twin) for twin in twins]
     shapes = [(width, *size) for width in widths]
     seconds = np.median(target.series(twins, shapes), axis=1)
     table = seconds.reshape(len(outputs), len(inputs)).tolist()
@@ -154,26 +155,40 @@ def _time(network: Network, layer: Layer, size: tuple[int, ...] | None, target: 
 
 def _shape(network: Network, layer: Layer) -> tuple[list[int], int]:
     """Of a layer's weights, and its groups."""
-    return list(layer.shape), int(getattr(network.module.get_submodule(layer.owner), "groups", 1))
+    return list(layer.shape), _groups(network.module.get_submodule(layer.owner))
 
 
-def _steps(width: int) -> list[int]:
-    """Widths from 1 to all, evenly spread."""
-    return sorted({max(1, round(width * step / (POINTS - 1))) for step in range(POINTS)})
+def _groups(module: nn.Module) -> int:
+    """Of a convolution; 1 of a linear layer."""
+    return int(getattr(module, "groups", 1))
+
+
+def _least(module: nn.Module) -> tuple[int, int]:
+    """By how much a layer's weights shrink at least along both sides; all of a side is never removed."""
+    if not isinstance(module, CONVOLUTIONS) or module.groups == 1:
+        return 1, 1
+    first, second = module.weight.shape[:2]
+    return (first // module.groups, second) if loses_groups(module) else (module.groups, 1)
+
+
+def _steps(width: int, least: int) -> list[int]:
+    """Widths from the least to all, evenly spread, in multiples of the least."""
+    number = width // least
+    return sorted({least * max(1, round(number * step / (POINTS - 1))) for step in range(POINTS)})
 
 
 def _resized(module: nn.Module, first: int, second: int) -> Any:
-    """A layer like this one, of other widths; one with groups as it is, since none of its channels is ever removed.
+    """A layer like this one, of other widths.
 
     The widths are those of its weights' first two sides: outputs and inputs, of a transposed convolution inputs first.
     """
     twin: Any = copy.deepcopy(module)
     assert isinstance(twin, PRUNABLE)
-    if getattr(twin, "groups", 1) > 1:
-        return twin
+    if isinstance(twin, CONVOLUTIONS) and loses_groups(twin):
+        twin.groups = twin.groups * first // twin.weight.shape[0]
     twin.weight = nn.Parameter(torch.zeros(first, second, *twin.weight.shape[2:]), requires_grad=False)
     if twin.bias is not None:
-        outputs = second if isinstance(twin, TRANSPOSED) else first
+        outputs = second * _groups(twin) if isinstance(twin, TRANSPOSED) else first
         twin.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
     return twin
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ def proved_network(network: Network) -> Network:
     stays = list(_provable(network, free, notes))
     if not stays:
         raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
-    if len(stays) == len(network.layout.groups):
+    if stays == list(network.layout.groups):
         return network
     found = network.narrowed(stays, notes)
     if len(stays) < len(free) and (obstacle := _obstacle(found)) is not None:
@@ -76,11 +77,13 @@ def _provable(network: Network, groups: Sequence[Group], notes: list[str]) -> It
     obstacle = _obstacle(network.narrowed(groups)) if groups else None
     if obstacle is None:
         yield from groups
-    elif len(groups) == 1:
-        notes.append(f"the {network.units.name}s of {groups[0].layer} stay: {obstacle}")
-    else:
+    elif len(groups) > 1:
         for half in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
             yield from _provable(network, half, notes)
+    elif groups[0].kind == "heads" and groups[0].least == 0 and groups[0].size > 1:
+        yield from _provable(network, [replace(groups[0], least=1)], notes)  # code that cannot do without any head
+    else:
+        notes.append(f"the {network.units.name}s of {groups[0].layer} stay: {obstacle}")
 
 
 def _tied(network: Network) -> list[str]:
