@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,17 +101,14 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
         # One kernel for a whole layer, in which nothing is counted: of attention, and of an LSTM.
         torch.backends.mha.set_fastpath_enabled(False)
         torch.backends.mkldnn.enabled = False  # type: ignore[assignment] # a property
-        image = inputs.blank(1).to(device_of(module))
-        with torch.no_grad(), Census(module.named_parameters()) as census:
-            out = module(image)
-    except Exception as error:  # a network may fail in any way
-        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
-        raise InputError(f"the network must run on one image of shape {inputs.shape}, but: {reason}") from error
+        with _must_run(inputs), torch.no_grad(), Census(module.named_parameters()) as census:
+            out = module(inputs.blank(1).to(device_of(module)))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.backends.mkldnn.enabled = fused
     outputs = one_tensor(out).shape[1]
-    check_repeatable(module, inputs.random(2).to(image.device))
+    with _must_run(inputs):
+        check_repeatable(module, inputs.random(2).to(device_of(module)))
     layers, others = [], []
     for parameter, macs in census.macs.items():
         layer = _layer(module, parameter, macs)
@@ -121,6 +119,19 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
             others.append(f"{name} ({type(module.get_submodule(name)).__name__})")
     _check_apart(module, layers)
     return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)))
+
+
+@contextmanager
+def _must_run(inputs: Inputs) -> Iterator[None]:
+    """Raise InputError for whatever a network raises."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a network may fail in any way
+        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
+        ids = "" if inputs.vocabulary is None else f" of token ids below {inputs.vocabulary}"
+        raise InputError(f"the network must run on one image of shape {inputs.shape}{ids}, but: {reason}") from error
 
 
 def _layer(module: nn.Module, parameter: str, macs: int) -> Layer | None:
