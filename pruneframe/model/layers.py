@@ -23,12 +23,7 @@ from .trace import device_of
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 PRUNABLE = (*CONVOLUTIONS, nn.Linear)
-PROJECTIONS = (
-    "in_proj_weight",
-    "q_proj_weight",
-    "k_proj_weight",
-    "v_proj_weight",
-)  # of attention, in no layer of its own
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")  # in no layers, but in attention
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Layer:
 
     name: str  # in the module, as `get_submodule` takes it where it is a module
     shape: tuple[int, ...]  # of its weights: outputs, inputs of a group, and a convolution's kernel
-    positions: int  # how often its weights are used for one image: output pixels, or tokens; 1 for a row of features
+    positions: int  # how often its weights are used for one image: pixels, or tokens; 1 for a row of features
     convolutional: bool  # else linear
     parameter: str  # its weights, in the state dict
     turned: int = 0  # groups of a transposed convolution, whose weights have inputs before outputs; 0 for all others
