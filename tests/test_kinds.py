@@ -11,7 +11,20 @@ import torch
 from kinds import KINDS, problem_of
 from torch.func import functional_call
 
-from pruneframe import Encoding, Group, InputError, Inputs, Masks, Method, Objective, Profile, Task, Tuning
+from pruneframe import (
+    Encoding,
+    Group,
+    InputError,
+    Inputs,
+    Masks,
+    Method,
+    Network,
+    Objective,
+    Profile,
+    Task,
+    Tuning,
+    Units,
+)
 from pruneframe.encoding import Scores
 from pruneframe.engine.gpu import Gpu
 from pruneframe.search.ledger import BudgetSpent
@@ -113,6 +126,13 @@ def test_who_computes_is_said() -> None:
     assert notices["tokens"] == notices["attended"] == "torch alone: it reads token ids"
     assert notices["series"] == "torch alone: its inputs are [2, 16], neither images nor rows of features"
     assert notices["up-and-down"] == "torch alone: it has a ConvTranspose2d"
+
+
+def test_token_ids_that_the_network_has_no_embedding_for_are_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"must run on one image of shape \(6,\) of token ids below 12, but: index out"
+    ):
+        Network(problem_of("tokens").network, Inputs((6,), 12), tiny.lookup(Units, "weight"))  # type: ignore[arg-type]
 
 
 def test_random_token_ids_are_of_the_vocabulary_and_always_the_same() -> None:

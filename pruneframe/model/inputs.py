@@ -27,8 +27,10 @@ class Inputs:
         return torch.zeros(n, *self.shape, dtype=torch.float32 if self.vocabulary is None else torch.int64)
 
     def random(self, n: int) -> Tensor:
-        """N inputs of normal numbers or of any ids, of the same types; always the same ones."""
+        """N inputs of normal numbers or of any ids, the largest among them, as `blank`; always the same ones."""
         generator = torch.Generator().manual_seed(0)
         if self.vocabulary is None:
             return torch.randn(n, *self.shape, generator=generator)
-        return torch.randint(self.vocabulary, (n, *self.shape), generator=generator)
+        drawn = torch.randint(self.vocabulary, (n, *self.shape), generator=generator)
+        drawn.view(-1)[0] = self.vocabulary - 1  # which a network may have no embedding for
+        return drawn

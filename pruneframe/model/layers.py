@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,7 @@ from .trace import device_of
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 PRUNABLE = (*CONVOLUTIONS, nn.Linear)
-PROJECTIONS = (
-    "in_proj_weight",
-    "q_proj_weight",
-    "k_proj_weight",
-    "v_proj_weight",
-)  # of attention, in no layer of its own
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")  # in no layers, but in attention
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Layer:
 
     name: str  # in the module, as `get_submodule` takes it where it is a module
     shape: tuple[int, ...]  # of its weights: outputs, inputs of a group, and a convolution's kernel
-    positions: int  # how often its weights are used for one image: output pixels, or tokens; 1 for a row of features
+    positions: int  # how often its weights are used for one image: pixels, or tokens; 1 for a row of features
     convolutional: bool  # else linear
     parameter: str  # its weights, in the state dict
     turned: int = 0  # groups of a transposed convolution, whose weights have inputs before outputs; 0 for all others
@@ -101,17 +97,14 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
         # One kernel for a whole layer, in which nothing is counted: of attention, and of an LSTM.
         torch.backends.mha.set_fastpath_enabled(False)
         torch.backends.mkldnn.enabled = False  # type: ignore[assignment] # a property
-        image = inputs.blank(1).to(device_of(module))
-        with torch.no_grad(), Census(module.named_parameters()) as census:
-            out = module(image)
-    except Exception as error:  # a network may fail in any way
-        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
-        raise InputError(f"the network must run on one image of shape {inputs.shape}, but: {reason}") from error
+        with _must_run(inputs), torch.no_grad(), Census(module.named_parameters()) as census:
+            out = module(inputs.blank(1).to(device_of(module)))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.backends.mkldnn.enabled = fused
     outputs = one_tensor(out).shape[1]
-    check_repeatable(module, inputs.random(2).to(image.device))
+    with _must_run(inputs):
+        check_repeatable(module, inputs.random(2).to(device_of(module)))
     layers, others, rest = [], [], {}
     for parameter, macs in census.macs.items():
         layer = _layer(module, parameter, macs)
@@ -123,6 +116,19 @@ def survey(module: nn.Module, inputs: Inputs | Shape) -> Survey:
             rest[parameter] = macs
     _check_apart(module, layers)
     return Survey(tuple(layers), int(outputs), sum(census.macs.values()), tuple(dict.fromkeys(others)), rest)
+
+
+@contextmanager
+def _must_run(inputs: Inputs) -> Iterator[None]:
+    """Raise InputError for whatever a network raises."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a network may fail in any way
+        reason = str(error).splitlines()[0] if str(error) else "it has no parameters"
+        ids = "" if inputs.vocabulary is None else f" of token ids below {inputs.vocabulary}"
+        raise InputError(f"the network must run on one image of shape {inputs.shape}{ids}, but: {reason}") from error
 
 
 def _layer(module: nn.Module, parameter: str, macs: int) -> Layer | None:

@@ -212,7 +212,8 @@ class Network:
     def widths(self, masks: Masks) -> NDArray[np.int64]:
         """Output and input channels of each prunable layer when the units are gone, int64[n, layers, 2].
 
-        Input channels are those of a group, as in the weight's shape. Units that cannot be removed change none.
+        Both as in the weight's shape: input channels are those of a group, and come first if it is transposed. Units
+        that cannot be removed change none.
         """
         rows = {layer.parameter: row for row, layer in enumerate(self.layers)}
         found = np.tile(np.array([layer.shape[:2] for layer in self.layers], dtype=np.int64), (len(masks), 1, 1))
