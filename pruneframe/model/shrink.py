@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -42,34 +42,35 @@ def proved_network(network: Network) -> Network:
     """
     if not network.units.removable:
         return network
-    notes = []
-    free = []
+    notes: list[str] = []
+    free: list[Group] = []
     for group, owners in zip(network.layout.groups, _tied(network), strict=True):
         if owners:
             notes.append(f"the {network.units.name}s of {group.layer} stay: {owners}")
         else:
             free.append(group)
-    stays = list(_provable(network, free, notes))
+    obstacle = _obstacle(network.narrowed(free)) if free else None
+    stays = free if obstacle is None else _provable(network, free, obstacle, notes)
     if not stays:
         raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
-    if len(stays) == len(network.layout.groups):
+    if obstacle is None and not notes:
         return network
     found = network.narrowed(stays, notes)
-    if len(stays) < len(free) and (obstacle := _obstacle(found)) is not None:
-        raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {obstacle}")
+    if obstacle is not None and (left := _obstacle(found)) is not None:
+        raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {left}")
     return found
 
 
-def _provable(network: Network, groups: Sequence[Group], notes: list[str]) -> Iterator[Group]:
-    """Those of some groups that can be taken out; a note for each of the others."""
-    obstacle = _obstacle(network.narrowed(groups)) if groups else None
-    if obstacle is None:
-        yield from groups
-    elif len(groups) == 1:
+def _provable(network: Network, groups: Sequence[Group], obstacle: str, notes: list[str]) -> list[Group]:
+    """Of groups that cannot all be taken out, for a reason, those that can be in parts; a note for each other one."""
+    if len(groups) == 1:
         notes.append(f"the {network.units.name}s of {groups[0].layer} stay: {obstacle}")
-    else:
-        for half in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
-            yield from _provable(network, half, notes)
+        return []
+    found: list[Group] = []
+    for half in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
+        reason = _obstacle(network.narrowed(half))
+        found += half if reason is None else _provable(network, half, reason, notes)
+    return found
 
 
 def _tied(network: Network) -> list[str]:
