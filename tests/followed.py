@@ -81,7 +81,8 @@ def followed(module: nn.Module, units: str = "filter", shape: tuple[int, ...] = 
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+            inputs = parameter[0].numel() if parameter.dim() > 1 else 1
+            parameter.add_(0.3 / inputs**0.5 * torch.randn(parameter.shape, generator=generator))
         for name, buffer in module.named_buffers():
             if buffer.is_floating_point():
                 noise = torch.rand(buffer.shape, generator=generator)

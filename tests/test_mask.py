@@ -35,6 +35,15 @@ def unpacked(masks: Masks) -> np.ndarray:
     return np.array([masks.unpack(row) for row in range(len(masks))])
 
 
+def test_places_lie_in_a_row_or_where_they_are_named() -> None:
+    assert Slices("a.weight", 0).along(3).tolist() == [[0], [1], [2]]
+    assert Slices("a.weight", 1, width=2, start=4).along(2).tolist() == [[4, 5], [6, 7]]
+    named = Slices("a.weight", 0, 2, 0, (0, 3, 1, 4, 2, 5))
+    assert named.along(3).tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert Group("a", 3, (6, 5, 3, 3), (named,)).weights == 2 * 45
+    assert Group("a", 5, (6, 5, 3, 3), (Slices("a.weight", 1),)).weights == 6 * 9
+
+
 def test_a_layout_names_and_counts_its_groups_in_order() -> None:
     layout = tiny.layout("filter", conv1=4, conv2=6)
     assert (layout.units, layout.names, layout.sizes) == ("filter", ("conv1", "conv2"), (4, 6))

@@ -18,7 +18,7 @@ from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import DENSE, Workbench
 from pruneframe.testing import check_units, tiny_problem
 from pruneframe.units import Units
-from pruneframe_plugins.units import Filter, Weight
+from pruneframe_plugins.units import Filter, Neuron, Weight
 
 LEAVES = ("weight", "bias")
 
@@ -80,7 +80,9 @@ class Own(Units):
 
 
 @pytest.mark.parametrize(
-    "units", [Weight(), Filter(), Rows(), Inputs(), Inputs(2), Own(), Own(2), Own(2, 1), Own(3, 1), Own(7)], ids=repr
+    "units",
+    [Weight(), Filter(), Filter(inner=True), Rows(), Inputs(), Inputs(2), Own(), Own(2), Own(2, 1), Own(3, 1), Own(7)],
+    ids=repr,
 )
 def test_the_contract_holds(units: Units) -> None:
     check_units(units)
@@ -95,8 +97,8 @@ def test_weights_are_all_single_and_filters_are_those_that_may_go() -> None:
     assert weights.single
     assert (weights.names, weights.total) == (("stem", "conv1", "conv2", "conv3", "linear"), 1008)
     assert not filters.single
-    assert (filters.names, filters.sizes) == (("conv1", "conv3"), (7, 6))
-    assert (Weight().removable, Filter().removable) == (False, True)
+    assert (filters.names, filters.sizes) == (("stem", "conv1", "conv3"), (5, 7, 6))
+    assert (Weight().removable, Filter().removable, Neuron().removable) == (False, True, True)
 
 
 def test_rows_are_masked_and_stay() -> None:

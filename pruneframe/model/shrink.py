@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,36 +54,39 @@ def proved_network(network: Network) -> Network:
     """
     if not network.units.removable:
         return network
-    notes = []
-    free = []
+    notes: list[str] = []
+    free: list[Group] = []
     for group, owners in zip(network.layout.groups, _tied(network), strict=True):
         if owners:
             notes.append(f"the {network.units.name}s of {group.layer} stay: {owners}")
         else:
             free.append(group)
-    stays = list(_provable(network, free, notes))
+    obstacle = _obstacle(network.narrowed(free)) if free else None
+    stays = free if obstacle is None else _provable(network, free, obstacle, notes)
     if not stays:
         raise InputError(f"the network has no {network.units.name}s that can be taken out; {'; '.join(notes)}")
-    if stays == list(network.layout.groups):
+    if obstacle is None and not notes:
         return network
     found = network.narrowed(stays, notes)
-    if len(stays) < len(free) and (obstacle := _obstacle(found)) is not None:
-        raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {obstacle}")
+    if obstacle is not None and (left := _obstacle(found)) is not None:
+        raise InputError(f"{network.units.name}s that can be taken out must be so together, but: {left}")
     return found
 
 
-def _provable(network: Network, groups: Sequence[Group], notes: list[str]) -> Iterator[Group]:
-    """Those of some groups that can be taken out; a note for each of the others."""
-    obstacle = _obstacle(network.narrowed(groups)) if groups else None
-    if obstacle is None:
-        yield from groups
-    elif len(groups) > 1:
-        for half in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
-            yield from _provable(network, half, notes)
-    elif groups[0].kind == "heads" and groups[0].least == 0 and groups[0].size > 1:
-        yield from _provable(network, [replace(groups[0], least=1)], notes)  # code that cannot do without any head
-    else:
-        notes.append(f"the {network.units.name}s of {groups[0].layer} stay: {obstacle}")
+def _provable(network: Network, groups: Sequence[Group], obstacle: str, notes: list[str]) -> list[Group]:
+    """Of groups that cannot all be taken out, for a reason, those that can be in parts; a note for each other one."""
+    parts: list[Sequence[Group]] = [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
+    if len(groups) == 1:
+        [group] = groups
+        if group.kind != "heads" or group.least or group.size == 1:
+            notes.append(f"the {network.units.name}s of {group.layer} stay: {obstacle}")
+            return []
+        parts = [[replace(group, least=1)]]  # code that only cannot do without any head
+    found: list[Group] = []
+    for part in parts:
+        reason = _obstacle(network.narrowed(part))
+        found += part if reason is None else _provable(network, part, reason, notes)
+    return found
 
 
 def _tied(network: Network) -> list[str]:

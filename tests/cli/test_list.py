@@ -14,7 +14,7 @@ BUNDLED = {
     "problem": ("lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"),
     "objective": ("error", "distortion", "params", "macs", "size", "latency", "memory"),
     "target": ("local-cpu", "local-cuda", "lookup-table", "analytic"),
-    "unit": ("weight", "filter", "block"),
+    "unit": ("weight", "filter", "neuron", "head", "block"),
     "encoding": (
         *("mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"),
         *("n-m", "blocks"),

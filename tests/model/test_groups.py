@@ -1,23 +1,20 @@
-"""Which filters may go, read off the graphs of many small networks, and that they can."""
+"""Which units are made of what channels do: side by side in groups, inside a block, between linear layers."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+import torchvision
+from followed import SHAPE, check, followed, told
 from torch import Tensor, nn
 
-from pruneframe import InputError, Masks
-from pruneframe.engine import Engine
-from pruneframe.mask import Group, Slices
+from pruneframe import InputError
+from pruneframe.mask import Slices
 from pruneframe.model.groups import filter_groups
-from pruneframe.model.shrink import prove, shrink
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import LeNet, SmallLeNet
-
-SHAPE = (2, 8, 8)
 
 
 class Sketch(nn.Module):
@@ -119,102 +116,123 @@ class ReadTwice(Sketch):
         return self.fc((self.b(x) + self.c(x)).flatten(1))
 
 
-class AsksForChannels(Sketch):
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.a(x)
-        return self.fc(self.b(x / x.size(1)).flatten(1))
+def removable(module: nn.Module, shape: tuple[int, ...] = SHAPE, inner: bool = False) -> tuple[str, ...]:
+    """The layers that lead the removable channels; single weights are there even where no channel may go."""
+    groups, _ = filter_groups(tiny.network(module, shape, "weight"), inner)
+    return tuple(group.layer for group in groups)
 
 
-def groups(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> tuple[Group, ...]:
-    """The filters that may go, layer by layer; single weights are there even where no filter may."""
-    return filter_groups(tiny.network(module, shape, "weight"))
-
-
-def removable(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> tuple[str, ...]:
-    return tuple(group.layer for group in groups(module, shape))
-
-
-@pytest.mark.parametrize("blocks", [1, 3, 9])
-def test_in_a_resnet_only_filters_inside_a_block_may_go(blocks: int) -> None:
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_in_a_resnet_one_layer_alone_writes_filters_inside_a_block(blocks: int) -> None:
     expected = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(blocks)]
-    network = tiny.network(CifarResNet(blocks), (3, 32, 32), "filter")
+    network = tiny.network(CifarResNet(blocks), (3, 32, 32), "filter[inner=true]")
     assert list(network.layout.names) == expected
-    assert [sum(network.layout.sizes[i * blocks : (i + 1) * blocks]) for i in range(3)] == [
-        16 * blocks,
-        32 * blocks,
-        64 * blocks,
-    ]
+    assert network.layout.sizes == (16,) * blocks + (32,) * blocks + (64,) * blocks
 
 
+def test_in_a_resnet_channels_of_the_stream_go_with_all_who_write_them() -> None:
+    """What its shortcuts pad by stays, since they pad by so many however few there are."""
+    network = followed(CifarResNet(1), shape=(3, 32, 32))
+    assert network.layout.names == ("conv1", "layer1.0.conv1", "layer2.0.conv1", "layer3.0.conv1")
+    assert network.layout.sizes == (16, 16, 32, 64)
+    assert {"layer2.0.conv2.weight", "layer3.0.conv2.weight"} <= {
+        part.parameter for part in network.layout.groups[0].slices
+    }
+    assert network.notes == ("48 channels of layer2.0.conv2 and 1 more stay: they meet something that stays",)
+    check(network)
+
+
+@pytest.mark.parametrize("inner", [False, True])
 @pytest.mark.parametrize(("module", "shape"), [(LeNet(), (1, 28, 28)), (SmallLeNet(), (1, 8, 8))])
-def test_in_a_lenet_all_filters_but_the_classifiers_may_go(module: nn.Module, shape: tuple[int, ...]) -> None:
-    assert removable(module, shape) == ("conv1", "conv2", "fc1")
+def test_in_a_lenet_all_filters_but_the_classifiers_may_go(
+    module: nn.Module, shape: tuple[int, ...], inner: bool
+) -> None:
+    assert removable(module, shape, inner) == ("conv1", "conv2", "fc1")
 
 
 @pytest.mark.parametrize(
-    ("module", "expected"),
+    ("module", "expected", "inside"),
     [
-        (Viewed(), ("a", "b")),
-        (ViewedByShape(), ("a", "b")),
-        (Flattened(), ("a", "b")),
-        (Added(), ()),
-        (Concatenated(), ("c",)),
-        (Grouped(), ("c",)),
-        (CalledTwice(), ()),
-        (NormCalledTwice(), ()),
-        (PlainNorm(), ("b",)),
-        (Sigmoid(), ("b",)),
-        (ReadTwice(), ("a",)),
-        (AsksForChannels(), ("b",)),
+        (Viewed(), ("a", "b"), ("a", "b")),
+        (ViewedByShape(), ("a", "b"), ("a", "b")),
+        (Flattened(), ("a", "b"), ("a", "b")),
+        (Added(), ("a",), ()),
+        (Concatenated(), ("a", "b", "c"), ("c",)),
+        (Grouped(), ("a", "c"), ("c",)),
+        (CalledTwice(), ("a",), ()),
+        (NormCalledTwice(), ("a",), ()),
+        (PlainNorm(), ("a", "b"), ("a", "b")),
+        (Sigmoid(), ("a", "b"), ("a", "b")),
+        (ReadTwice(), ("a", "b"), ("a",)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
-def test_filters_stay_where_a_reader_is_not_known(module: nn.Module, expected: tuple[str, ...]) -> None:
+def test_channels_go_together_and_inside_a_block_alone(
+    module: nn.Module, expected: tuple[str, ...], inside: tuple[str, ...]
+) -> None:
     assert removable(module) == expected
+    assert removable(module, inner=True) == inside
 
 
-def vectors(group: Group) -> tuple[str, ...]:
-    """The parameters of which a filter is one entry along the first dimension: its own, and its batch norm's."""
-    own = [part for part in group.slices if part.dim == 0]
-    assert all((part.width, part.start) == (1, 0) for part in own)
-    return tuple(part.parameter for part in own)
-
-
-def readers(group: Group) -> tuple[tuple[str, int], ...]:
-    """The weights that read the filters, and how many inputs each filter is."""
-    reading = [part for part in group.slices if part.dim == 1]
-    assert all(part.start == 0 for part in reading)
-    return tuple((part.parameter, part.width) for part in reading)
-
-
-def test_the_readers_and_vectors_of_a_group_are_named() -> None:
-    first = groups(CifarResNet(1), (3, 32, 32))[0]
-    assert vectors(first) == ("layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias")
-    assert readers(first) == (("layer1.0.conv2.weight", 1),)
-    assert (first.size, first.shape) == (16, (16, 16, 3, 3))
-    (group,) = groups(ReadTwice())
-    assert vectors(group) == ("a.weight", "a.bias")
-    assert set(readers(group)) == {("b.weight", 1), ("c.weight", 1)}
-    assert readers(groups(Viewed())[1]) == (("fc.weight", 64),)
-    assert {part.dim for part in (*first.slices, *group.slices)} == {0, 1}
+def test_the_parts_of_a_group_are_named() -> None:
+    first = tiny.network(CifarResNet(1), (3, 32, 32), "filter[inner=true]").layout.groups[0]
+    own = [Slices(f"layer1.0.{name}", 0) for name in ("conv1.weight", "bn1.weight", "bn1.bias")]
+    assert set(first.slices) == {*own, Slices("layer1.0.conv2.weight", 1)}
+    assert (first.layer, first.size, first.shape, first.slices[0]) == ("layer1.0.conv1", 16, (16, 16, 3, 3), own[0])
+    assert told(tiny.network(ReadTwice(), SHAPE, "filter")) == [
+        "4: a.weight/0 a.bias/0 b.weight/1 c.weight/1",
+        "4: b.weight/0 b.bias/0 fc.weight/1x64 c.weight/0 c.bias/0",
+    ]
 
 
 def test_what_may_go_is_what_filters_are_as_units() -> None:
     found = tiny.network(Viewed(), SHAPE, "filter")
-    assert found.layout.groups == groups(Viewed())
+    assert found.layout.groups == filter_groups(found, inner=False)[0]
     assert Slices("fc.weight", 1, width=64) in found.layout.groups[1].slices
-    with pytest.raises(InputError, match="the network has no prunable filters; use units=weight"):
-        tiny.network(Added(), SHAPE, "filter")
+    with pytest.raises(InputError, match=r"the network has no prunable filter.*s; use units=weight"):
+        tiny.network(Added(), SHAPE, "filter[inner=true]")
 
 
-def test_a_network_that_cannot_be_traced_is_refused_for_filters_alone() -> None:
+def test_a_network_that_cannot_be_recorded_is_followed_all_the_same() -> None:
     class Branching(Viewed):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x if x.sum() > 0 else -x)
 
-    assert tiny.network(Branching(), SHAPE).layout.total > 0
-    with pytest.raises(InputError, match=r"filters need a network that torch\.fx can trace.*; use units=weight"):
-        tiny.network(Branching(), SHAPE, "filter")
+    assert removable(Branching()) == ("a", "b")
+
+
+class Stream(nn.Module):
+    """Two hidden layers beside a stream, a convolution before and a norm behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(2, 4, 3, padding=1), nn.LayerNorm(4)
+        self.into, self.out = nn.Linear(4, 9), nn.Linear(9, 4)
+        self.hidden, self.scaled, self.fc = nn.Linear(4, 7), nn.BatchNorm1d(7), nn.Linear(7, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        x = self.norm(x + self.out(F.gelu(self.into(self.norm(x))))).mean(1)
+        return self.fc(F.relu(self.scaled(self.hidden(x))))
+
+
+def test_neurons_lie_between_linear_layers() -> None:
+    network = followed(Stream(), "neuron")
+    assert told(network) == [
+        "9: into.weight/0 into.bias/0 out.weight/1",
+        "7: hidden.weight/0 hidden.bias/0 scaled.weight/0 scaled.bias/0 fc.weight/1",
+    ]
+    assert network.notes == ("4 channels of stem stay: a layer norm averages over them",)
+    check(network)
+    with pytest.raises(InputError, match="the network has no prunable neurons"):
+        tiny.network(Added(), SHAPE, "neuron")
+
+
+def test_in_a_network_of_linear_layers_filters_are_neurons() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(128, 9), nn.ReLU(), nn.Linear(9, 5), nn.ReLU(), nn.Linear(5, 3))
+    filters, neurons = (tiny.network(module, SHAPE, units).layout.groups for units in ("filter", "neuron"))
+    assert filters == neurons
+    assert [group.size for group in neurons] == [9, 5]
 
 
 class LinearOnWidth(nn.Module):
@@ -302,33 +320,32 @@ class Merged(nn.Module):
         return out.view(x.size(0), 8, 3).sum(1)
 
 
-TRICKY = (
-    LinearOnWidth,
-    FlattenedPixels,
-    FlattenedPixelsByMethod,
-    LinearBeforeFlatten,
-    PooledAfterLinear,
-    NormedAfterLinear,
-    Merged,
-    ReadTwice,
-    Viewed,
-)
+TRICKY = {
+    LinearOnWidth: ("8 channels of a stay: all of them go together",),
+    FlattenedPixels: ("4 channels of a stay: all of them go together",),
+    FlattenedPixelsByMethod: ("4 channels of a stay: all of them go together",),
+    LinearBeforeFlatten: (),
+    PooledAfterLinear: ("8 channels of mix stay: all of them go together",),
+    NormedAfterLinear: ("2 channels of mix stay: all of them go together",),
+}
 
 
 @pytest.mark.parametrize("make", TRICKY, ids=lambda make: make.__name__)
 def test_whatever_may_go_can_be_removed_physically(make: type[nn.Module]) -> None:
-    """Masked = shrunk for every filter that is offered, in networks that tempt the analysis to offer too many."""
-    torch.manual_seed(0)
-    module = make()
-    if not groups(module):
-        return  # all filters stay: always safe
-    network = tiny.network(module, SHAPE, "filter")
-    images = torch.randn(20, *SHAPE)
-    engine = Engine(network)
-    rng = np.random.default_rng(0)
-    for density in (0.3, 0.6, 0.9):
-        mask = Masks.pack(rng.random((1, network.layout.total)) < density, network.layout)
-        state = engine.masked(mask, network.module.state_dict())
-        masked = next(engine.logits(mask, [network.module.state_dict()], engine.place(images)))
-        with torch.inference_mode():
-            prove(torch.from_numpy(masked), shrink(network, mask, state)(images))
+    """In networks that tempt the analysis to offer too many."""
+    network = followed(make())
+    assert network.notes == TRICKY[make]
+    check(network)
+
+
+def test_channels_that_become_images_stay() -> None:
+    with pytest.raises(InputError, match="4 channels of a stay: all of them go together"):
+        followed(Merged())
+
+
+@pytest.mark.parametrize(("name", "shape"), [("resnet18", 32), ("mobilenet_v3_small", 32), ("densenet121", 32)])
+def test_published_networks_lose_all_but_their_outputs(name: str, shape: int) -> None:
+    network = followed(torchvision.models.get_model(name, weights=None, num_classes=10), shape=(3, shape, shape))
+    assert network.notes == ()
+    assert network.reach > 0.95
+    check(network)

@@ -145,7 +145,7 @@ def test_weights_are_kept_bit_by_bit() -> None:
 
 
 def test_a_removed_filter_takes_its_bias_batch_norm_and_readers_along() -> None:
-    network = tiny_network("filter")
+    network = tiny_network("filter[inner=true]")
     assert network.layout.names == ("conv1", "conv3")
     assert network.layout.sizes == (7, 6)
     bits = np.ones((1, 13), dtype=bool)
@@ -215,7 +215,7 @@ def test_macs_of_weights_are_remaining_weights_times_positions() -> None:
 
 
 def test_structure_puts_one_filter_back_into_an_empty_layer_only() -> None:
-    network = tiny_network("filter")
+    network = tiny_network("filter[inner=true]")
     bits = np.ones((3, 13), dtype=bool)
     bits[0, :7] = False
     bits[1] = False

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tiny import network
 from torch import Tensor, nn
 from torch_pruning import DependencyGraph, prune_conv_out_channels, prune_linear_out_channels
+from torchvision.models import resnet18
 
 from pruneframe import Masks, Network
 from pruneframe.engine import Engine
@@ -28,7 +29,7 @@ from pruneframe_problems.lenet import SmallLeNet
 IMAGES = 24
 
 
-def random_network(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Network:
+def random_network(make: Callable[[], nn.Module], shape: tuple[int, ...], units: str) -> Network:
     """Random weights, and batch-norm statistics and scales that are far from their initial ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -38,7 +39,7 @@ def random_network(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Net
             nn.init.normal_(norm.bias, 0.0, 0.3)
             nn.init.normal_(norm.running_mean, 0.0, 0.3)
             nn.init.uniform_(norm.running_var, 0.5, 2.0)
-    return tiny.network(module, shape, "filter")
+    return tiny.network(module, shape, units)
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -48,11 +49,15 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "resnet14": (lambda: CifarResNet(2), (3, 32, 32)),
     "resnet20": (lambda: CifarResNet(3), (3, 32, 32)),
 }
+ALIKE = {name: (*made, "filter[inner=true]") for name, made in NETWORKS.items()}
+ALIKE["lenet, channels"] = (*NETWORKS["lenet"], "filter")
+ALIKE["tiny, channels"] = (*NETWORKS["tiny"], "filter")
+ALIKE["resnet18"] = (lambda: resnet18(num_classes=10), (3, 32, 32), "filter")
 
 
 @cache
-def named(name: str) -> Network:
-    return random_network(*NETWORKS[name])
+def named(name: str, units: str = "filter") -> Network:
+    return random_network(*NETWORKS[name], units)
 
 
 def random_images(network: Network, n: int = IMAGES) -> Tensor:
@@ -113,10 +118,11 @@ def test_every_layer_may_be_emptied(name: str) -> None:
         assert [sum(p.numel() for p in small.parameters())] == network.params(masks[[row]])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ALIKE)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_shrunk_network_is_the_one_that_torch_pruning_makes(name: str, seed: int) -> None:
-    network = named(name)
+    """It knows no padding of channels, so that of networks which have some only what is inside their blocks."""
+    network = random_network(*ALIKE[name])
     keep = np.random.default_rng(seed).random(network.layout.total) < 0.5
     for part in network.layout.slices:
         keep[part.start] = True  # it leaves no layer empty
@@ -148,14 +154,14 @@ def test_shrinking_leaves_the_network_alone() -> None:
 
 
 def test_a_shrunk_layer_knows_its_size() -> None:
-    network = named("tiny")
+    network = named("tiny", "filter[inner=true]")
     keep = np.ones((1, 13), dtype=bool)
     keep[0, [1, 2, 7, 8, 9]] = False
     small = masked_and_shrunk(network, Masks.pack(keep, network.layout))[2]
     assert (small.conv1.out_channels, small.bn1.num_features, small.conv2.in_channels) == (5, 5, 5)
     assert (small.conv3.out_channels, small.linear.in_features) == (3, 3)
     assert small.bn1.running_mean.shape == small.bn1.running_var.shape == (5,)
-    again = tiny.network(small, (2, 6, 6), "filter")  # it is a network like any other, and can be pruned on
+    again = tiny.network(small, (2, 6, 6), "filter[inner=true]")  # it is a network like any other, and can be pruned on
     assert again.layout.sizes == (5, 3)
 
 
@@ -180,8 +186,8 @@ def one_filter_too_few(network: Network, mask: Masks, state: State) -> nn.Module
 @pytest.mark.parametrize("wrong", [wrong_filters, forgotten_statistics, one_filter_too_few])
 def test_a_wrong_shrink_is_found_out(wrong) -> None:
     network = named("tiny")
-    keep = np.ones((1, 13), dtype=bool)
-    keep[0, [1, 5, 8]] = False
+    keep = np.ones((1, 18), dtype=bool)
+    keep[0, [1, 6, 10, 13]] = False
     mask = Masks.pack(keep, network.layout)
     engine = Engine(network)
     state = engine.masked(mask, network.module.state_dict())
@@ -234,12 +240,12 @@ class Stubborn(nn.Module):
 
 def test_what_cannot_be_taken_out_stays_and_is_told() -> None:
     whole = network(Stubborn(), (1, 4, 4), "filter")
-    assert whole.layout.names == ("a", "b", "c", "d")
+    assert whole.layout.names == ("a", "c", "d")  # the same scales go with both
     found = proved_network(whole)
     assert found.layout.names == ("c",)
-    assert [note.partition(" stay")[0] for note in found.notes] == [f"the filters of {name}" for name in "abd"]
+    assert [note.partition(" stay")[0] for note in found.notes] == [f"the filters of {name}" for name in "ad"]
     assert "n.weight and m.weight are one parameter" in found.notes[0]
-    assert "must run without its units" in found.notes[2]
+    assert "must run without its units" in found.notes[1]
     assert found.params(found.layout.full())[0] == sum(parameter.numel() for parameter in found.module.parameters())
 
 
@@ -285,3 +291,58 @@ class Either(nn.Module):
 def test_what_can_go_alone_must_go_together_too() -> None:
     with pytest.raises(InputError, match=r"filters that can be taken out must be so together, but: .*one must stay"):
         proved_network(network(Either(), (1, 4, 4), "filter"))
+
+
+class Counted(nn.Module):
+    """Fails in a way of its own where a layer has fewer filters than it was written for."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+        self.a, self.b = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1)
+        self.last = nn.Linear(80, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32[n, 3] of images float32[n, 1, 4, 4]."""
+        if self.a.out_channels < 4:
+            raise self.failure
+        return self.last(torch.relu(self.b(torch.relu(self.a(images)))).flatten(1))
+
+
+@pytest.mark.parametrize("failure", [AssertionError(), IndexError("index 3 is out of bounds"), ValueError("four")])
+def test_however_a_network_fails_its_filters_stay(failure: Exception) -> None:
+    found = proved_network(network(Counted(failure), (1, 4, 4), "filter"))
+    assert found.layout.names == ("b",)
+    told = str(failure) or type(failure).__name__
+    assert found.notes == (f"the filters of a stay: the network must run without its units, but: {told}",)
+
+
+class AsksForChannels(nn.Module):
+    """Divides by how many channels there are: it runs without some, and predicts something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(16, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32[n, 3] of images float32[n, 1, 4, 4]."""
+        features = self.a(images)
+        return self.last(self.b(features / features.size(1)).flatten(1))
+
+
+def test_filters_whose_number_counts_stay() -> None:
+    found = proved_network(network(AsksForChannels(), (1, 4, 4), "filter"))
+    assert found.layout.names == ("b",)
+    assert "the filters of a stay: a shrunk network must predict what the masked one does" in found.notes[0]
+
+
+def test_few_groups_of_many_channels_are_resized_whatever_is_left_of_them() -> None:
+    """With one channel left in each group, they look like many groups of few."""
+    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 6, 1, groups=2), nn.Flatten(), nn.Linear(24, 3))
+    whole = network(module, (1, 4, 4), "filter")
+    assert whole.layout.sizes == (4, 3)
+    keep = np.array([[True, False, False, False, True, False, False]])
+    small = shrink(whole, Masks.pack(keep, whole.layout), module.state_dict())
+    assert (small[1].groups, small[1].in_channels, small[1].out_channels) == (2, 2, 2)
+    assert small[1].weight.shape == (2, 1, 1, 1)
+    small(torch.zeros(1, 1, 4, 4))
