@@ -1,4 +1,4 @@
-"""What bits stand for: single weights, or filters inside a block."""
+"""What bits stand for: single weights, filters inside a block, or whole blocks."""
 
 from __future__ import annotations
 
