@@ -1,4 +1,4 @@
-"""What bits stand for: single weights, channels that go together, hidden units of linear layers."""
+"""What bits stand for: single weights, channels, hidden units of linear layers, heads, residual branches."""
 
 from __future__ import annotations
 

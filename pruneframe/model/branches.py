@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def branches(network: Network) -> Branches:
     return _known[network.module]
 
 
-def without(network: Network, module: nn.Module, groups: Iterable[Group]) -> nn.Module:
+def without(network: Network, module: nn.Module, groups: Collection[Group]) -> nn.Module:
     """A module like the network's without those of the groups that are branches; itself where none of them is one.
 
     What remains is shared with `module`, and what nothing ever used is still there.
@@ -85,12 +85,12 @@ def without(network: Network, module: nn.Module, groups: Iterable[Group]) -> nn.
     if not gone:
         return module
     small = fx.GraphModule(module, _cut(known.traced, gone))
-    removed = {part.parameter for branch in gone for part in branch.group.slices}
-    left = dict(small.named_parameters(remove_duplicate=False))
+    accounted = {part.parameter for branch in gone for part in branch.group.slices}
+    accounted |= {name for name, _ in small.named_parameters(remove_duplicate=False)}
     for name, parameter in module.named_parameters(remove_duplicate=False):
-        if name not in removed and name not in left:
+        if name not in accounted:
             owner, _, leaf = name.rpartition(".")
-            if owner and not any(owner == known for known, _ in small.named_modules(remove_duplicate=False)):
+            if owner not in dict(small.named_modules(remove_duplicate=False)):
                 small.add_submodule(owner, nn.Module())
             small.get_submodule(owner).register_parameter(leaf, parameter)
     return small

@@ -55,7 +55,7 @@ def test_weak_filters_go_first_more_often() -> None:
     gone = np.zeros(len(norms))
     for _ in range(2000):
         keep = np.ones(len(norms), dtype=bool)
-        mutation._remove_line(keep, norms)
+        mutation._remove_line(keep, norms, 1)
         gone += ~keep
     expected = 1 / norms / (1 / norms).sum()
     assert gone / gone.sum() == pytest.approx(expected, abs=0.04)
