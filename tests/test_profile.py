@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import tiny
+import torch
 from tables import table
 from torch import Tensor, nn
 
 from pruneframe.errors import InputError
 from pruneframe.model.network import Network
-from pruneframe.profile import Profile, _resized
+from pruneframe.profile import Profile, _least, _resized, _steps
 from pruneframe.testing import tiny_problem
 from pruneframe_plugins.targets import Analytic, LocalCpu
 
@@ -88,10 +89,30 @@ def test_a_table_of_another_network_is_refused(change: str) -> None:
         damaged.seconds(own, dense)
 
 
-def test_layers_are_timed_at_their_widths_and_those_with_groups_as_they_are() -> None:
+def test_layers_are_timed_at_their_widths() -> None:
     assert _resized(nn.Conv2d(16, 8, 3), 4, 6).weight.shape == (4, 6, 3, 3)
-    grouped = _resized(nn.Conv2d(16, 16, 3, groups=4), 2, 1)
-    assert (grouped.weight.shape, grouped.groups) == ((16, 4, 3, 3), 4)  # type: ignore[union-attr] # a convolution
+
+
+@pytest.mark.parametrize(
+    ("layer", "widths", "groups"),
+    [
+        (nn.Conv2d(16, 16, 3, groups=4), [(4, 4), (8, 4), (12, 4), (16, 4)], [1, 2, 3, 4]),  # whole groups go
+        (nn.Conv2d(6, 12, 3, groups=2), [(2, 1), (4, 2), (12, 3)], [2, 2, 2]),  # as many channels of each
+        (nn.Conv2d(8, 8, 3, groups=8), [(2, 1), (8, 1)], [2, 8]),
+        (nn.ConvTranspose2d(8, 16, 3, groups=8), [(2, 2), (8, 2)], [2, 8]),
+    ],
+)
+def test_layers_with_groups_are_timed_as_they_can_become(
+    layer: nn.Module, widths: list[tuple[int, int]], groups: list[int]
+) -> None:
+    steps = [_steps(width, least) for width, least in zip(layer.weight.shape[:2], _least(layer), strict=True)]  # type: ignore[index, arg-type]
+    for (first, second), number in zip(widths, groups, strict=True):
+        assert first in steps[0]
+        assert second in steps[1]
+        twin = _resized(layer, first, second)
+        assert (twin.weight.shape[:2], twin.groups) == ((first, second), number)
+        inputs = first if twin.transposed else second * number
+        twin(torch.zeros(1, inputs, 5, 5))  # runs as it is
 
 
 def test_a_linear_layer_on_several_rows_cannot_be_timed_alone() -> None:

@@ -37,9 +37,9 @@ def shrink(network: Network, mask: Masks, state: dict[str, Tensor]) -> nn.Module
     for group, units in groups:
         if group.kind == "heads" and not units.all():
             without_heads(module, group, int(units.sum()))
-    remaining = module.state_dict()
+    remaining = {name for name, _ in [*module.named_parameters(remove_duplicate=False), *module.named_buffers()]}
     for (name, dim), kept in _kept(network, real).items():
-        if name in remaining:
+        if name in remaining:  # the rest went with a branch
             dense = network.module.get_submodule(name.rpartition(".")[0])
             _narrow(module, name, kept, dim, isinstance(dense, CONVOLUTIONS) and loses_groups(dense))
     return module

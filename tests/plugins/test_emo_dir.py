@@ -101,7 +101,7 @@ def test_every_member_is_trained(change: str, batch_norm: str) -> None:
     assert all(table.trained.all() for table in tables)
 
 
-@pytest.mark.parametrize("units", ["weight", "filter"])
+@pytest.mark.parametrize("units", ["weight", "filter[inner=true]"])
 def test_a_trained_scheme_is_what_it_was_trained_as_when_statistics_shift(units: str) -> None:
     shown = 0
     for seed in range(4):

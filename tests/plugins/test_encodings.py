@@ -188,7 +188,7 @@ def test_units_stay_whose_number_is_at_least_one_half(seed: int) -> None:
 
 @pytest.mark.parametrize("encoding", PER_LAYER, ids=repr)
 def test_layers_that_can_go_entirely_may_lose_their_last_unit(encoding: Encoding) -> None:
-    whole = Layout("block", tuple(Group(name, 1, (4,), (Slices(f"{name}.weight", 0, 4),), 0) for name in "abc"))
+    whole = Layout("block", tuple(Group(name, 1, (4,), (Slices(f"{name}.weight", 0, 4),), least=0) for name in "abc"))
     scores = np.array([1, 2, 3], dtype=np.float32)
     genomes = encoding.sample(12, whole, scores, np.random.default_rng(0))
     assert set(encoding.decode(genomes, whole, scores).counts()) >= {0, 3}
