@@ -27,6 +27,7 @@ from torch_pruning import DependencyGraph
 
 from pruneframe.errors import PruneframeError
 from pruneframe.model.network import Network
+from pruneframe.model.rules import whole_groups
 from pruneframe.model.shrink import prove, proved_network
 from pruneframe.registry import Registry
 from pruneframe.units import Units
@@ -37,7 +38,7 @@ TORCHVISION = (
     *("shufflenet_v2_x0_5", "convnext_tiny"),
 )
 TIMM = ("mobilenetv4_conv_small", "repvgg_a0", "ghostnet_100", "resnetv2_50") if find_spec("timm") else ()
-ALONE = dict.fromkeys(("googlenet", "inception_v3"), {"aux_logits": False, "init_weights": False})
+ALONE = {name: {"aux_logits": False, "init_weights": False} for name in ("googlenet", "inception_v3")}
 PIXELS = {"inception_v3": 96}
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
@@ -70,8 +71,18 @@ def shape(name: str) -> tuple[int, int, int]:
 
 
 def offered(network: Network) -> int:
-    """Channels that filters are made of: of each, those of the layer that leads."""
-    return sum(group.size * group.slices[0].width for group in network.layout.groups)
+    """Channels that filters are made of: those of the layer that leads, and of convolutions that lose whole groups.
+
+    Such a one reads some channels and writes others, all of one unit; torch-pruning has two groups of them.
+    """
+    found = 0
+    for group in network.layout.groups:
+        owners = [network.module.get_submodule(part.parameter.rpartition(".")[0]) for part in group.slices]
+        found += group.size * group.slices[0].width
+        for part, owner in zip(group.slices[1:], owners[1:], strict=True):
+            if part.parameter.endswith(".weight") and blocks_of(owner) > 1 and isinstance(owner, CONVOLUTIONS):
+                found += group.size * part.width * whole_groups(owner.groups, owner.in_channels)
+    return found
 
 
 class Theirs:
