@@ -86,16 +86,25 @@ def offered(network: Network) -> int:
 
 
 class Theirs:
-    """What torch-pruning offers of a module."""
+    """What torch-pruning offers of a module whose layers are named in forward order, the last of them its outputs."""
 
-    def __init__(self, module: nn.Module, images: Tensor, outputs: str) -> None:
+    def __init__(self, module: nn.Module, images: Tensor, layers: Sequence[str]) -> None:
         self.module, self.images = module, images
         self.graph = graph_of(module, images)
         self.names = {one: name for name, one in [*module.named_modules(), *module.named_parameters()]}
         rng = np.random.default_rng(0)
-        groups = list(self.graph.get_all_groups(ignored_layers=[module.get_submodule(outputs)]))
-        self.channels = {self.names[group[0].dep.target.module]: len(group[0].idxs) for group in groups}
+        groups = list(self.graph.get_all_groups(ignored_layers=[module.get_submodule(layers[-1])]))
+        self.channels = {self.names[group[0].dep.target.module]: self._lead(group, layers) for group in groups}
         self.cuts = [self._half(group, rng) for group in groups]
+
+    def _lead(self, group: Any, layers: Sequence[str]) -> int:
+        """Channels of a group, as of ours: those of the first layer that writes them."""
+        written = {
+            self.names[dep.target.module]: len(places)
+            for dep, places in group
+            if self.graph.is_out_channel_pruning_fn(dep.handler) and dep.target.module in self.names
+        }
+        return next(written[layer] for layer in layers if layer in written)
 
     def _half(self, group: Any, rng: np.random.Generator) -> Cut:
         """Half of a group's channels, the same of every group of a convolution or norm, as torch-pruning needs them."""
@@ -194,8 +203,9 @@ def compared(name: str) -> dict[str, Any]:
     units = Registry().component(Units, "filter")
     network = proved_network(Network(module, shape(name), units))
     row = {"network": name, "filters": offered(network), "reach": round(network.reach, 4), "notes": network.notes}
+    layers = [layer.name for layer in network.layers]
     try:
-        theirs = Theirs(copy.deepcopy(module), torch.randn(4, *shape(name)), network.layers[-1].name)
+        theirs = Theirs(copy.deepcopy(module), torch.randn(4, *shape(name)), layers)
     except Exception as error:  # whatever torch-pruning raises
         return row | {"offered": 0, "right": 0, "notes": (*network.notes, f"torch-pruning fails: {error}")}
     return row | {"offered": sum(theirs.channels.values()), "right": theirs.right()}
