@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import tiny
@@ -16,11 +17,12 @@ from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import SmallLeNet
 
-# The modules behind which a removed filter's output must be zero, written down by hand.
+# The modules behind which a removed filter's output must be zero, and where its group begins, written down by hand.
 ENDS = {
-    "tiny": {"conv1": "bn1", "conv3": "conv3"},
-    "lenet": {"conv1": "bn1", "conv2": "bn2", "fc1": "fc1"},
-    "resnet8": {f"layer{i}.0.conv1": f"layer{i}.0.bn1" for i in (1, 2, 3)},
+    "tiny": {"stem": {"bn0": 0, "bn2": 0}, "conv1": {"bn1": 0}, "conv3": {"conv3": 0}},
+    "lenet": {"conv1": {"bn1": 0}, "conv2": {"bn2": 0}, "fc1": {"fc1": 0}},
+    "resnet8": {f"layer{i}.0.conv1": {f"layer{i}.0.bn1": 0} for i in (1, 2, 3)}
+    | {"conv1": {"bn1": 0, "layer1.0.bn2": 0, "layer2.0.bn2": 8, "layer3.0.bn2": 24}},
 }
 MAKERS = {
     "tiny": (TinyNetwork, (2, 6, 6)),
@@ -79,11 +81,16 @@ def pruned_module(name: str, network: Network, state: State, keep: NDArray[np.bo
             weight = module.get_parameter(f"{layer}.weight")
             weight.data.mul_(kept.reshape(weight.shape))
         else:
-            end = module.get_submodule(ENDS[name][layer])
-            end.register_forward_hook(
-                lambda _, inputs, output, kept=kept: output * kept.reshape(-1, *[1] * (output.ndim - 2))
-            )
+            for end, first in ENDS[name][layer].items():
+                module.get_submodule(end).register_forward_hook(partial(_without, kept, first))
     return module
+
+
+def _without(kept: Tensor, first: int, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """A module's output with zeros for some channels; `kept` is of those from `first` on."""
+    along = torch.ones(output.shape[1], dtype=torch.bool)
+    along[first : first + len(kept)] = kept
+    return output * along.reshape(-1, *[1] * (output.ndim - 2))
 
 
 def naive_logits(name: str, network: Network, state: State, keep: NDArray[np.bool_], images: Tensor) -> NDArray:

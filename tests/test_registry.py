@@ -292,7 +292,7 @@ PHYSICAL = """
 class Pair(pf.Units):
     name = "pair"
     removable = True
-    def layout(self, network): return pf.Layout(repr(self), pf.filter_groups(network))
+    def layout(self, network): return pf.Layout(repr(self), *pf.filter_groups(network, inner=False))
 @pf.hookimpl
 def pruneframe_units(): return [Pair]
 @dataclass(frozen=True, repr=False)

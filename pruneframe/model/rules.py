@@ -181,7 +181,7 @@ def softmax(flow: Flow, args: Args, kwargs: Kwargs, out: Tensor) -> None:
 
 def _mixed(flow: Flow, inputs: Tensor, dims: Iterable[int], out: Any, why: str) -> None:
     if flow.varying(flow.label(inputs)) & set(dims):
-        return _lost(flow, (inputs,), out, why)
+        flow.stay(flow.label(inputs), why)  # and with them what they meet, for the same reason
     flow.put(tree_leaves(out)[0], flow.label(inputs))
 
 

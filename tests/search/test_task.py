@@ -32,26 +32,26 @@ def naive_values(door: Door, mask: Masks, weights: str = DENSE) -> tuple[float, 
     module = copy.deepcopy(door.loaded.network.module)
     module.load_state_dict(door.state(weights))
     keep = mask.unpack(0)
-    removed = 0
     if door.task.units.name == "weight":
-        start = 0
+        start, params = 0, sum(p.numel() for p in module.parameters())
         for name in mask.layout.names:
             weight = module.get_parameter(f"{name}.weight")
             part = torch.from_numpy(keep[start : start + weight.numel()].reshape(weight.shape))
             weight.mul_(part)
             start += weight.numel()
-            removed += int((~part).sum())
-    else:  # conv1 (7 filters, batch norm) and conv3 (6 filters); a layer without filters keeps one
-        first, last = torch.from_numpy(keep[:7].copy()), torch.from_numpy(keep[7:].copy())
-        module.bn1.register_forward_hook(lambda *call: call[2] * first[:, None, None])
-        module.conv3.register_forward_hook(lambda *call: call[2] * last[:, None, None])
-        removed = (7 - max(1, int(first.sum()))) * (5 * 9 + 1 + 2 + 5 * 9)
-        removed += (6 - max(1, int(last.sum()))) * (5 * 9 + 1 + 3)
+            params -= int((~part).sum())
+    else:  # 5 channels around the block, 7 inside, 6 of the last convolution; what has no channels keeps one
+        parts = [torch.from_numpy(part.copy())[:, None, None] for part in np.split(keep, [5, 12])]
+        for end, part in zip(("bn0", "bn2", "bn1", "conv3"), (parts[0], *parts), strict=True):
+            module.get_submodule(end).register_forward_hook(lambda *call, part=part: call[2] * part)
+        stream, inside, last = (max(1, int(part.sum())) for part in parts)
+        params = stream * (2 * 9 + 2 + 1 + 2) + inside * (1 + 2) + 2 * 9 * stream * inside  # both convolutions of it
+        params += last * (stream * 9 + 1) + 3 * last + 3
     wrong = 0
     with torch.no_grad():
         for image, label in zip(door.loaded.search.images, door.loaded.search.labels, strict=True):
             wrong += int(module(torch.from_numpy(image)[None]).argmax()) != label
-    return wrong / SEARCH, sum(p.numel() for p in module.parameters()) - removed
+    return wrong / SEARCH, params
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
