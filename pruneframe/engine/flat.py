@@ -58,7 +58,7 @@ def _needs(network: Network) -> Iterator[tuple[str, Tensor]]:
         units = torch.arange(own.start, own.stop)
         if not group.slices:
             yield group.parameter, units.reshape(group.shape)
-        for part in network.pruned_slices(group):
+        for part in network.places.slices(group):
             shape = network.parameter(part.parameter).shape
             along = torch.full((shape[part.dim],), none)
             along[torch.from_numpy(part.along(group.size))] = units[:, None]

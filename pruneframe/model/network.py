@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from ..errors import InputError
-from ..mask import Group, Layout, Masks, Slices
+from ..mask import Group, Layout, Masks
 from .acceptance import check
 from .cut import Cut, Cutter, stages
 from .inputs import Inputs, Shape
 from .layers import survey
+from .places import Places
 from .trace import behind, trace
 
 State = dict[str, Tensor]  # all parameters and buffers of a module, by name
@@ -98,8 +99,8 @@ class Network:
     def narrowed(self, groups: Sequence[Group], notes: Sequence[str] = ()) -> Network:
         """The same network with some of its groups of units alone, and more notes."""
         found = copy.copy(self)
-        for name in ("reach",):
-            found.__dict__.pop(name, None)
+        for derived in ("reach", "places"):
+            found.__dict__.pop(derived, None)
         found.layout = replace(self.layout, groups=tuple(groups))
         found.notes = tuple(dict.fromkeys([*self.notes, *notes]))
         return found
@@ -172,26 +173,13 @@ class Network:
 
         An entry that belongs to two units, as output of one filter and input of another, has the product of theirs.
         """
-        spread: dict[str, Tensor] = {}
-        for group, own in zip(self.layout.groups, values.split(self.layout.sizes), strict=True):
-            if not group.slices:
-                spread[group.parameter] = own.view(group.shape)
-            for part in self.pruned_slices(group):
-                shape = self.parameter(part.parameter).shape
-                along = own.new_ones(shape[part.dim] if shape else 1)  # a parameter may be a single number
-                along[torch.from_numpy(part.along(group.size))] = own[:, None]
-                view = along.reshape([-1 if i == part.dim else 1 for i in range(len(shape))])
-                ones = torch.ones(shape, dtype=values.dtype, device=values.device)
-                spread[part.parameter] = spread.get(part.parameter, ones) * view
-        return spread
-
-    def pruned_slices(self, group: Group) -> Iterator[Slices]:
-        """The slices of a group that are of parameters; buffers have no weights to prune."""
-        return (part for part in group.slices if part.parameter in self._parameters)
+        return self.places.spread(values)
 
     @cached_property
-    def _parameters(self) -> dict[str, nn.Parameter]:
-        return dict(self.module.named_parameters(remove_duplicate=False))
+    def places(self) -> Places:
+        """Where units lie in parameters."""
+        named = self.module.named_parameters(remove_duplicate=False)
+        return Places(self.layout, {name: tuple(parameter.shape) for name, parameter in named})
 
     def structure(self, masks: Masks) -> Masks:
         """The masks with units put back where a group lost more than it can: what physically remains.
@@ -218,14 +206,11 @@ class Network:
         rows = {layer.parameter: row for row, layer in enumerate(self.layers)}
         found = np.tile(np.array([layer.shape[:2] for layer in self.layers], dtype=np.int64), (len(masks), 1, 1))
         removed = np.array(self.layout.sizes) - self.structure(masks).layer_counts()
-        for column, part in self._slices() if self.units.removable else ():
-            if part.parameter in rows:
-                found[:, rows[part.parameter], part.dim] -= removed[:, column] * part.width
+        for column, group in enumerate(self.layout.groups if self.units.removable else ()):
+            for part in group.slices:
+                if part.parameter in rows:
+                    found[:, rows[part.parameter], part.dim] -= removed[:, column] * part.width
         return found
-
-    def _slices(self) -> Iterator[tuple[int, Slices]]:
-        """All slices, with the number of their group."""
-        return ((column, part) for column, group in enumerate(self.layout.groups) for part in self.pruned_slices(group))
 
     def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
         """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for removable units."""
@@ -245,11 +230,8 @@ class Network:
     def _remaining(self, masks: Masks, names: list[str]) -> NDArray[np.int64]:
         """Entries of some parameters that remain, int64[n, names]."""
         real = self.structure(masks)
-        counts = np.empty((len(masks), len(names)), dtype=np.int64)
-        for row in range(len(masks)):
-            keep = self.keep(real, row)
-            counts[row] = [int(keep[name].sum()) if name in keep else self.parameter(name).numel() for name in names]
-        return counts
+        rows = [self.places.remaining(torch.from_numpy(real.unpack(row)), names) for row in range(len(masks))]
+        return np.array(rows, dtype=np.int64).reshape(len(masks), len(names))
 
     def macs(self, masks: Masks) -> NDArray[np.int64]:
         """Multiply-adds per image, int64[n]: remaining weights times positions, and those of what cannot be pruned.
@@ -257,7 +239,7 @@ class Network:
         What cannot be pruned by itself may go with units all the same, as attention does with its branch.
         """
         own = sum(layer.weights * layer.positions for layer in self.layers)
-        names = list(self._rest.keys() & {part.parameter for _, part in self._slices()})
+        names = list(self._rest.keys() & self.places.parameters)
         whole = np.array([self.parameter(name).numel() for name in names], dtype=np.int64)
         each = np.array([self._rest[name] for name in names], dtype=np.int64)
         gone = (whole - self._remaining(masks, names)) * each // whole if names else np.zeros((len(masks), 0), np.int64)
