@@ -27,7 +27,7 @@ from torch_pruning import DependencyGraph
 
 from pruneframe.errors import PruneframeError
 from pruneframe.model.network import Network
-from pruneframe.model.rules import whole_groups
+from pruneframe.model.rules import loses_groups
 from pruneframe.model.shrink import prove, proved_network
 from pruneframe.registry import Registry
 from pruneframe.units import Units
@@ -81,7 +81,7 @@ def offered(network: Network) -> int:
         found += group.size * group.slices[0].width
         for part, owner in zip(group.slices[1:], owners[1:], strict=True):
             if part.parameter.endswith(".weight") and blocks_of(owner) > 1 and isinstance(owner, CONVOLUTIONS):
-                found += group.size * part.width * whole_groups(owner.groups, owner.in_channels)
+                found += group.size * part.width * loses_groups(owner)
     return found
 
 

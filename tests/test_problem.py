@@ -60,7 +60,7 @@ def test_search_images_must_be_there(wanted: int) -> None:
 @pytest.mark.parametrize(
     ("units", "message"),
     [
-        ("channel", "no unit is named 'channel'; there are: filter, neuron, weight"),
+        ("channel", "no unit is named 'channel'; there are: block, filter, head, neuron, weight"),
         ("filters", "no unit is named 'filters'; did you mean 'filter'?"),
         ("filter[size=2]", "no setting of 'filter' is named 'size'"),
     ],

@@ -193,7 +193,7 @@ class Network:
         for row in range(len(masks)):
             kept = masks.unpack(row).copy()
             for group, part in zip(self.layout.groups, self.layout.split(kept), strict=True):
-                part[: group.least] |= not part.any()
+                part[np.flatnonzero(~part)[: max(0, group.least - np.count_nonzero(part))]] = True
             rows.append(kept)
         return Masks.pack(np.array(rows, dtype=bool).reshape(len(masks), self.layout.total), self.layout)
 

@@ -21,6 +21,7 @@ from .network import Network, reweighted
 from .rules import Convolution, loses_groups
 
 PROVED = 4  # random images of a trial
+MOST = 2  # units that are tried to remain where a network does not run without the last ones
 TIED = 1e-4  # of the spread: rounding decides between logits that are nearer to each other
 
 
@@ -78,10 +79,10 @@ def _provable(network: Network, groups: Sequence[Group], obstacle: str, notes: l
     parts: list[Sequence[Group]] = [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
     if len(groups) == 1:
         [group] = groups
-        if group.kind != "heads" or group.least or group.size == 1:
+        if group.kind == "branch" or group.least == MOST or group.size <= group.least + 1:
             notes.append(f"the {network.units.name}s of {group.layer} stay: {obstacle}")
             return []
-        parts = [[replace(group, least=1)]]  # code that only cannot do without any head
+        parts = [[replace(group, least=group.least + 1)]]  # code that only cannot do without the last of them
     found: list[Group] = []
     for part in parts:
         reason = _obstacle(network.narrowed(part))
@@ -103,7 +104,7 @@ def _tied(network: Network) -> list[str]:
 
 
 def _obstacle(network: Network) -> str | None:
-    """Why the network does not do without half of its units, or without all of those that can go entirely, or None."""
+    """Why the network does not do without half of its units, or with as few as there can be, or None."""
     own, masks = network.module.state_dict(), _trials(network.layout)
     for row in range(len(masks)):
         kept = network.keep(masks, row)
@@ -116,13 +117,14 @@ def _obstacle(network: Network) -> str | None:
 
 
 def _trials(layout: Layout) -> Masks:
-    """Half of each group's units; also without all groups that can go entirely, and without every second of them."""
+    """Half of each group's units, and as few as can be; also without every second group that can go entirely."""
     rng = np.random.default_rng(0)  # no two groups lose the same: what they share would go unnoticed
     halves = [rng.permutation(size) < max(1, size // 2) for size in layout.sizes]
+    fewest = [np.arange(group.size) < group.least for group in layout.groups]
+    trials = [halves, fewest]
     free = [column for column, group in enumerate(layout.groups) if not group.least]
-    trials = [halves]
-    for gone in (free, free[1::2]):
-        trials += [[part & (column not in gone) for column, part in enumerate(halves)]] if gone else []
+    if free[1:]:
+        trials.append([part & (column not in free[1::2]) for column, part in enumerate(halves)])
     return Masks.pack(np.array([np.concatenate(trial) for trial in trials]), layout)
 
 

@@ -193,7 +193,7 @@ def test_a_space_without_new_genomes_ends_the_search() -> None:
 
 
 def test_a_search_ends_when_all_answers_are_known() -> None:
-    task, calls = make_task(tiny_problem("filter"), 1e6), []  # 7 + 6 filters: the budget would never end
+    task, calls = make_task(tiny_problem("filter[inner=true]"), 1e6), []  # 7 + 6 filters: the budget would never end
     layout = task.layout
     variables, vary = task.encoding("mask").variables(layout), task.variation("uniform+bit-flip")
 

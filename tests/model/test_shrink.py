@@ -346,3 +346,25 @@ def test_few_groups_of_many_channels_are_resized_whatever_is_left_of_them() -> N
     assert (small[1].groups, small[1].in_channels, small[1].out_channels) == (2, 2, 2)
     assert small[1].weight.shape == (2, 1, 1, 1)
     small(torch.zeros(1, 1, 4, 4))
+
+
+class Squeezed(nn.Module):
+    """Does not run with a single channel, whose dimension `squeeze` takes away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.a(x)).squeeze(1)
+        return self.b(x).mean((2, 3))
+
+
+def test_where_the_last_unit_is_missed_two_remain() -> None:
+    found = proved_network(network(Squeezed(), (2, 6, 6), "filter"))
+    assert ([group.least for group in found.layout.groups], found.notes) == ([2], ())
+    none = Masks.pack(np.zeros((2, 4), dtype=bool), found.layout)
+    one = Masks.pack(np.array([[False, False, True, False]] * 2), found.layout)
+    assert found.structure(none).unpack(0).tolist() == [True, True, False, False]
+    assert found.structure(one).unpack(1).tolist() == [True, False, True, False]
+    shrink(found, one[[0]], found.module.state_dict())(torch.zeros(3, 2, 6, 6))
