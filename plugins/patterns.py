@@ -16,7 +16,9 @@ from .encodings import densities, per_layer
 def single_weights(layout: pf.Layout, name: str) -> None:
     """Raise InputError where units are not single weights: a pattern says where in a layer's weights they lie."""
     if not layout.single:
-        raise pf.InputError(f"encoding {name!r} must have single weights as units, but got {layout.units}s; use weight")
+        raise pf.InputError(
+            f"encoding {name!r} must have single weights as units, but got units={layout.units}; use units=weight"
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -258,6 +258,10 @@ class Reconstruction(pf.Scorer):
     passes = 3
     draws = True
 
+    def check(self, network: pf.Network) -> None:
+        for group in () if network.layout.single else network.layout.groups:
+            readers(network, group)
+
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
         if network.layout.single:
             damages = weight_damages(network, observe(network, network.layout.names, images, rng))

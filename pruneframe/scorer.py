@@ -27,6 +27,9 @@ class Scorer(Component):
     passes: ClassVar[int] = 0
     draws: ClassVar[bool] = False
 
+    def check(self, network: Network) -> None:  # most scores are defined everywhere
+        """Raise InputError where the score is not defined for the network's units, before anything is paid for it."""
+
     @abstractmethod
     def score(self, network: Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Scores:
         """float32[units], larger = keep; images [n, ...] as the network reads them, labels int64[n].

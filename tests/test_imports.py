@@ -19,8 +19,8 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 # which authors of plugins import, stands between the rooms that it is built of.
 ROOMS = """
 pruneframe: errors files spec component mask front
-model: inputs trace acceptance layers cut places network atoms flow rules pieces groups memory attention branches shrink
-model: training data fetch weights
+model: inputs trace acceptance layers cut places network liveness atoms flow rules pieces groups
+model: memory attention branches shrink training data fetch weights
 pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plain shrunk capture flat gpu plan prefix library lists memory steps views windows compiler
 engine: sparse moments agreement choice

@@ -17,6 +17,7 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention, ShiftedW
 
 from ..errors import InputError
 from ..mask import Group
+from .trace import Opaque
 
 # How modules call their number of heads, and the features of all heads together.
 HEADS = ("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads", "num_kv_heads", "n_kv_heads")
@@ -25,19 +26,16 @@ FORBIDDEN = -100.0  # what Liu et al. add to scores between windows that meet on
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor | None = None, scale: float = 1.0) -> Tensor:
-    """Values [n, heads, tokens, features] by softmax of scores; nothing where there are no heads."""
-    if queries.shape[1] == 0:
-        return queries
+    """Values [n, heads, tokens, features] by softmax of scores, of one head at least."""
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=added, scale=scale)
 
 
 def merged(heads: Tensor) -> Tensor:
     """[n, heads, tokens, features] as [n, tokens, heads x features]."""
-    n, number, tokens, features = heads.shape
-    return heads.transpose(1, 2).reshape(n, tokens, number * features)
+    return heads.transpose(1, 2).flatten(2)
 
 
-class Multihead(nn.Module):
+class Multihead(nn.Module, Opaque):
     """`nn.MultiheadAttention` with `features` of each head fixed."""
 
     _qkv_same_embed_dim = False  # encoder layers of torch's that ask do not go their own way then
@@ -69,7 +67,7 @@ class Multihead(nn.Module):
         parts = [F.linear(x, w, b) for x, w, b in zip(given, weights, biases, strict=True)]
         q, k, v = (x.reshape(*x.shape[:2], number, self.features).transpose(1, 2) for x in parts)
         added = self._added(attn_mask, key_padding_mask, number, q)
-        out = merged(attend(q, k, v, added, self.features**-0.5))
+        out = merged(attend(q, k, v, added, self.features**-0.5) if number else q)
         out = self.out_proj(out if self.batch_first else out.transpose(0, 1))
         if not need_weights:
             return out, None
@@ -102,9 +100,10 @@ class Fused(nn.Module):
     `order` says how the first one's rows lie: what they are for (q), their head (h) and their feature (f).
     """
 
-    def __init__(self, whole: nn.Module, into: str, out: str, features: int, order: str, causal: bool) -> None:
+    def __init__(self, whole: nn.Module, into: str, out: str, heads: int, order: str, causal: bool) -> None:
         super().__init__()
-        self.features, self.order, self.causal = features, order, causal
+        self.num_heads, self.order, self.causal = heads, order, causal
+        self.features = len(whole.get_parameter(f"{into}.weight")) // 3 // heads
         self._into, self._out = into, out
         for name, child in whole.named_children():
             self.add_module(name, child)
@@ -113,16 +112,18 @@ class Fused(nn.Module):
         """Tokens [n, tokens, channels] to the same; whatever else the module takes must not be given."""
         if any(value is not None and value is not False for value in others.values()):
             raise InputError(f"heads must be computed of tokens alone, but {', '.join(others)} are given")
-        rows = self.get_submodule(self._into)(x)
-        sizes = {"q": 3, "h": rows.shape[-1] // 3 // self.features, "f": self.features}
-        apart = rows.reshape(*x.shape[:2], *(sizes[axis] for axis in self.order))
-        q, k, v = apart.permute(2 + self.order.index("q"), 0, 2 + self.order.index("h"), 1, 2 + self.order.index("f"))
-        seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril() if self.causal else None
-        out: Tensor = self.get_submodule(self._out)(merged(attend(q, k, v, seen, self.features**-0.5)))
-        return out
+        into, out = self.get_submodule(self._into), self.get_submodule(self._out)
+        sizes = {"q": 3, "h": self.num_heads, "f": self.features}
+        apart = into(x).reshape(x.shape[0], x.shape[1], *(sizes[axis] for axis in self.order))
+        apart = apart.permute(*(2 + self.order.index(axis) for axis in "qh"), 0, 1, 2 + self.order.index("f"))
+        q, k, v = (apart[which].transpose(0, 1) for which in range(3))
+        if self.num_heads:
+            q = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=self.features**-0.5)
+        found: Tensor = out(merged(q))
+        return found
 
 
-class Windows(nn.Module):
+class Windows(nn.Module, Opaque):
     """torchvision's attention in shifted windows with a relative position bias.
 
     Liu et al., "Swin Transformer", ICCV 2021, and for `cosine` scores "Swin Transformer V2", CVPR 2022.
@@ -205,7 +206,7 @@ def without_heads(module: nn.Module, group: Group, kept: int) -> None:
     elif isinstance(whole, ShiftedWindowAttention):
         small = Windows(whole, features)
     else:
-        fused = _fused(whole, path, group, features)
+        fused = _fused(whole, path, group)
         small = whole if fused is None else fused
         for part in small.modules():
             for name in COUNTS:
@@ -229,7 +230,7 @@ def _features(group: Group) -> int:
     return min((width for width in rows[1:] if width > 1), default=rows[0] // 3)
 
 
-def _fused(whole: nn.Module, path: str, group: Group, features: int) -> Fused | None:
+def _fused(whole: nn.Module, path: str, group: Group) -> Fused | None:
     """What computes the same as a module of one linear layer before its heads and one behind; None if it does not."""
     start = len(path) + 1 if path else 0
     weights = [part for part in group.slices if part.parameter.endswith(".weight")]
@@ -238,7 +239,7 @@ def _fused(whole: nn.Module, path: str, group: Group, features: int) -> Fused | 
         return None
     names = into.pop(), out.pop()
     orders = [(order, causal) for order in ("qhf", "hqf", "hfq") for causal in (False, True)]
-    candidates = [Fused(whole, *names, features, order, causal).eval() for order, causal in orders]
+    candidates = [Fused(whole, *names, group.size, order, causal).eval() for order, causal in orders]
     width = whole.get_parameter(f"{names[0]}.weight").shape[1]
     tokens = torch.randn(2, 5, width, generator=torch.Generator().manual_seed(0))
     try:

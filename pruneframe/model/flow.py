@@ -35,10 +35,11 @@ class Flow(TorchDispatchMode):
 
     An activation's labels are a float64 tensor of its shape (exact for integers, and torch moves floats everywhere),
     with stride 0 along dimensions in which they are the same. `heads`: whether a product of activations unites what
-    enters it, matrix by matrix, and pieces of a tensor may be of different sizes.
+    enters it, matrix by matrix, and pieces of a tensor may be of different sizes. `dead`: operations
+    that the output does not depend on, by their place in the order of all; what they do to channels does not matter.
     """
 
-    def __init__(self, module: nn.Module, rules: dict[str, Rule], heads: bool = False) -> None:
+    def __init__(self, module: nn.Module, rules: dict[str, Rule], dead: dict[int, str], heads: bool) -> None:
         super().__init__()
         self.atoms = Atoms()
         self.heads = heads
@@ -47,6 +48,8 @@ class Flow(TorchDispatchMode):
         self.dims: dict[tuple[str, int], Ids] = {}  # atoms of places along a weight's dimension
         self.elements: dict[str, Ids] = {}  # atoms of a parameter's or buffer's elements, of its shape
         self._rules = rules
+        self._dead = dead
+        self._place = 0  # of the next operation in a pass
         self._labels = WeakTensorKeyDictionary()
         named = [*module.named_parameters(), *(() if heads else module.named_buffers())]
         self._owned = {tensor.untyped_storage().data_ptr(): (name, tensor) for name, tensor in named if tensor.numel()}
@@ -55,6 +58,7 @@ class Flow(TorchDispatchMode):
         """Before every pass."""
         self._labels.clear()
         self.heads_seen.clear()
+        self._place = 0
         self.atoms.forget_stays()
 
     # What tensors carry
@@ -157,8 +161,11 @@ class Flow(TorchDispatchMode):
         name = str(func._schema.name).removeprefix("aten::")
         writes = name.endswith("_") and not name.startswith("_")
         name = name.rstrip("_") if writes else name
+        self._place += 1
         if isinstance(out, Tensor) and out.untyped_storage().data_ptr() in self._owned:
             return out  # a view of a parameter: `label` and `weight` tell what of it
+        if self._dead.get(self._place - 1) == str(func):
+            return out
         if name == "as_strided" and args[0].shape == torch.Size(args[1]):
             self.put(out, self.label(args[0]))
         elif name in self._rules and not writes:

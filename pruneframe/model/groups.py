@@ -21,6 +21,7 @@ from ..mask import Group, Slices
 from . import pieces, rules
 from .flow import Flow
 from .layers import CONVOLUTIONS
+from .liveness import Liveness
 
 if TYPE_CHECKING:
     from .network import Network
@@ -93,16 +94,22 @@ def head_groups(network: Network) -> tuple[tuple[Group, ...], tuple[str, ...]]:
 
 def follow(network: Network, heads: bool = False) -> Found:
     """Follow channels through the network until no pass unites more of them."""
-    flow = Flow(network.module, rules.RULES | pieces.RULES, heads)
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole layer, in which nothing is seen
+        image = network.inputs.blank(1)
+        given = image.clone()
+        with torch.no_grad(), Liveness() as seen:
+            out = network.module(given)
+        flow = Flow(network.module, rules.RULES | pieces.RULES, seen.dead(out), heads)
+        del seen  # and all that it holds
         before = -1
         while flow.atoms.unions != before:
             before = flow.atoms.unions
             flow.begin()
+            given = image.clone()
             with torch.no_grad(), flow:
-                out = network.module(network.inputs.blank(1))
+                out = network.module(given)
             flow.stay(flow.label(out), OUTPUTS)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -16,13 +16,24 @@ from .inputs import Inputs, Shape
 AGREE = 1e-4  # of the outputs' spread: how far a record may be from the module itself
 
 
+class Opaque:
+    """A module that torch.fx does not look into, as it does not into torch's own."""
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Opaque) or super().is_leaf_module(m, module_qualified_name)
+
+
 def record(module: nn.Module, need: str) -> fx.GraphModule:
     """The module's graph, which shares its parameters; raises InputError, beginning with the `need`, without one.
 
     Arguments that nobody gives are not in it, and what is given by keyword stands where it would stand without.
     """
     try:
-        traced = fx.symbolic_trace(module, concrete_args=_not_given(module))
+        tracer = _Tracer()
+        graph = tracer.trace(module, _not_given(module))
+        traced = fx.GraphModule(tracer.root, graph, type(module).__name__)
     except Exception as error:  # fx raises whatever the traced code raises
         raise InputError(f"{need} a network that torch.fx can trace, but tracing fails with: {error}") from error
     for node in list(traced.graph.nodes):

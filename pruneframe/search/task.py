@@ -130,6 +130,7 @@ class Task:
     def scores(self, name: str, weights: str = DENSE) -> Scores:
         """Importance of every unit by a scorer, float32[units]; charged for the images it looks at."""
         scorer = self._lookup(Scorer, name)
+        scorer.check(self.network)
         self.drawn |= scorer.draws
         question = Question.of("scores", scorer=repr(scorer), weights=weights)
         rng = self._desk.rng(question["scorer"] if weights == DENSE else question.text)

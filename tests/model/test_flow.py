@@ -146,7 +146,7 @@ def test_a_buffer_outside_the_state_dict_is_cut_too() -> None:
 
 def test_views_of_a_weight_are_told_apart_from_what_is_none() -> None:
     linear, convolution = L(4, 5), conv(4, 4)
-    flow = Flow(nn.ModuleDict({"l": linear, "c": convolution}), {})
+    flow = Flow(nn.ModuleDict({"l": linear, "c": convolution}), {}, {}, heads=False)
     weight = linear.weight.detach()
     assert flow.weight(weight) == ("l.weight", 0, 1, 0)
     assert flow.weight(weight.t()) == ("l.weight", 1, 0, 0)

@@ -96,7 +96,9 @@ def test_without_noise_the_best_blocks_stay_in_a_sample() -> None:
 
 @pytest.mark.parametrize("encoding", ["n-m", "blocks"])
 def test_patterns_are_of_single_weights(encoding: str) -> None:
-    with pytest.raises(InputError, match=f"encoding '{encoding}' must have single weights as units, but got filters"):
+    with pytest.raises(
+        InputError, match=f"encoding '{encoding}' must have single weights as units, but got units=filter"
+    ):
         planned([f"nsga2[encoding={encoding}]"], units="filter")
     planned([f"nsga2[encoding={encoding}]"])
 
