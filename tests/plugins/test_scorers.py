@@ -152,7 +152,7 @@ def test_the_largest_unit_of_every_layer_has_lamp_1() -> None:
 
 
 def test_lamp_of_a_layer_of_zeros_is_finite() -> None:
-    network = tiny_network("filter[inner=true]")
+    network = tiny_network("filter")
     with torch.no_grad():
         network.parameter("conv1.weight").zero_()
     assert np.all(scored(Lamp(), network)[5:12] == 0)
@@ -170,7 +170,7 @@ def test_fpgm_is_the_mean_distance_to_the_other_filters() -> None:
 
 
 def test_the_replaceable_filter_has_the_lowest_fpgm() -> None:
-    network = tiny_network("filter[inner=true]")
+    network = tiny_network("filter")
     with torch.no_grad():
         weights = network.parameter("conv1.weight")
         weights[3] = weights[[0, 1, 2, 4, 5, 6]].mean(dim=0)
