@@ -181,7 +181,7 @@ class Flow(TorchDispatchMode):
         return out
 
     def _moved(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        moved = tree_map(lambda one: self._movable(one), args)
+        moved = tree_map(self._movable, args)
         labels = func(*moved, **kwargs)
         for one, found in zip(tree_leaves(out), tree_leaves(labels), strict=True):
             self.put(one, found)
