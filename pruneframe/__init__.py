@@ -16,7 +16,7 @@ _HOMES = {
     "Bits": "mask",
     "Board": "report",
     "Candidate": "objective",
-    "Claim": "method",
+    "Claim": "component",
     "Component": "component",
     "DENSE": "search.workbench",
     "Data": "model.data",
@@ -64,6 +64,7 @@ _HOMES = {
     "best_first": "report",
     "bit": "mask",
     "block_groups": "model.branches",
+    "by_run": "report",
     "choose": "front",
     "cifar10": "model.fetch",
     "contributions": "front",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from .comparison import statistics as statistics
     from .comparison.summary import spread as spread
+    from .component import Claim as Claim
     from .component import Component as Component
     from .component import setting as setting
     from .encoding import Encoding as Encoding
@@ -123,7 +125,6 @@ if TYPE_CHECKING:
     from .mask import Slices as Slices
     from .mask import bit as bit
     from .mask import flip as flip
-    from .method import Claim as Claim
     from .method import Method as Method
     from .model.branches import block_groups as block_groups
     from .model.data import Data as Data
@@ -155,6 +156,7 @@ if TYPE_CHECKING:
     from .report import StudyFacts as StudyFacts
     from .report import Table as Table
     from .report import best_first as best_first
+    from .report import by_run as by_run
     from .report import fronts as fronts
     from .report import members as members
     from .report import normalised as normalised

@@ -87,6 +87,17 @@ class Setting:
         return self.range.rule(self.name)
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a paper reports under its own protocol: shown behind measured fronts, never compared with them by a test."""
+
+    paper: str  # as it is cited in a line: "Yang et al., 2019"
+    text: str  # the claim, in a few words
+    protocol: str  # what is known of how it was measured
+    problems: tuple[str, ...] = ()  # the problems here that have the same network and data
+    removed: float | None = None  # share of all parameters, where the claim is about that
+
+
 @dataclass(frozen=True, repr=False)
 class Component(ABC):
     """Something with a name and settings that a plugin brings; `kind` is what sort of thing, as "scorer"."""

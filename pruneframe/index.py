@@ -19,38 +19,42 @@ from importlib.metadata import Distribution, EntryPoint, version
 from pathlib import Path
 from typing import Any
 
-from .component import NONE, Range, Setting, check_given, no_setting
+from .component import NONE, Claim, Range, Setting, check_given, no_setting
 from .errors import InputError
 from .files import cache_folder, write_whole
 from .spec import fits, parse_spec, split
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Described:
-    """A component or problem as `list` and `info` tell of it; its settings are known, its class is not."""
+    """A component or problem as `list`, `info` and reports tell of it; its settings are known, its class is not."""
 
     kind: str
     name: str
     about: str
     source: str
     settings: tuple[Setting, ...]
+    bibtex: str = ""
+    claims: tuple[Claim, ...] = ()
 
     @classmethod
     def of(cls, kind: str, value: Any) -> Described:
         """From what a plugin brings, as the index would give it back: through JSON."""
         if kind == "problem":
-            found = cls(kind, value.name, value.summary, value.source, tuple(_settings_of(value)))
+            about, source, settings = value.summary, value.source, _settings_of(value)
         else:
-            about, source = inspect.getdoc(value) or "", getattr(value, "provenance", "")
-            found = cls(kind, value.name, about, source, tuple(value.settings()))
+            about, source, settings = inspect.getdoc(value) or "", getattr(value, "provenance", ""), value.settings()
+        papers = getattr(value, "bibtex", ""), tuple(getattr(value, "claims", ()))
+        found = cls(kind, value.name, about, source, tuple(settings), *papers)
         return cls.read(json.loads(json.dumps(asdict(found), default=str)))
 
     @classmethod
     def read(cls, found: dict[str, Any]) -> Described:
         """From JSON values."""
-        return cls(**found | {"settings": tuple(_setting(one) for one in found["settings"])})
+        claims = tuple(Claim(**one | {"problems": tuple(one["problems"])}) for one in found["claims"])
+        return cls(**found | {"settings": tuple(_setting(one) for one in found["settings"]), "claims": claims})
 
     @property
     def summary(self) -> str:
@@ -106,7 +110,7 @@ class Index:
     def get(self, entry_point: EntryPoint) -> list[Described] | None:
         """What a plugin brings; None where it must be imported to know."""
         found = self._known.get(self._place(entry_point))
-        if not isinstance(found, dict) or found.get("stamp") != self._stamp(entry_point):
+        if not isinstance(found, dict) or found.get("stamp") != self.stamp(entry_point):
             return None
         try:
             return [Described.read(one) for one in found["brings"]]
@@ -115,7 +119,7 @@ class Index:
 
     def put(self, entry_point: EntryPoint, brings: list[Described]) -> None:
         """Remember what a plugin brings."""
-        stamp = self._stamp(entry_point)
+        stamp = self.stamp(entry_point)
         self._known[self._place(entry_point)] = {"stamp": stamp, "brings": [asdict(one) for one in brings]}
         self._changed = True
 
@@ -129,7 +133,7 @@ class Index:
     def _place(self, entry_point: EntryPoint) -> str:
         return f"{sys.prefix} {owner(entry_point)[0]} {entry_point.name}"
 
-    def _stamp(self, entry_point: EntryPoint) -> str:
+    def stamp(self, entry_point: EntryPoint) -> str:
         """Changes whenever what a plugin brings could: with its code, ours, or Python's version."""
         own, ours = (self._code(name) for name in (entry_point.module.partition(".")[0], "pruneframe"))
         return f"{self._ours} {sys.version_info[:3]} {owner(entry_point)[1]} {entry_point.value} {own} {ours}"

@@ -29,11 +29,12 @@ HOME = "pruneframe"  # the distribution whose plugins are bundled
 
 @dataclass
 class Plugin:
-    """One plugin, loaded or not; `complaints` say what is wrong with it."""
+    """One plugin, loaded or not; `stamp` changes with its code, `complaints` say what is wrong with it."""
 
     name: str
     distribution: str
     version: str
+    stamp: str = ""
     brings: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -147,6 +148,7 @@ class Registry:
     def _take_in(self, plugin: Plugin, entry_point: EntryPoint, index: Index) -> None:
         """One installed plugin, from the index where that knows it."""
         self.plugins.append(plugin)
+        plugin.stamp = index.stamp(entry_point)
         known = index.get(entry_point)
         if known is not None:
             self._unloaded[_place(plugin)] = entry_point
@@ -180,7 +182,7 @@ class Registry:
         if not path.is_file():
             raise InputError(f"-p takes a Python file or no:NAME, but got {str(path)!r}")
         version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        plugin = Plugin(path.stem, str(path), version)
+        plugin = Plugin(path.stem, str(path), version, version)
         self.plugins.append(plugin)
         spec = importlib.util.spec_from_file_location(f"pruneframe_file_{path.stem}_{version}", path)
         assert spec is not None

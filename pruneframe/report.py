@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from .component import Component
+from .component import Claim, Component
 from .front import DROPS
 
-if TYPE_CHECKING:  # they take libraries along that nobody needs who only reads
+if TYPE_CHECKING:  # which nobody needs who only reads
     import matplotlib.figure
-
-    from .method import Claim
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,8 @@ class Report(Component):
 
 def normalised(rows: pd.DataFrame, board: Board) -> np.ndarray:
     """The normalised objective values of some rows of the long table, float64[rows, objectives]."""
-    return rows[[f"{name}_normalised" for name in board.objectives]].to_numpy(dtype=np.float64)
+    columns = [rows[f"{name}_normalised"].to_numpy(dtype=np.float64) for name in board.objectives]
+    return np.column_stack(columns)
 
 
 def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member") -> pd.DataFrame:
@@ -223,12 +222,17 @@ def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member")
     return table[(table.board == board.hash) & (table.kind == kind) & (table.split == split)]
 
 
+def by_run(rows: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
+    """Some rows of the long table, or of a study's records or layers, apart by method and seed; their order stays."""
+    return {(str(method), int(str(seed))): own for (method, seed), own in rows.groupby(["method", "seed"], sort=False)}
+
+
 def fronts(rows: pd.DataFrame, board: Board, runs: Iterable[RunSummary]) -> dict[str, list[np.ndarray]]:
     """Each method's normalised fronts, one for each of its runs, also for those that have no member; by method."""
     found: dict[str, list[np.ndarray]] = {}
+    own = by_run(rows)
     for run in runs:
-        own = rows[(rows.method == run.method) & (rows.seed == run.seed)]
-        found.setdefault(run.method, []).append(normalised(own, board))
+        found.setdefault(run.method, []).append(normalised(own.get((run.method, run.seed), rows[:0]), board))
     return dict(sorted(found.items()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import pandas as pd
 
 import pruneframe as pf
@@ -22,12 +23,17 @@ class Chosen:
     lost_on_test: float
 
 
-def fronts(table: pd.DataFrame, board: pf.Board, kind: str = "member") -> Iterator[tuple[str, int, pd.DataFrame]]:
-    """Method, seed and members of each run, one row a member: the search split's columns, and `test_error`."""
+Fronts = dict[tuple[str, int], pd.DataFrame]  # by method and seed
+
+
+def fronts(table: pd.DataFrame, board: pf.Board, kind: str = "member") -> Fronts:
+    """The members of each run, one row a member: the search split's columns, and `test_error`."""
     rows, test = pf.members(table, board, "search", kind), pf.members(table, board, "test", kind)
-    for (method, seed), front in rows.groupby(["method", "seed"]):
-        own = test[(test.method == method) & (test.seed == seed)].set_index("number")
-        yield str(method), int(str(seed)), front.assign(test_error=own.error.reindex(front.number).to_numpy())
+    if not len(rows):
+        return {}
+    own = ["method", "seed", "number"]
+    both = rows.merge(test[[*own, "error"]].rename(columns={"error": "test_error"}), "left", own)
+    return dict(sorted(pf.by_run(both).items()))
 
 
 def dense_errors(study: pf.StudyFacts, board: pf.Board) -> tuple[float, float]:
@@ -41,31 +47,34 @@ def removed(front: pd.DataFrame, objective: str) -> pd.Series:
     return front["removed"] if objective == "params" else 1 - front[f"{objective}_normalised"]
 
 
-def within(
-    table: pd.DataFrame, study: pf.StudyFacts, board: pf.Board, objective: str, points: float
-) -> Iterator[Chosen]:
+def within(found: Fronts, study: pf.StudyFacts, board: pf.Board, objective: str, points: float) -> Iterator[Chosen]:
     """Of each run the member that saves most of an objective at so many points of *search* error above dense."""
     dense, dense_test = dense_errors(study, board)
-    for method, seed, front in fronts(table, board):
+    for (method, seed), front in found.items():
         saved = removed(front, objective).to_numpy()
         row = pf.choose(front.error.to_numpy(), saved, dense + points / 100)
         if row is not None:
-            yield _chosen(method, seed, front.iloc[row], float(saved[row]), dense, dense_test)
+            yield _chosen(method, seed, front, row, float(saved[row]), dense, dense_test)
 
 
-def at_size(table: pd.DataFrame, study: pf.StudyFacts, board: pf.Board, times: float) -> Iterator[Chosen]:
+def at_size(found: Fronts, study: pf.StudyFacts, board: pf.Board, times: float) -> Iterator[Chosen]:
     """Of each run the member with the least *search* error among those `times` smaller than the unpruned network."""
     dense, dense_test = dense_errors(study, board)
-    for method, seed, front in fronts(table, board):
-        small = front[front.removed >= 1 - 1 / times - 1e-12]
+    for (method, seed), front in found.items():
+        errors, saved = front.error.to_numpy(), front.removed.to_numpy()
+        small = np.flatnonzero(saved >= 1 - 1 / times - 1e-12)
         if len(small):
-            row = small.sort_values(["error", "removed"], ascending=[True, False]).iloc[0]
-            yield _chosen(method, seed, row, float(row["removed"]), dense, dense_test)
+            row = int(small[np.lexsort((-saved[small], errors[small]))[0]])
+            yield _chosen(method, seed, front, row, float(saved[row]), dense, dense_test)
 
 
-def _chosen(method: str, seed: int, row: pd.Series, saved: float, dense: float, dense_test: float) -> Chosen:
-    lost, lost_on_test = 100 * (row["error"] - dense), 100 * (row["test_error"] - dense_test)
-    return Chosen(method, seed, int(row["number"]), saved, float(lost), float(lost_on_test))
+def _chosen(
+    method: str, seed: int, front: pd.DataFrame, row: int, saved: float, dense: float, dense_test: float
+) -> Chosen:
+    error, test_error, number = (front[name].to_numpy()[row] for name in ("error", "test_error", "number"))
+    return Chosen(
+        method, seed, int(number), saved, float(100 * (error - dense)), float(100 * (test_error - dense_test))
+    )
 
 
 def coverage(chosen: Sequence[Chosen], runs: int) -> str:

@@ -9,9 +9,8 @@ from typing import Any
 import moocore
 import numpy as np
 import pandas as pd
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Rectangle
 
 import pruneframe as pf
 from pruneframe.comparison.style import DENSE, label, legend_below, looks, panels, shown
@@ -77,9 +76,10 @@ def _figure(
     right, top = points[:, 1].max() * 1.05, points[:, 0].max() * 1.05
     for name, sign in zip(pair, (1, -1), strict=True):
         won = (shares * sign > 0) & (corners[:, 1] < right) & (corners[:, 0] < top)
-        boxes = [Rectangle((x0, y0), min(x1, right) - x0, min(y1, top) - y0) for y0, x0, y1, x1 in corners[won]]
-        colours = [(*to_rgb(style[name].color), DARKEST * abs(share)) for share in shares[won]]
-        axis.add_collection(PatchCollection(boxes, facecolors=colours, edgecolors="none"))
+        y0, x0, y1, x1 = np.minimum(corners[won], [top, right, top, right]).T
+        boxes = np.stack([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]).transpose(2, 0, 1)
+        colours = np.column_stack([np.tile(to_rgb(style[name].color), (len(boxes), 1)), DARKEST * abs(shares[won])])
+        axis.add_collection(PolyCollection(list(boxes), facecolors=colours, edgecolors="none"))
         marks = {"marker": "s", "ls": "", "markersize": 5, "alpha": DARKEST}
         axis.plot([], [], color=style[name].color, label=f"{name} attains more", **marks)
     axis.plot(*star, **DENSE)

@@ -36,9 +36,9 @@ def _measured(rows: pd.DataFrame, board: pf.Board, runs: Sequence[pf.RunSummary]
     """One row a run; no numbers for one whose front has no member."""
     points = pf.normalised(rows, board)
     union = points[pf.non_dominated(points)]
-    found = []
+    found, members = [], pf.by_run(rows)
     for run in runs:
-        own = pf.normalised(rows[(rows.method == run.method) & (rows.seed == run.seed)], board)
+        own = pf.normalised(members.get((run.method, run.seed), rows[:0]), board)
         values = (moocore.igd_plus(own, union), moocore.epsilon_additive(own, union)) if len(own) else (np.nan, np.nan)
         found.append({"method": run.method, "seed": run.seed} | dict(zip(HEADINGS, values, strict=True)))
     return pd.DataFrame(found)

@@ -42,10 +42,7 @@ class Pairs:
     def __init__(self, table: pd.DataFrame, board: pf.Board, runs: Sequence[pf.RunSummary]) -> None:
         self.methods = pf.best_first(runs)
         self._runs = [(run.method, run.seed) for run in runs]
-        self._found = [
-            {(method, seed): front for method, seed, front in fronts(table, board, kind)}
-            for kind in ("member", "finetuned")
-        ]
+        self._found = [fronts(table, board, kind) for kind in ("member", "finetuned")]
 
     def __call__(self, method: str) -> list[list[pd.DataFrame]]:
         """Those before and those after, one a run."""

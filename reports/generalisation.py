@@ -24,7 +24,7 @@ class Generalisation(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
             gaps: dict[str, list[float]] = {}
-            for method, _, front in fronts(table, board):
+            for (method, _), front in fronts(table, board).items():
                 gaps.setdefault(method, []).append(_gap(front, *dense_errors(study, board)))
             if gaps:
                 yield self._figure(gaps, study, board, number)

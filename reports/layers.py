@@ -11,7 +11,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.comparison.style import legend_below, looks, panels
 
-from .chosen import within
+from .chosen import fronts, within
 
 POINTS = 1.0  # of accuracy that the chosen members may lose on the search split
 HEIGHT = 1.5  # inches: it stands beside the low figure of the generalisation
@@ -28,8 +28,10 @@ class Layers(pf.Report):
         for number, board in enumerate(study.boards, 1):
             kept = study.layers[study.layers.board == board.hash] if len(study.layers) else study.layers
             shares: dict[str, list[np.ndarray]] = {}
-            for one in within(table, study, board, "params", POINTS) if len(kept) else ():
-                rows = kept[(kept.method == one.method) & (kept.seed == one.seed) & (kept.number == one.number)]
+            own = pf.by_run(kept) if len(kept) else {}
+            for one in within(fronts(table, board), study, board, "params", POINTS) if len(kept) else ():
+                rows = own.get((one.method, one.seed), kept[:0])
+                rows = rows[rows.number == one.number]
                 if len(rows):
                     shares.setdefault(one.method, []).append((rows.kept / rows.units).to_numpy())
             if shares:

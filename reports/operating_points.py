@@ -11,7 +11,7 @@ import pandas as pd
 
 import pruneframe as pf
 
-from .chosen import Chosen, at_size, coverage, rows_of
+from .chosen import Chosen, at_size, coverage, fronts, rows_of
 
 TIMES = (2, 4, 8, 16)  # smaller than the unpruned network
 
@@ -25,7 +25,8 @@ class OperatingPoints(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            found = {("params", f"{times}x"): list(at_size(table, study, board, times)) for times in TIMES}
+            members = fronts(table, board)
+            found = {("params", f"{times}x"): list(at_size(members, study, board, times)) for times in TIMES}
             rows, runs = [], Counter(run.method for run in study.done(board))
             for method in pf.best_first(study.done(board)):
                 own = {h: [c for c in chosen if c.method == method] for (_, h), chosen in found.items()}

@@ -26,9 +26,9 @@ class Progress(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
             rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
-            ended = [(run.method, run.seed) for run in study.done(board)]
-            rows = rows[[key in ended for key in zip(rows.method, rows.seed, strict=True)]]
-            if len(rows):
+            found = pf.by_run(rows)
+            ended = {key: found.get(key, rows[:0]) for key in ((run.method, run.seed) for run in study.done(board))}
+            if any(map(len, ended.values())):
                 counted = (
                     "compute; one pass is one dense forward pass over the search images"
                     if self.over == "passes"
@@ -39,16 +39,18 @@ class Progress(pf.Report):
                     "bands: quartiles."
                 )
                 style = looks(study.methods, study.highlight)
-                yield pf.Figure(f"progress-{number}", caption, self._figure(rows, ended, board, style), board.hash)
+                yield pf.Figure(f"progress-{number}", caption, self._figure(ended, board, style), board.hash)
 
-    def _figure(
-        self, rows: pd.DataFrame, ended: Sequence[tuple[str, int]], board: pf.Board, style: dict[str, Look]
-    ) -> Any:
+    def _figure(self, ended: dict[tuple[str, int], pd.DataFrame], board: pf.Board, style: dict[str, Look]) -> Any:
         figure, (axis,) = panels(1)
         spent = "passes_spent" if self.over == "passes" else "seconds"
-        grid = np.linspace(0, board.budget if self.over == "passes" else rows.seconds.max(), STEPS)
+        grid = np.linspace(
+            0,
+            board.budget if self.over == "passes" else max(run.seconds.max() for run in ended.values() if len(run)),
+            STEPS,
+        )
         for method in sorted({name for name, _ in ended}):
-            runs = [rows[(rows.method == method) & (rows.seed == seed)] for name, seed in ended if name == method]
+            runs = [run for (name, _), run in ended.items() if name == method]
             curves = np.array([_curve(run, board, spent, grid) for run in runs])
             low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
             look = style[method]

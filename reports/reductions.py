@@ -11,7 +11,7 @@ import pandas as pd
 
 import pruneframe as pf
 
-from .chosen import Chosen, coverage, rows_of, within
+from .chosen import Chosen, coverage, fronts, rows_of, within
 
 POINTS = (0.0, 0.5, 1.0, 2.0)  # of accuracy that may be lost on the search split
 Found = dict[tuple[str, str], list[Chosen]]  # by cost, and by the heading of a column
@@ -29,8 +29,9 @@ class Reductions(pf.Report):
         for number, board in enumerate(study.boards, 1):
             runs = Counter(run.method for run in study.done(board))
             costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
+            members = fronts(table, board)
             found = {
-                (cost, f"at {points:g}"): list(within(table, study, board, cost, points))
+                (cost, f"at {points:g}"): list(within(members, study, board, cost, points))
                 for cost in costs
                 for points in POINTS
             }

@@ -27,8 +27,9 @@ engine: sparse moments agreement choice
 search: tuning prices archive journal ledger desk shelf workbench subnetwork part task
 kit: corridor scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing
-study: machine timing result store progress run member finetuning worker executor suitability plan labels facts table
-comparison: statistics summary style latex protocol document page
+study: machine timing result store progress run member finetuning worker executor suitability plan labels
+study: rows facts table
+comparison: statistics summary style latex protocol document page receipt
 cli: options progress summary report bench data export info list plugins train main
 """
 ORDER = [

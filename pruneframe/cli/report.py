@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from . import options
 if TYPE_CHECKING:
     from ..comparison.document import Comparison
     from ..registry import Registry
-    from ..report import Report, StudyFacts
+    from ..report import StudyFacts
     from ..study.store import StudyFolder
 
 
@@ -65,35 +66,109 @@ def command(
     registry = options.registry(sources)
     if output is not None and output.suffix != ".pdf":
         raise InputError(f"-o must name a .pdf file, but got {str(output)!r}")
-    known = _known(folders, registry, control, highlight)
-    reports = _reports(registry, chosen)
+    edition = Edition(_specs(registry, chosen), control, highlight, paper, anonymous, template, html)
     if trace is not None:
-        return _trace(folders, known, reports, trace, as_json)
-    target = output or folders[0].pdf
-    written = write(folders, registry, target, known, reports, paper, anonymous, template, html)
+        return _trace(folders, registry, edition, trace, as_json)
+    written = write(folders, registry, output or folders[0].pdf, edition)
     click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
     return 0
 
 
-def _known(
-    studies: Sequence[StudyFolder], registry: Registry, control: str | None = None, highlight: str | None = None
-) -> StudyFacts:
+@dataclass(frozen=True)
+class Edition:
+    """How a comparison is drawn and printed: by which reports, as specs, and as `pruneframe report` says."""
+
+    reports: tuple[str, ...]
+    control: str | None = None
+    highlight: str | None = None
+    paper: str = "a4"
+    anonymous: bool = False
+    template: Path | None = None
+    html: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of it, the template with what it says."""
+        return repr(self) + (self.template.read_text() if self.template else "")
+
+
+def _specs(registry: Registry, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The reports that are asked for, or all; raises InputError for one that there is not."""
+    from ..spec import names
+
+    specs = names(chosen) or registry.names("report")
+    for spec in specs:
+        registry.check("report", spec)
+    return tuple(specs)
+
+
+def write(
+    studies: Sequence[StudyFolder], registry: Registry, output: Path, edition: Edition | None = None
+) -> list[Path]:
+    """Typeset the comparison, and write its parts beside it; returns what lies there then.
+
+    What has been made of the same, and is still as it was written, is left as it is.
+    """
+    from ..comparison.receipt import NAME, Receipt, made_of, stands
+
+    edition = edition or Edition(_specs(registry, ()))
+    parts = output.with_name(f"{output.stem}-parts")
+    wanted = [output, parts, *([output.with_suffix(".html")] if edition.html else [])]
+    plugins = sorted(f"{plugin.distribution} {plugin.name} {plugin.stamp}" for plugin in registry.plugins)
+    date = os.environ.get("SOURCE_DATE_EPOCH", "")
+    digest = made_of(*(study.digest for study in studies), *plugins, date, edition.text)
+    whole = [path for path in wanted if path != parts]
+    if stands(parts, digest, whole):
+        return wanted
+    try:
+        files, complaints = _made(studies, registry, output, edition, parts)
+        if complaints:  # are told again next time
+            (parts / NAME).unlink(missing_ok=True)
+        else:
+            Receipt.of(digest, parts, [*whole, *files]).write(parts)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
+    return wanted
+
+
+def _made(
+    studies: Sequence[StudyFolder], registry: Registry, output: Path, edition: Edition, parts: Path
+) -> tuple[list[Path], list[str]]:
+    """Write the comparison; returns the files of its parts, and what reports that failed have to say."""
+    from ..comparison.document import close, typeset, write_parts
+    from ..comparison.page import write_page
+    from ..study.table import long_table
+
+    known, table = _known(studies, registry, edition), long_table(*studies)
+    comparison, complaints = _composed(studies, registry, table, known, edition)
+    try:
+        typeset(comparison, output, edition.paper, edition.template)
+        files = write_parts(comparison, parts)
+        if edition.html:
+            write_page(comparison, known, table, output.with_suffix(".html"), edition.anonymous)
+    finally:
+        close(comparison)
+    return files, complaints
+
+
+def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition) -> StudyFacts:
     """What reports are told, with what papers claim of its methods, or of its problems."""
     from ..study.facts import facts
 
     known = facts(*studies)
     if not known.boards:
         raise NothingSelected(f"{studies[0].path} has no finished run yet; run bench first")
-    for option, name in (("control", control), ("highlight", highlight)):
+    for option, name in (("control", edition.control), ("highlight", edition.highlight)):
         if name is not None and name not in known.methods:
             raise InputError(f"--{option}: {unknown('method', name, known.methods)}")
     own, problems = {_base(method) for method in known.methods}, {board.problem for board in known.boards}
-    claims = {name: registry.entry("method", name).value.claims for name in registry.names("method")}
+    claims = {name: registry.described("method", name)[0].claims for name in registry.names("method")}
     told = {
         name: tuple(claim for claim in made if name in own or problems & {*claim.problems})
         for name, made in claims.items()
     }
-    return replace(known, claims={n: c for n, c in told.items() if c}, control=control, highlight=highlight)
+    told = {name: made for name, made in told.items() if made}
+    return replace(known, claims=told, control=edition.control, highlight=edition.highlight)
 
 
 def _base(method: str) -> str:
@@ -101,84 +176,40 @@ def _base(method: str) -> str:
     return method.partition(" (")[0].partition("[")[0]
 
 
-def _reports(registry: Registry, chosen: Sequence[str]) -> list[Report]:
-
-    from ..report import Report
-    from ..spec import names
-
-    specs = names(chosen) or registry.names("report")
-    return [registry.component(Report, spec) for spec in specs]
-
-
 def _bibtex(registry: Registry, study: StudyFacts) -> str:
     """The entries of all methods, problems and claims of a study, each once."""
     named = [("method", name) for name in {_base(method) for method in study.methods} | study.claims.keys()]
     named += [("problem", board.problem) for board in study.boards]
-    texts = [registry.entry(kind, name).value.bibtex for kind, name in named if name in registry.names(kind)]
+    texts = [registry.described(kind, name)[0].bibtex for kind, name in named if name in registry.names(kind)]
     entries = {inspect.cleandoc(entry) for text in texts for entry in re.findall(r"^ *@.*?^ *}$", text, re.M | re.S)}
     return "".join(f"{entry}\n\n" for entry in sorted(entries))
 
 
-def _warn(line: str) -> None:
-    click.echo(f"Warning: {line}", err=True)
-
-
-def write(
-    studies: Sequence[StudyFolder],
-    registry: Registry,
-    output: Path,
-    known: StudyFacts | None = None,
-    reports: Sequence[Report] | None = None,
-    paper: str = "a4",
-    anonymous: bool = False,
-    template: Path | None = None,
-    html: bool = False,
-) -> list[Path]:
-    """Typeset the comparison, and write its parts beside it; returns what was written."""
-    from ..comparison.document import close, typeset, write_parts
-    from ..comparison.page import write_page
-    from ..study.table import long_table
-
-    known = known or _known(studies, registry)
-    table, chosen = long_table(*studies), reports or _reports(registry, ())
-    comparison = _composed(studies, table, known, chosen, anonymous, _bibtex(registry, known))
-    parts = output.with_name(f"{output.stem}-parts")
-    try:
-        typeset(comparison, output, paper, template)
-        write_parts(comparison, parts)
-        written = [output, parts]
-        if html:
-            written.append(output.with_suffix(".html"))
-            write_page(comparison, known, table, written[-1], anonymous)
-    except OSError as error:
-        raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
-    finally:
-        close(comparison)
-    return written
-
-
 def _composed(
-    studies: Sequence[StudyFolder],
-    table: Any,
-    known: StudyFacts,
-    reports: Sequence[Report],
-    anonymous: bool = False,
-    bibtex: str = "",
-) -> Comparison:
+    studies: Sequence[StudyFolder], registry: Registry, table: Any, known: StudyFacts, edition: Edition
+) -> tuple[Comparison, list[str]]:
+    """The comparison, and what reports that fail have to say, which is also told at once."""
     from ..comparison.document import compose
+    from ..report import Report
 
-    settings = [study.settings for study in studies]
-    return compose(reports, table, known, settings, _warn, anonymous, bibtex)
+    complaints: list[str] = []
+
+    def complain(line: str) -> None:
+        click.echo(f"Warning: {line}", err=True)
+        complaints.append(line)
+
+    reports = [registry.component(Report, spec) for spec in edition.reports]
+    settings, bibtex = [study.settings for study in studies], _bibtex(registry, known)
+    return compose(reports, table, known, settings, complain, edition.anonymous, bibtex), complaints
 
 
-def _trace(
-    studies: Sequence[StudyFolder], known: StudyFacts, reports: Sequence[Report], wanted: str, as_json: bool
-) -> int:
+def _trace(studies: Sequence[StudyFolder], registry: Registry, edition: Edition, wanted: str, as_json: bool) -> int:
     """Print the finished runs behind a figure or table."""
     from ..comparison.document import close
     from ..study.table import long_table
 
-    comparison = _composed(studies, long_table(*studies), known, reports)
+    known = _known(studies, registry, edition)
+    comparison, _ = _composed(studies, registry, long_table(*studies), known, edition)
     close(comparison)
     items = {item.id: item for item in comparison.items}
     if wanted not in items:

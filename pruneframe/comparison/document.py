@@ -174,7 +174,7 @@ def typeset(comparison: Comparison, output: Path, paper: str = "a4", template: P
     write_whole(output, lambda file: file.write(pdf))
 
 
-def write_parts(comparison: Comparison, folder: Path) -> None:
+def write_parts(comparison: Comparison, folder: Path) -> list[Path]:
     """Each figure as its own PDF, each table as LaTeX and CSV, the papers as BibTeX, and a list of all that.
 
     What an earlier list names and this one does not is removed.
@@ -193,6 +193,7 @@ def write_parts(comparison: Comparison, folder: Path) -> None:
         write_whole(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     for name in earlier - written.keys():
         (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in (*written, CONTENTS)]
 
 
 def _listed(path: Path) -> set[str]:

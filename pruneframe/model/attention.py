@@ -7,17 +7,21 @@ after the other; how many heads there are, those tell.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.swin_transformer import ShiftedWindowAttention, ShiftedWindowAttentionV2
 
 from ..errors import InputError
 from ..mask import Group
 from .trace import Opaque
+
+if TYPE_CHECKING:
+    from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 # How modules call their number of heads, and the features of all heads together.
 HEADS = ("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads", "num_kv_heads", "n_kv_heads")
@@ -131,7 +135,7 @@ class Windows(nn.Module, Opaque):
 
     def __init__(self, whole: ShiftedWindowAttention, features: int) -> None:
         super().__init__()
-        self.features = features
+        self.features, self.cosine = features, hasattr(whole, "logit_scale")
         self.whole = [whole]  # in a list, so that its parameters are not ours twice
         self._modules, self._parameters, self._buffers = whole._modules, whole._parameters, whole._buffers
 
@@ -155,14 +159,14 @@ class Windows(nn.Module, Opaque):
         """Windows [windows, tokens, channels] as [windows, tokens, heads x features]."""
         whole = self.whole[0]
         bias = whole.qkv.bias
-        if isinstance(whole, ShiftedWindowAttentionV2) and bias is not None:
+        if self.cosine and bias is not None:
             a, b = len(bias) // 3, 2 * len(bias) // 3
             bias = torch.cat([bias[:a], torch.zeros_like(bias[a:b]), bias[b:]])
         rows = F.linear(x, whole.qkv.weight, bias).reshape(*x.shape[:2], 3, whole.num_heads, self.features)
         q, k, v = rows.permute(2, 0, 3, 1, 4)
         if whole.num_heads == 0:
             return merged(q)
-        if isinstance(whole, ShiftedWindowAttentionV2):
+        if self.cosine:
             longest = whole.logit_scale.clamp(max=math.log(100.0)).exp()
             return merged(attend(F.normalize(q, dim=-1) * longest, F.normalize(k, dim=-1), v, added))
         return merged(attend(q, k, v, added, self.features**-0.5))
@@ -179,6 +183,12 @@ class Windows(nn.Module, Opaque):
         forbidden = (of_tokens[:, None] != of_tokens[:, :, None]).to(x.dtype) * FORBIDDEN
         bias: Tensor = whole.get_relative_position_bias()
         return (bias + forbidden[:, None]).repeat(len(x), 1, 1, 1)
+
+
+def _in_windows(module: nn.Module) -> TypeGuard[ShiftedWindowAttention]:
+    """Whether it is torchvision's; that is imported by who made it or by nobody, since it takes longer than torch."""
+    swin = sys.modules.get("torchvision.models.swin_transformer")
+    return swin is not None and isinstance(module, swin.ShiftedWindowAttention)
 
 
 def _windows(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -203,7 +213,7 @@ def without_heads(module: nn.Module, group: Group, kept: int) -> None:
     whole = module.get_submodule(path)
     if isinstance(whole, nn.MultiheadAttention):
         small: nn.Module = Multihead(whole)
-    elif isinstance(whole, ShiftedWindowAttention):
+    elif _in_windows(whole):
         small = Windows(whole, features)
     else:
         fused = _fused(whole, path, group)

@@ -15,6 +15,7 @@ from ..front import DROPS
 from ..report import Board, OperatingPoint, RunSummary, StudyFacts
 from . import labels
 from .progress import Progress
+from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
 IDENTITY = ("problem", "method", "seed", "board", "hash", "units", "batch_norm", "budget", "search_images")
@@ -85,8 +86,8 @@ def facts(*studies: StudyFolder) -> StudyFacts:
     folders = runs(*studies)
     ended, heads = [folder for folder in folders if folder.finished], heads_of(folders)
     records = [table.assign(**heads[f.path]) for f in ended if (table := f.diagnostics()) is not None]
-    layers = [_kept(folder).assign(**heads[folder.path]) for folder in ended]
-    return replace(_overview(studies, folders), records=joined(records), layers=joined(layers))
+    layers = [_kept(folder, heads[folder.path]) for folder in ended]
+    return replace(_overview(studies, folders), records=_joined(records), layers=stacked(layers))
 
 
 def _overview(studies: Sequence[StudyFolder], folders: Sequence[RunFolder]) -> StudyFacts:
@@ -106,10 +107,10 @@ def heads_of(folders: Sequence[RunFolder]) -> dict[Path, dict[str, Any]]:
     }
 
 
-def joined(tables: Sequence[pd.DataFrame], columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Tables below each other; `columns` where there is none."""
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables below each other."""
     filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def boards(folders: Sequence[RunFolder]) -> tuple[Board, ...]:
@@ -141,31 +142,29 @@ def _board(label: str, identity: dict[str, Any], result: dict[str, Any]) -> Boar
 def _missing(studies: Sequence[StudyFolder], told: Sequence[RunSummary]) -> Iterator[RunSummary]:
     """Runs that a command asked for, by rules that it named, and that have not begun."""
     commands = [command for study in studies for command in study.settings["commands"]]
+    begun: dict[tuple[str, str, int], list[RunSummary]] = {}
+    for run in told:
+        begun.setdefault((run.problem, run.method.partition(" (")[0], run.seed), []).append(run)
     seen = set()
     for command in commands:
         rules = {name: command[name] for name in COMMANDED if command.get(name) is not None}
         rules |= {"objectives": tuple(rules["objectives"])} if "objectives" in rules else {}
         for key in product(*(command.get(name, ()) for name in ("problems", "methods", "seeds"))):
-            problem, method, seed = key
-            wanted = rules | {"problem": problem, "seed": seed}
-            begun = any(
-                run.method.partition(" (")[0] == method and all(getattr(run, name) == wanted[name] for name in wanted)
-                for run in told
-            )
-            if not begun and (key, str(rules)) not in seen:
+            there = any(all(getattr(run, name) == rules[name] for name in rules) for run in begun.get(key, ()))
+            if not there and (key, str(rules)) not in seen:
                 seen.add((key, str(rules)))
+                problem, method, seed = key
                 yield RunSummary(problem, method, seed, "missing")
 
 
-def _kept(folder: RunFolder) -> pd.DataFrame:
+def _kept(folder: RunFolder, head: dict[str, Any]) -> Rows:
     """What each final member keeps of each layer."""
-    kept, layers = folder.front()["kept"], folder.result["layers"]
+    kept, layers = folder.front(["kept"])["kept"], folder.result["layers"]
     members = len(kept)
-    return pd.DataFrame(
-        {
-            "number": np.repeat(np.arange(members), len(layers)),
-            "layer": list(layers) * members,
-            "kept": kept.ravel(),
-            "units": list(layers.values()) * members,
-        }
-    )
+    columns = {
+        "number": np.repeat(np.arange(members), len(layers)),
+        "layer": np.array(list(layers) * members, dtype=object),
+        "kept": kept.ravel(),
+        "units": np.array(list(layers.values()) * members, dtype=np.int64),
+    }
+    return Rows(head, columns)

@@ -14,11 +14,12 @@ STUDY/comparison.pdf
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pyarrow.parquet import ParquetFile
 
 from ..errors import InputError
 from ..files import write_whole
@@ -120,15 +122,18 @@ class RunFolder:
         write_whole(self.path / "front.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
         _write_json(self.path / "run.json", result)
 
-    def front(self) -> dict[str, np.ndarray]:
-        """The final front: bits uint8[members, bytes], weights, params, values, errors, and units kept per layer."""
-        with np.load(self.path / "front.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+    def front(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The final front: bits uint8[members, bytes], weights, params, values, errors, and units kept per layer.
 
-    def evaluations(self) -> pd.DataFrame:
-        """One row per evaluation; of an unfinished run, what its journal holds."""
+        All of that, or some.
+        """
+        with np.load(self.path / "front.npz", allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names or arrays}
+
+    def evaluations(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some."""
         if self.finished:
-            return pd.read_parquet(self.path / "evaluations.parquet")
+            return _read_parquet(self.path / "evaluations.parquet", columns)
         names = self.identity["objectives"]
         rows, spent, seconds = [], 0.0, 0.0
         for answer in self.answers():
@@ -138,7 +143,8 @@ class RunFolder:
                 asked = {"mask": answer.question["mask"], "weights": answer.question["weights"]}
                 head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds}
                 rows.append(head | dict(zip(names, answer.values, strict=True)))
-        return pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds", *names])
+        frame = pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds", *names])
+        return frame if columns is None else frame[list(columns)]
 
     def answers(self, finetuning: bool = False) -> list[Answer]:
         """The answers of the latest session, of the run's journal or of its fine-tuning's."""
@@ -185,7 +191,10 @@ class RunFolder:
     def diagnostics(self) -> pd.DataFrame | None:
         """What the method recorded: all its tables below each other, told apart by the column `record`."""
         path = self.path / "diagnostics.parquet"
-        return pd.read_parquet(path) if path.exists() else None
+        return _read_parquet(path) if path.exists() else None
+
+
+TOLD = ("identity.json", "run.json", "failure.json", "evaluations.parquet", "front.npz", "diagnostics.parquet")
 
 
 class StudyFolder:
@@ -237,6 +246,18 @@ class StudyFolder:
         parts = [re.sub(r"^\.*$|[^A-Za-z0-9._=,+\[\]-]", "_", part)[:80] for part in (problem, method)]
         return RunFolder(self.path / "runs" / parts[0] / parts[1] / f"{seed}-{hash}")
 
+    @property
+    def digest(self) -> str:
+        """64 hex digits over where it lies and the contents of all files that figures and tables are made of."""
+        found = hashlib.sha256(str(self.path.resolve()).encode())
+        for folder in self.runs():
+            names = (*TOLD, "finetuned.npz") if folder.finished else (*TOLD, folder.journal.name)
+            for path in (folder.path / name for name in names):
+                content = path.read_bytes() if path.exists() else b""
+                found.update(f"\n{path.relative_to(self.path)} {len(content)}\n".encode() + content)
+        found.update((self.path / "study.json").read_bytes())
+        return found.hexdigest()
+
     def runs(self) -> Iterator[RunFolder]:
         """All runs that have begun, sorted by their folders."""
         for identity in sorted(self.path.glob("runs/*/*/*/identity.json")):
@@ -256,6 +277,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     text = json.dumps(value, indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """As pandas reads it, without looking for a data set of many files, which takes longer than the file."""
+    with ParquetFile(path) as file:
+        return file.read(columns=columns, use_threads=False).to_pandas(use_threads=False)
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:

@@ -8,37 +8,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .facts import heads_of, joined, runs
+from .facts import heads_of, runs
+from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
 COLUMNS = ["board", "problem", "method", "seed", "kind", "split", "number", "passes_spent", "seconds"]
+COUNTED = {"number": "number", "spent": "passes_spent", "seconds": "seconds"}  # a journal's names, and the table's
+
+FRONT = ("params", "search", "test", "search_error", "test_error")
 
 
 def long_table(*studies: StudyFolder) -> pd.DataFrame:
     """One row per evaluation, and several per final member; see `pruneframe.report.Report`."""
     folders = runs(*studies)
     heads = heads_of(folders)
-    return joined([part for folder in folders for part in _rows(folder, heads[folder.path])], COLUMNS)
+    return stacked([part for folder in folders for part in _rows(folder, heads[folder.path])], COLUMNS)
 
 
-def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[pd.DataFrame]:
+def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[Rows]:
     identity = folder.identity
     names, references = identity["objectives"], identity["references"]
-    head = head | {"problem": identity["problem"]}
 
-    def framed(kind: str, split: str, frame: pd.DataFrame) -> pd.DataFrame:
-        shares = {f"{n}_normalised": frame[n] / r for n, r in zip(names, references, strict=True) if n in frame}
-        return frame.assign(**head, kind=kind, split=split, **shares)
+    def told(kind: str, split: str) -> dict[str, Any]:
+        return head | {"problem": identity["problem"], "kind": kind, "split": split}
 
-    evaluations = folder.evaluations().rename(columns={"spent": "passes_spent"})
-    yield framed("evaluation", "search", evaluations[["number", "passes_spent", "seconds", *names]])
+    def measured(kind: str, split: str, columns: dict[str, Any]) -> Rows:
+        shares = {f"{n}_normalised": columns[n] / r for n, r in zip(names, references, strict=True) if n in columns}
+        return Rows(told(kind, split), columns | shares)
+
+    evaluations = folder.evaluations([*COUNTED, *names])
+    columns = {COUNTED.get(str(name), str(name)): values.to_numpy() for name, values in evaluations.items()}
+    yield measured("evaluation", "search", columns)
     if folder.finished:
-        front, tuned, total = folder.front(), folder.finetuned(), folder.result["total_params"]
-        numbers = {"number": np.arange(len(front["params"])), "params": front["params"]}
+        front, tuned, total = folder.front(FRONT), folder.finetuned(), folder.result["total_params"]
+        number, removed = np.arange(len(front["params"])), 1 - front["params"] / total
         for split in ("search", "test"):
-            own = numbers | {"error": front[f"{split}_error"], "removed": 1 - front["params"] / total}
-            measured = {name: front[split][:, column] for column, name in enumerate(names)}
-            yield framed("member", split, pd.DataFrame(measured | own))
+            values = {name: front[split][:, column] for column, name in enumerate(names)}
+            own = {"number": number, "params": front["params"], "error": front[f"{split}_error"], "removed": removed}
+            yield measured("member", split, values | own)
             if tuned is not None:
-                shown = {"number": own["number"], "removed": own["removed"], "error": tuned[f"{split}_error"]}
-                yield pd.DataFrame(shown).assign(**head, kind="finetuned", split=split)
+                shown = {"number": number, "removed": removed, "error": tuned[f"{split}_error"]}
+                yield Rows(told("finetuned", split), shown)
