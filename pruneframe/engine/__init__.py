@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from .choice import Engine as Engine
     from .library import kernel as kernel
     from .plain import memory_format as memory_format
+    from .precision import Precision as Precision
+    from .precision import multiplies_bfloat16 as multiplies_bfloat16
     from .precision import search_precision as search_precision
 
 _HOMES = {"Engine": "choice", "kernel": "library", "memory_format": "plain", "pair": "batch_norm"}
-_HOMES |= {"search_precision": "precision"}
+_HOMES |= dict.fromkeys(("Precision", "multiplies_bfloat16", "search_precision"), "precision")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..encoding import Scores
-from ..engine import memory_format, pair
+from ..engine import memory_format, multiplies_bfloat16, pair
 from ..model.data import Data
 from ..model.network import Network
 
 CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
-HALVES = ("amx_bf16", "avx512_bf16")  # what a processor calls it if it multiplies bfloat16 itself
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,8 @@ class _Slopes:
 
     def __init__(self, network: Network, device: torch.device, shifted: bool) -> None:
         self._network = network
-        self._halves = torch.autocast(device.type, torch.bfloat16, enabled=not shifted and _multiplies_halves(device))
+        halves = device.type == "cpu" and not shifted and multiplies_bfloat16(device)
+        self._halves = torch.autocast(device.type, torch.bfloat16, enabled=halves)
         self._format = memory_format(network)
         self._unpruned = copy.deepcopy(network.module).to(device).to(memory_format=self._format)
         self._pruned = copy.deepcopy(self._unpruned)
@@ -116,12 +116,6 @@ class _Slopes:
             found = F.log_softmax(functional_call(self._pruned, masked, (images,)), dim=1)
         loss = F.kl_div(found, wanted, reduction="sum", log_target=True)
         return torch.autograd.grad(loss, factors)[0]
-
-
-def _multiplies_halves(device: torch.device) -> bool:
-    """On processors only; a torch that cannot tell is too old to be asked."""
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and any(capabilities.get(name, False) for name in HALVES)
 
 
 def _batches(data: Data, images: int, steps: int, rng: np.random.Generator) -> Iterator[Tensor]:

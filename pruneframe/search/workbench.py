@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..encoding import Scores
-from ..engine import Engine
+from ..engine import Engine, Precision, search_precision
 from ..errors import InputError
 from ..mask import Masks
 from ..model.data import Split
@@ -48,12 +48,21 @@ class Images:
 class Workbench:
     """A loaded problem on one device, and the weights that a run has trained, by id, on its shelf.
 
-    `meter` is what physical objectives measure on; None where there are none.
+    `meter` is what physical objectives measure on; None where there are none. `precision` is the search's, the
+    device's default where none is given; what is asked for exactly is float32.
     """
 
-    def __init__(self, loaded: LoadedProblem, device: str, shelf: Shelf, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedProblem,
+        device: str,
+        shelf: Shelf,
+        meter: Meter | None = None,
+        precision: Precision | None = None,
+    ) -> None:
         self.loaded = loaded
         self.meter = meter
+        self.precision = precision or search_precision(device)
         self.network = loaded.network
         self.prices = Prices.of(loaded, meter)
         self.shelf = shelf

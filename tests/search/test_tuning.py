@@ -76,7 +76,7 @@ def test_nothing_moves_without_a_rate() -> None:
 def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
     units: str, shifted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneframe.search.tuning._multiplies_halves", lambda device: False)
+    monkeypatch.setattr("pruneframe.search.tuning.multiplies_bfloat16", lambda device: False)
     loaded = load(tiny_problem(units))
     network, images = loaded.network, loaded.data.tensor(loaded.search)
     rng = np.random.default_rng(0)
@@ -112,7 +112,7 @@ def test_slopes_in_bfloat16_point_the_same_way_and_shifting_statistics_stay_exac
     factors = (torch.rand(network.layout.total, generator=torch.Generator().manual_seed(0)) < 0.6).float()
 
     def slopes(halves: bool, shifted: bool, rows: slice = slice(0, 100)) -> torch.Tensor:
-        monkeypatch.setattr("pruneframe.search.tuning._multiplies_halves", lambda device: halves)
+        monkeypatch.setattr("pruneframe.search.tuning.multiplies_bfloat16", lambda device: halves)
         return _Slopes(network, CPU, shifted)(factors, images[rows])
 
     exact, rounded = slopes(False, False), slopes(True, False)
@@ -130,7 +130,7 @@ def test_slopes_in_bfloat16_point_the_same_way_and_shifting_statistics_stay_exac
 def test_an_unpruned_network_has_no_divergence_to_lessen(
     shifted: bool, halves: bool, rounding: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneframe.search.tuning._multiplies_halves", lambda device: halves)
+    monkeypatch.setattr("pruneframe.search.tuning.multiplies_bfloat16", lambda device: halves)
     loaded = load(tiny_problem())
     network, images = loaded.network, loaded.data.tensor(loaded.search)
     slopes_of, everything = _Slopes(network, CPU, shifted), torch.ones(network.layout.total)
