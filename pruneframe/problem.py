@@ -22,6 +22,7 @@ from .target import Meter, Target
 from .units import Units
 
 BATCH_NORM_IMAGES = 2000  # training images behind batch_norm=shifted, at most
+COPIES = 8  # of the weights: dense, trained, scores, gradients, and those of the candidates that are computed together
 FINETUNING = Recipe(learning_rate=0.01, batch=64)
 BatchNorm = Literal["frozen", "shifted"]
 
@@ -113,6 +114,12 @@ class LoadedProblem:
     def splits(self) -> dict[str, Split]:
         """The images of this problem by what they are for."""
         return {"train": self.data.train, "search": self.search, "test": self.data.test}
+
+    @property
+    def size(self) -> int:
+        """About how many bytes a process needs for it: images as they are and as float32, and copies of the weights."""
+        inputs = sum(split.images.nbytes + 4 * split.images.size for split in self.splits.values())
+        return inputs + 4 * COPIES * self.network.total_params
 
     @cached_property
     def batch_norm_images(self) -> Split | None:

@@ -76,7 +76,7 @@ def in_this_process(here: Path, capsys: pytest.CaptureFixture[str] | None = None
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         patch.setenv("PRUNEFRAME_DATA", "")  # --data sets it for the process: here only until the test ends
-        patch.setattr("pruneframe.study.executor.LocalExecutor", lambda jobs, threads: ThreadPoolExecutor(jobs))
+        patch.setattr("pruneframe.study.executor.LocalExecutor", lambda jobs, threads: ThreadPoolExecutor(1))
 
         def run(*arguments: str | Path) -> Outcome:
             patch.setattr(sys, "argv", ["pruneframe", *map(str, arguments)])

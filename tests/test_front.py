@@ -15,6 +15,7 @@ from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from pruneframe.front import (
+    BLOCK,
     attainment,
     choose,
     contributions,
@@ -100,6 +101,13 @@ def test_the_curve_is_the_hypervolume_of_every_beginning(points: np.ndarray) -> 
     assert np.all(np.diff(curve) >= 0)
     assert curve == pytest.approx([hypervolume(points[: i + 1]) for i in range(len(points))], abs=1e-12)
     assert curve[-1] == pytest.approx(hypervolume(points), abs=1e-12)
+
+
+def test_a_long_curve_is_that_of_its_points_one_by_one() -> None:
+    points = np.random.default_rng(0).random((3 * BLOCK + 5, 2))
+    points[BLOCK] = points[0] / 2  # the first of a block beats what came before
+    curve = hypervolume_curve(points)
+    assert curve == pytest.approx([hypervolume(points[: i + 1]) for i in range(len(points))], abs=1e-12)
 
 
 @settings(deadline=None)

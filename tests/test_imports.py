@@ -180,7 +180,7 @@ def test_platypus_is_imported_by_its_adapter_alone() -> None:
 
 
 def test_torch_fx_is_asked_in_one_place() -> None:
-    asked = {"fx.symbolic_trace", "ShapeProp", "fx.Tracer"}
+    asked = {"fx.symbolic_trace", "fx.Interpreter", "fx.Tracer"}
     users = {
         f"{FOLDERS[package]}/{path}"
         for package in FOLDERS

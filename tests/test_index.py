@@ -19,7 +19,7 @@ from strangers import HEADER, Install, installer, module_of, scorer
 
 from pruneframe import hooks
 from pruneframe.cli.info import command as info
-from pruneframe.component import Range, Setting
+from pruneframe.component import Claim, Range, Setting
 from pruneframe.encoding import Encoding
 from pruneframe.errors import InputError
 from pruneframe.index import Described, Index
@@ -307,7 +307,9 @@ def test_an_index_gives_back_what_was_put(install: Install) -> None:
         Setting("sizes", "int+...", (8, 64), "numbers"),
         Setting("scorer", "str | none", None, "one", kind="scorer", required=True),
     )
-    described = [Described("method", "own", "About it.", "a paper", settings), Described("scorer", "s", "", "", ())]
+    claims = (Claim("They, 2020", "much", "theirs", ("lenet-digits",), 0.9), Claim("Others, 2021", "more", "none"))
+    own = Described("method", "own", "About it.", "a paper", settings, "@article{their2020,\n}", claims)
+    described = [own, Described("scorer", "s", "", "", ())]
     first = Index()
     assert first.get(entry_point) is None
     first.put(entry_point, described)

@@ -66,11 +66,17 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
     show_default=True,
     help="The study's folder.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Runs at the same time [default: one per core; 1 on a GPU, and where latency or memory are measured].",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Threads per run [default: cores / jobs]; part of a run's identity.",
+    default=1,
+    show_default=True,
+    help="Threads that torch computes a run with; part of its identity.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda:0.")
 @click.option(
@@ -97,8 +103,8 @@ def command(
     seeds: tuple[str, ...],
     objectives: tuple[str, ...],
     output: Path,
-    jobs: int,
-    threads: int | None,
+    jobs: int | None,
+    threads: int,
     device: str,
     finetune: int | None,
     force: bool,
@@ -125,16 +131,19 @@ def command(
     _check(registry, {"method": chosen, "problem": boards, "objective": settings["objectives"] or ()}, settings)
     _check_device(device)
 
-    from ..study.plan import plan  # takes torch and much else along, which no mistake so far has to wait for
+    import torch  # takes seconds, which no mistake so far has to wait for
+
+    from ..study.plan import most_jobs, plan
     from ..study.store import StudyFolder
     from ..target import Target
 
     if settings["target"] is not None:
         registry.component(Target, settings["target"])  # told even where no objective asks it
-    threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
+    torch.set_num_threads(threads)
     planned = plan(registry, chosen, boards, drawn, settings, device, threads, options.say)
-    if planned.measured and jobs > 1:
+    if planned.measured and (jobs or 1) > 1:
         raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
+    jobs = jobs or most_jobs(planned, threads)
     study = StudyFolder(output.resolve())
     if dry_run:
         _describe(planned, study, device, jobs, as_json)
@@ -265,6 +274,7 @@ def _describe(planned: Plan, study: StudyFolder, device: str, jobs: int, as_json
         click.echo(
             f"{row['there']:8} {row['problem']}  {row['method']}  seed {row['seed']}  {row['estimated_seconds']:.0f} s"
         )
-    total = sum(row["estimated_seconds"] for row in rows) / jobs
+    at_once = min(jobs, max(1, sum(row["there"] != "done" for row in rows)))
+    total = sum(row["estimated_seconds"] for row in rows) / at_once
     left_out = "start-up, tests of final fronts and fine-tuning"
     click.echo(f"{len(rows)} runs, about {total:.0f} s for what is missing, without {left_out}")

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `--help` stays instant.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 import warnings
@@ -15,6 +16,7 @@ import click
 from ..errors import PruneframeError
 
 COMMANDS = ("bench", "data", "export", "info", "list", "plugins", "report", "summary", "train")
+SLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # threads that wait leave their cores to others
 OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 3, 130
 
 
@@ -39,6 +41,8 @@ def cli() -> None:
 def main() -> None:
     """The entry point of the console script."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\..*")
+    for name, value in SLEEP.items():  # read where torch is imported, here and in the worker processes
+        os.environ.setdefault(name, value)
     sys.exit(run())
 
 

@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from .batch_norm import pair as pair
     from .choice import Engine as Engine
     from .library import kernel as kernel
+    from .library import may_take as may_take
     from .plain import memory_format as memory_format
     from .precision import Precision as Precision
     from .precision import multiplies_bfloat16 as multiplies_bfloat16
     from .precision import search_precision as search_precision
 
-_HOMES = {"Engine": "choice", "kernel": "library", "memory_format": "plain", "pair": "batch_norm"}
+_HOMES = {
+    "Engine": "choice",
+    "kernel": "library",
+    "may_take": "library",
+    "memory_format": "plain",
+    "pair": "batch_norm",
+}
 _HOMES |= dict.fromkeys(("Precision", "multiplies_bfloat16", "search_precision"), "precision")
 
 

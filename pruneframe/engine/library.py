@@ -18,7 +18,10 @@ from .prefix import ORDER
 
 Floats = NDArray[np.float32]
 ALIGNMENT = 64  # bytes; the kernel's vectors
+LARGE = 10_000_000  # multiply-adds per image from which two threads gain: `benchmarks/scaling.py` prints by how much
 PROCESSORS = ("portable code", "AVX2", "AVX-512")  # what the kernel's `pruneframe_processor` answers
+
+_cores = 1  # that the kernel may take for a large network
 
 
 class Call(ctypes.Structure):
@@ -82,23 +85,35 @@ def available() -> str:
     return f"sparse kernel ({PROCESSORS[library.pruneframe_processor()]}) where it can run the network, else torch"
 
 
-def in_threads(groups: int, work: Callable[[int, int, int], None]) -> None:
-    """Calls work(thread, first, last) for all groups, SLOTS at a time, an equal part by each of torch's threads.
+def may_take(cores: int) -> None:
+    """Say how many cores the kernel may take in this process for a large network; torch goes by its own number."""
+    global _cores  # as torch's number of threads, it is the process's
+    _cores = cores
 
-    Between two calls an interrupt is heard, and then nothing more is begun.
+
+def threads_for(macs: int) -> int:
+    """With how many threads the kernel computes a network of so many multiply-adds per image.
+
+    With as many as torch; a large one also with all that the process may take. The answers are the same to the bit.
     """
     import torch  # here, since who only asks what there is does not need it
 
-    threads = min(torch.get_num_threads(), groups)
-    bounds = np.linspace(0, groups, threads + 1).astype(int).tolist()
-    interrupted = Event()
+    return max(torch.get_num_threads(), _cores if macs >= LARGE else 1)
+
+
+def in_threads(groups: int, work: Callable[[int, int, int], None], threads: int) -> None:
+    """Calls work(thread, first, last) for all groups, at most SLOTS at a time, in so many threads.
+
+    Between two calls an interrupt is heard, and then nothing more is begun. Who has nothing to do sleeps.
+    """
+    threads = min(threads, groups)
+    left, interrupted = iter(pieces(groups, threads)), Event()
 
     def part(thread: int) -> None:
-        last = bounds[thread + 1]
-        for first in range(bounds[thread], last, SLOTS):
+        for first, last in left:
             if interrupted.is_set():
                 return
-            work(thread, first, min(first + SLOTS, last))
+            work(thread, first, last)
 
     if threads == 1:
         part(0)
@@ -109,6 +124,20 @@ def in_threads(groups: int, work: Callable[[int, int, int], None]) -> None:
         except BaseException:
             interrupted.set()
             raise
+
+
+def pieces(groups: int, threads: int) -> list[tuple[int, int]]:
+    """All groups in pieces (first, last), of which each thread takes the next one when it is ready.
+
+    For several threads the last pieces are small, so that nobody waits long for one whose core is busy otherwise:
+    Polychronopoulos and Kuck, "Guided self-scheduling", IEEE Trans. Computers C-36(12), 1987.
+    """
+    found, first = [], 0
+    while first < groups:
+        size = SLOTS if threads == 1 else min(SLOTS, -(-(groups - first) // (2 * threads)))
+        found.append((first, min(first + size, groups)))
+        first += size
+    return found
 
 
 def aligned(shape: tuple[int, ...]) -> Floats:

@@ -15,7 +15,7 @@ from ..mask import Masks
 from ..model.network import State
 from .batch_norm import batches
 from .compiler import compiled
-from .library import Call, Floats, Order, Stage, address, aligned, in_threads
+from .library import Call, Floats, Order, Stage, address, aligned, in_threads, threads_for
 from .lists import Lists, Pruned
 from .plan import FIELDS, LANES, Unsupported, Weights
 from .sparse import Sparse
@@ -112,7 +112,7 @@ class Moments:
             bounds = map(ctypes.c_int64, (first, last))
             library.pruneframe_stage(processor, ctypes.byref(call), ctypes.byref(stage), *bounds)
 
-        in_threads(groups, work)
+        in_threads(groups, work, threads_for(self._sparse.network.total_macs))
 
     def _folded(
         self, weights: Weights, norm: str, pruned: Pruned, mean: NDArray, variance: NDArray

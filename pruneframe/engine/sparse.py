@@ -11,7 +11,7 @@ from torch import Tensor
 from ..mask import Masks
 from ..model.network import Network, State
 from .compiler import compiled
-from .library import Call, Floats, address, aligned, in_threads, kernel
+from .library import Call, Floats, address, aligned, in_threads, kernel, threads_for
 from .lists import Affine, Lists, Pruned, table
 from .plan import LANES, Unsupported
 from .prefix import Key, Work, families, shared_steps
@@ -78,7 +78,7 @@ class Sparse:
         return logits.transpose(0, 1, 3, 2).reshape(len(candidates), -1, plan.classes)[:, :n]
 
     def _run(self, call: Call, groups: int, arena: int, wide: int) -> None:
-        """All groups, an equal part for each of torch's threads, which get so many floats each."""
+        """All groups, in threads, which get so many floats each."""
 
         def work(thread: int, first: int, last: int) -> None:
             memory = _enough(self._arenas, thread, arena), _enough(self._wide, thread, wide)
@@ -89,7 +89,7 @@ class Sparse:
                 *(ctypes.c_void_p(floats.ctypes.data) for floats in memory),
             )
 
-        in_threads(groups, work)
+        in_threads(groups, work, threads_for(self.network.total_macs))
 
     def _keys(self, candidates: Sequence[Pruned]) -> list[Key]:
         """One number per step: equal ones have equal weights."""

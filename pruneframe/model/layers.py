@@ -77,6 +77,11 @@ class Census(TorchDispatchMode):
         self._owners = {parameter.untyped_storage().data_ptr(): name for name, parameter in parameters}
         self.macs: dict[str, int] = {}  # by parameter, in the order of their first use
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; to keep torch's compiler away takes its import, which is as long as torch's own."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func._overloadpacket)

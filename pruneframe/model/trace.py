@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
+from torch.utils._pytree import tree_leaves
 
 from ..errors import InputError
 from .inputs import Inputs, Shape
@@ -18,6 +18,26 @@ AGREE = 1e-4  # of the outputs' spread: how far a record may be from the module 
 
 class Opaque:
     """A module that torch.fx does not look into, as it does not into torch's own."""
+
+
+class _Meta(NamedTuple):
+    """What is noted of a tensor."""
+
+    shape: torch.Size
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph, and notes at each node that computes a tensor its shape, or that it computes several.
+
+    As torch's `ShapeProp`, which imports sympy for shapes that are no numbers.
+    """
+
+    def run_node(self, n: fx.Node) -> Any:
+        """As any interpreter's."""
+        result = super().run_node(n)
+        if any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):
+            n.meta["tensor_meta"] = _Meta(result.shape) if isinstance(result, Tensor) else ()
+        return result
 
 
 class _Tracer(fx.Tracer):
@@ -86,7 +106,7 @@ def _not_given(module: nn.Module) -> dict[str, object] | None:
 def measured(traced: fx.GraphModule, inputs: Inputs | Shape, images: int = 1) -> fx.GraphModule:
     """The same graph, each node with the shape of its tensor for so many blank images, see `shape`."""
     with torch.inference_mode():
-        ShapeProp(traced).propagate(Inputs.of(inputs).blank(images).to(device_of(traced)))
+        _Shapes(traced).run(Inputs.of(inputs).blank(images).to(device_of(traced)))
     return traced
 
 

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from .machine import prepare_worker
+from .machine import cores, prepare_worker
 from .run import Run
 from .store import StudyFolder
 from .worker import carry_out
@@ -47,7 +47,8 @@ class LocalExecutor(ProcessPoolExecutor):
 
     def __init__(self, jobs: int, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, os.getpid()))
+        share = max(1, cores() // jobs)
+        super().__init__(jobs, context, initializer=prepare_worker, initargs=(threads, share, os.getpid()))
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As any executor's."""

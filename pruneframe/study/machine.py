@@ -9,19 +9,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
-from ..engine import kernel
+from ..engine import kernel, may_take
 from ..target import Meter
 
 LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
 
-
+version = cache(metadata.version)  # which reads a file each time
 LIBRARIES = ("numpy", "pymoo", "platypus-opt", "scipy", "torch")
 
 
@@ -57,6 +58,16 @@ def say_if_busy(say: Callable[[str], None]) -> None:
         say(f"something else measures on this machine, and holds {LOCK}; waiting until it has ended")
 
 
+def cores() -> int:
+    """How many this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes that this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def prepare_torch(threads: int) -> None:
     """How this process computes what is reported or timed: with so many threads, repeatably, in float32 proper."""
     torch.set_num_threads(threads)
@@ -64,9 +75,10 @@ def prepare_torch(threads: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
-def prepare_worker(threads: int, parent: int) -> None:
-    """Set up a worker process: its threads, and its end when the process that started it dies."""
+def prepare_worker(threads: int, share: int, parent: int) -> None:
+    """Set up a worker process: torch's threads, its share of the cores, and its end when its parent dies."""
     torch.set_num_threads(threads)
+    may_take(share)
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 

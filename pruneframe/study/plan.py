@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -15,8 +15,11 @@ from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.shelf import Shelf
 from ..search.workbench import DENSE, Workbench
+from .machine import cores, memory
 from .run import Run
 from .suitability import check, check_budget
+
+WORKER = 500_000_000  # bytes of a worker process that has loaded torch, without its problem
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,21 @@ def plan(
                 check(registry, one, method)
             except Declined as error:
                 raise Declined(f"method {method!r} declines {one.problem.name!r}: {error}") from error
-    runs = [_run(registry, one, method, seed, device, threads) for one, seed, method in product(loaded, seeds, chosen)]
+    first = {pair: _run(registry, *pair, 0, device, threads) for pair in product(loaded, chosen)}
+    runs = [replace(first[one, method], seed=seed) for one, seed, method in product(loaded, seeds, chosen)]
     measured = any(meter is not None and meter.measured for meter in meters)
     return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
+
+
+def most_jobs(planned: Plan, threads: int) -> int:
+    """How many runs of so many threads are best carried out at once: they fill the cores and at most half the memory.
+
+    One on a GPU, and where runs would be in each other's way.
+    """
+    if planned.measured or planned.runs[0].device != "cpu":
+        return 1
+    need = max(WORKER + one.size for one in planned.problems)
+    return max(1, min(cores() // threads, memory() // 2 // need, len(planned.runs)))
 
 
 def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, device: str, threads: int) -> Run:

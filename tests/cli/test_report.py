@@ -6,7 +6,25 @@ import re
 from pathlib import Path
 
 import pytest
-from command import Cli, files
+from command import Cli, files, loaded_by, run_command
+from strangers import HEADER
+
+from pruneframe.study.store import StudyFolder
+
+BROKEN = (
+    HEADER
+    + '''
+@dataclass(frozen=True, repr=False)
+class Broken(pf.Report):
+    """Fails."""
+    name = "broken"
+    def draw(self, table, study):
+        raise RuntimeError("on purpose")
+@pf.hookimpl
+def pruneframe_reports():
+    return [Broken]
+'''
+)
 
 
 def test_report_is_written_where_it_is_wanted(cli: Cli, own_study: Path, here: Path) -> None:
@@ -30,6 +48,7 @@ def test_report_draws_what_is_asked_for(cli: Cli, study: Path, here: Path) -> No
         "progress-1",
         "references",
         "contents",
+        "receipt",
     }
     assert "The control is nsga2" in (here / "out-parts" / "results-1.tex").read_text()
     page = (here / "out.html").read_text()
@@ -72,3 +91,56 @@ def test_references_are_whole_and_each_stands_once(cli: Cli, study: Path, here: 
     assert {"deb2002nsga2", "blank2020pymoo", "han2015learning", "alpaydin1998optical"} == set(keys)
     assert len(keys) == len(set(keys)) == text.count("\n}\n")
     assert text.count("{") == text.count("}")
+
+
+def written(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """All files of a comparison, with when they were written."""
+    paths = [folder / "out.pdf", *(folder / "out-parts").iterdir()]
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+def test_a_comparison_is_left_as_it_is_until_something_changes(cli: Cli, own_study: Path, here: Path) -> None:
+    asked = ("report", own_study, "-o", "out.pdf", "--reports", "results,ranks")
+    assert cli(*asked).code == 0
+    first = written(here)
+    assert cli(*asked).out == "out.pdf\nout-parts\n"
+    assert written(here) == first
+    assert cli(*asked, "--control", "nsga2").code == 0
+    assert written(here)["results-1.tex"][0] != first["results-1.tex"][0]
+    assert cli(*asked).code == 0
+    again = written(here)
+    assert {name: content for name, (content, _) in again.items()} == {name: one for name, (one, _) in first.items()}
+    (here / "out-parts" / "results-1.csv").write_text("damaged")
+    assert cli(*asked).code == 0
+    assert written(here)["results-1.csv"][0] == first["results-1.csv"][0]
+    gone = next(iter(StudyFolder(own_study).runs()))
+    gone.forget()
+    assert cli(*asked).code == 0
+    assert written(here)["results-1.csv"][0] != first["results-1.csv"][0]
+
+
+def test_another_date_or_plugin_is_another_comparison(
+    cli: Cli, study: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "broken.py").write_text(BROKEN)
+    asked = ("report", study, "-o", "out.pdf", "--reports", "results")
+    assert cli(*asked).code == 0
+    times = [written(here)["out.pdf"][1]]
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    for more in ((), ("-p", "broken.py")):
+        assert cli(*asked, *more).code == 0
+        times.append(written(here)["out.pdf"][1])
+    assert len(set(times)) == 3
+
+
+def test_what_failed_is_told_each_time(cli: Cli, study: Path, here: Path) -> None:
+    (here / "broken.py").write_text(BROKEN)
+    for _ in range(2):
+        found = cli("report", study, "-o", "out.pdf", "--reports", "results,broken", "-p", "broken.py")
+        assert found.code == 0
+        assert "Warning: report broken fails: RuntimeError: on purpose" in found.err
+
+
+def test_a_report_needs_no_torch(study: Path, tmp_path: Path) -> None:
+    script = run_command("report", str(study), "-o", str(tmp_path / "out.pdf"), "--reports", "results,published")
+    assert loaded_by(script, ("torch", "pymoo")) == set()

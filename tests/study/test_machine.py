@@ -100,7 +100,7 @@ def test_who_waits_for_the_machine_is_told(lock: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_worker_ends_with_the_process_that_started_it() -> None:
     worker = (
-        "import sys, time; from pruneframe.study.machine import prepare_worker; prepare_worker(1, int(sys.argv[1]))"
+        "import sys, time; from pruneframe.study.machine import prepare_worker; prepare_worker(1, 1, int(sys.argv[1]))"
     )
     command = f"[sys.executable, '-c', {worker + '; time.sleep(600)'!r}, str(os.getpid())]"
     parent = [sys.executable, "-c", f"import os, subprocess, sys; subprocess.Popen({command})"]

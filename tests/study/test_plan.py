@@ -9,7 +9,8 @@ import pytest
 from runs import planned
 
 from pruneframe.errors import InputError
-from pruneframe.study.plan import seconds_per_pass
+from pruneframe.study import plan
+from pruneframe.study.plan import WORKER, most_jobs, seconds_per_pass
 
 
 def test_a_plan_is_the_grid_of_problems_methods_and_seeds() -> None:
@@ -69,3 +70,26 @@ def test_what_cannot_be_run_is_refused_with_the_rule_and_the_value(changes: dict
 
 def test_an_estimate_of_the_time_is_positive() -> None:
     assert seconds_per_pass(planned(["random"]).problems[0], "cpu") > 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "memory", "jobs"),
+    [(8, 1, 64e9, 4), (3, 1, 64e9, 3), (8, 3, 64e9, 2), (2, 4, 64e9, 1), (8, 1, 5 * WORKER, 2), (8, 1, 1e6, 1)],
+)
+def test_runs_fill_the_cores_and_half_the_memory(
+    cores: int, threads: int, memory: float, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "cores", lambda: cores)
+    monkeypatch.setattr(plan, "memory", lambda: int(memory))
+    assert most_jobs(planned(["random", "magnitude"], seeds=[0, 1]), threads) == jobs
+
+
+def test_where_something_is_measured_runs_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "cores", lambda: 8)
+    timed = {"units": "filter", "objectives": ("error", "latency"), "budget": 40.0}
+    assert most_jobs(planned(["random"], seeds=[0, 1], **timed), 1) == 1
+
+
+def test_a_run_has_the_threads_that_are_named_however_many_runs_there_are() -> None:
+    alone, more = planned(["random"]), planned(["random", "magnitude"], seeds=range(5))
+    assert set(alone.runs) < set(more.runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,20 @@ def test_forget_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
     one.forget()
     one.forget()
     assert list(contents(tmp_path)) == ["1-b/identity.json"]
+
+
+def test_the_digest_is_of_all_that_is_told_of_a_study(small: StudyFolder, tmp_path: Path) -> None:
+    study = StudyFolder(Path(shutil.copytree(small.path, tmp_path / "study")))
+    digest = study.digest
+    assert digest == study.digest != small.digest, "it says where the study lies"
+    folder = next(iter(study.runs()))
+    for path in [file for file in folder.path.iterdir() if file.is_file()] + [study.path / "study.json"]:
+        before = path.read_bytes()
+        path.write_bytes(before[:-1])
+        assert (study.digest == digest) == (path == folder.journal), path
+        path.write_bytes(before)
+        assert study.digest == digest
+    (folder.path / "run.json").unlink()
+    unfinished = study.digest
+    folder.journal.write_bytes(folder.journal.read_bytes()[:-1])
+    assert len({digest, unfinished, study.digest}) == 3
