@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +314,29 @@ def test_a_cache_that_cannot_be_written(cli: Cli, here: Path, monkeypatch: pytes
     assert next(line for line in found.err.splitlines() if not line.startswith("training ")).startswith("Error: ")
     assert str(tmp_path / "file" / "cache") in found.err.splitlines()[-1]
     assert list(here.iterdir()) == []
+
+
+def test_an_estimate_is_of_runs_side_by_side(cli: Cli, here: Path) -> None:
+    asked = ("bench", "--methods", "random,magnitude", *QUICK, "--seeds", "0-4", "--dry-run", "--budget", "100000")
+    seconds = [
+        float(re.search(r"about (\d+) s", cli(*asked, "--jobs", jobs).out)[1])  # type: ignore[index]
+        for jobs in ("1", "5", "50")
+    ]
+    assert seconds[0] > 2 * seconds[1] > 0
+    assert seconds[2] > 0
+
+
+def test_threads_are_one_whatever_the_jobs(cli: Cli, here: Path, undrawn: None) -> None:
+    asked = ("bench", "--methods", "random", "--seeds", "0", "--budget", "20", "--search-images", "100", "--json")
+    (alone,) = cli(*asked).parsed
+    again = cli(*asked, "--seeds", "0-2", "--jobs", "2").parsed
+    assert alone["hash"] in {run["hash"] for run in again}
+    assert {run.identity["threads"] for run in StudyFolder(here / "pruneframe-study").runs()} == {1}
+
+
+def test_threads_of_a_worker_that_wait_sleep(pruneframe: Command, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        METHOD.replace("BODY", "import os; assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'")
+    )
+    done = pruneframe("bench", "-p", "own.py", "--methods", "own", *QUICK)
+    assert done.returncode == 0, done.stderr
