@@ -102,11 +102,11 @@ class RunSummary:
 
     `status` is done, failed (for a `reason`), partial, or missing: asked for and not begun. `board` is the hash of the
     rules that runs must share to be compared, `hash` of all that the run is; `units`, `batch_norm`, `budget` (passes),
-    `search_images` and `objectives` are among them. `seconds` are those of all answers to the search, `evaluations` how
-    many of these were candidates. A `deterministic` run is the same under every seed. `hypervolume` is with the errors
-    on test, `hypervolume_search` on search, `hypervolume_region` where the error is near the unpruned network's, which
-    is `dense_error` on search and `dense_test_error` on test; `front_size` counts final members, `points` are operating
-    points. `folder` is where the run lies.
+    `search_images`, `objectives` and the search's `precision` are among them. `seconds` are those of all answers to the
+    search, `evaluations` how many of these were candidates. A `deterministic` run is the same under every seed.
+    `hypervolume` is with the errors on test, `hypervolume_search` on search, `hypervolume_region` where the error is
+    near the unpruned network's, which is `dense_error` on search and `dense_test_error` on test; `front_size` counts
+    final members, `points` are operating points. `folder` is where the run lies.
     """
 
     problem: str
@@ -120,6 +120,7 @@ class RunSummary:
     budget: float = math.nan
     search_images: int = 0
     objectives: tuple[str, ...] = ()
+    precision: str = ""
     deterministic: bool = False
     passes_spent: float = math.nan  # of its budget
     evaluations: int = 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tiny import registry
 
+from pruneframe.engine import Precision
 from pruneframe.registry import Registry
 from pruneframe.search.journal import Answer, Journal
 from pruneframe.study.plan import Plan, plan
@@ -24,12 +25,13 @@ def planned(
     seeds: Sequence[int] = (0,),
     problems: Sequence[str] = ("lenet-digits",),
     sources: Sequence[str] = (),
+    precision: Precision | None = None,
     **settings: Any,
 ) -> Plan:
     """What a command means; 20 passes over 100 images unless told, and `sources` are plugins' files."""
     settings = {"budget": 20.0, "search_images": 100} | settings
     known = Registry(tuple(sources)) if sources else registry()
-    return plan(known, methods, problems, seeds, settings, "cpu", 1, lambda line: None)
+    return plan(known, methods, problems, seeds, settings, "cpu", 1, lambda line: None, precision)
 
 
 def run_of(method: str, seed: int = 0, sources: Sequence[str] = (), **settings: Any) -> Run:

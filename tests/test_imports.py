@@ -23,7 +23,7 @@ model: inputs trace acceptance layers cut places network liveness atoms flow rul
 model: memory attention branches shrink training data fetch weights
 pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plain shrunk capture flat gpu plan prefix library lists memory steps views windows compiler
-engine: sparse moments agreement choice
+engine: sparse moments halves agreement choice
 search: tuning prices archive journal ledger desk shelf workbench subnetwork part task
 kit: corridor scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing

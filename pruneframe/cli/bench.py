@@ -17,6 +17,7 @@ from ..errors import InputError, NothingSelected
 from . import options
 
 if TYPE_CHECKING:
+    from ..engine import Precision
     from ..registry import Registry
     from ..study.plan import Plan
     from ..study.run import Run
@@ -80,6 +81,11 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda:0.")
 @click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    help="What the search computes in; all that is reported is float32 [default: float32, on a GPU tf32].",
+)
+@click.option(
     "--config",
     type=click.Path(path_type=Path),
     is_eager=True,
@@ -106,6 +112,7 @@ def command(
     jobs: int | None,
     threads: int,
     device: str,
+    precision: Precision | None,
     finetune: int | None,
     force: bool,
     dry_run: bool,
@@ -140,13 +147,13 @@ def command(
     if settings["target"] is not None:
         registry.component(Target, settings["target"])  # told even where no objective asks it
     torch.set_num_threads(threads)
-    planned = plan(registry, chosen, boards, drawn, settings, device, threads, options.say)
+    planned = plan(registry, chosen, boards, drawn, settings, device, threads, options.say, precision)
     if planned.measured and (jobs or 1) > 1:
         raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
     jobs = jobs or most_jobs(planned, threads)
     study = StudyFolder(output.resolve())
     if dry_run:
-        _describe(planned, study, device, jobs, as_json)
+        _describe(planned, study, jobs, as_json)
         return 0
     _prepare(study, planned, settings, force)
     failures = _carry_out(planned, study, sources, jobs, threads, finetune or 0)
@@ -190,6 +197,7 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
         "seeds": list(dict.fromkeys(run.seed for run in planned.runs)),
         "device": first.device,
         "threads": first.threads,
+        "precision": first.precision,
         **settings,
     }
     study.prepare(json.loads(json.dumps(wanted)), environment(first.device) | {"cores": os.cpu_count()})
@@ -219,9 +227,11 @@ def _carry_out(
         say_if_busy(options.say)
     if missing[0].device == "cpu":
         for one in planned.problems:
-            notice = Engine(one.network).notice
+            notice = Engine(one.network, precision=missing[0].precision).notice
             if notice.startswith("torch alone"):
                 options.say(f"note: {one.problem.name} is evaluated by {notice}; that takes longer")
+            elif missing[0].precision == "bfloat16":
+                options.say(f"note: {one.problem.name} is evaluated by {notice}")
     for one in planned.problems:
         for note in one.network.notes:
             options.say(f"note: {one.problem.name}: {note}")
@@ -248,11 +258,12 @@ def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
         click.echo(f"\ncomparison: {study.pdf}")
 
 
-def _describe(planned: Plan, study: StudyFolder, device: str, jobs: int, as_json: bool) -> None:
+def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> None:
     """What a command would do."""
     from ..study.plan import seconds_per_pass
 
-    pace = {one.problem.name: seconds_per_pass(one, device) for one in planned.problems}
+    first = planned.runs[0]
+    pace = {one.problem.name: seconds_per_pass(one, first.device, first.precision) for one in planned.problems}
     rows: list[dict[str, Any]] = []
     for run in planned.runs:
         folder = run.folder(study)

@@ -11,7 +11,7 @@ from ..front import FRONT_LIMIT, REGION_MARGIN
 from ..report import Board, RunSummary, StudyFacts, without_machine
 from .statistics import RESAMPLES, SIGNIFICANT
 
-HARDWARE = ("platform", "processor", "gpu", "cores")  # what an anonymous comparison leaves out
+HARDWARE = ("platform", "processor", "gpu", "bfloat16", "cores")  # what an anonymous comparison leaves out
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def _rules(board: Board, study: StudyFacts, anonymous: bool) -> str:
         board.source and f"{board.source}.",
         f"Objectives: {', '.join(board.objectives)}; of the unpruned network: {_values(board)}.",
         rules
-        and f"Units: single {rules['units']}s; batch norm {rules['batch_norm']}; computed on {rules['device']} with "
-        f"{counted(rules['threads'], 'thread')}.",
+        and f"Units: single {rules['units']}s; batch norm {rules['batch_norm']}; searched in {rules['precision']} on "
+        f"{rules['device']} with {counted(rules['threads'], 'thread')}.",
         f"Images: {counts}." if counts else rules and f"Images: {rules['search_images']} search.",
         f"Budget: {board.budget:g} passes for each of {counted(len(study.done(board)), 'run')}.",
         f"Latency and memory as {without_machine(target) if anonymous else target}." if target else "",
@@ -113,7 +113,8 @@ def _images(study: StudyFacts) -> str:
     return (
         "The networks were never trained on the search images, and the search never saw a test image. Each member of a "
         f"final front, thinned to at most {FRONT_LIMIT} members, was measured on the test split once, "
-        f"{counted(looks, 'look')} in all.{tuned} Nothing was chosen by its test error."
+        f"{counted(looks, 'look')} in all.{tuned} Nothing was chosen by its test error. Whatever a search computed "
+        "in, its final front and the unpruned network were measured in float32, on all images of both splits."
     )
 
 

@@ -1,10 +1,10 @@
 """How the outputs of many candidates are computed; the only place that knows how.
 
 `choice` picks the path: `sparse`, a kernel that multiplies only what is left and computes once what candidates share
-(`prefix`), on a plan that `compiler` makes of the network's graph; else `plain`, torch's own forward pass, or `shrunk`,
-the same without the removed filters; on a GPU `gpu`, CUDA graphs (`capture`) over weights in one row (`flat`), at a
-`precision`. `batch_norm` is batch_norm=shifted, `moments` its statistics by the kernel; `library` calls the kernel, on
-`lists`.
+(`prefix`), on a plan that `compiler` makes of the network's graph, and beside it `halves`, dense in bfloat16; else
+`plain`, torch's own forward pass, or `shrunk`, the same without the removed filters; on a GPU `gpu`, CUDA graphs
+(`capture`) over weights in one row (`flat`). `precision` says what is rounded; `batch_norm` is batch_norm=shifted,
+`moments` its statistics by the kernel; `library` calls the kernel, on `lists`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .library import may_take as may_take
     from .plain import memory_format as memory_format
     from .precision import Precision as Precision
+    from .precision import multiplier as multiplier
     from .precision import multiplies_bfloat16 as multiplies_bfloat16
     from .precision import search_precision as search_precision
 
@@ -29,7 +30,7 @@ _HOMES = {
     "memory_format": "plain",
     "pair": "batch_norm",
 }
-_HOMES |= dict.fromkeys(("Precision", "multiplies_bfloat16", "search_precision"), "precision")
+_HOMES |= dict.fromkeys(("Precision", "multiplier", "multiplies_bfloat16", "search_precision"), "precision")
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from ..model.network import Network, State
 from .plain import Plain
 
 TOLERANCE = 1e-4  # of the spread of the unpruned network's outputs
+ROUNDED = 0.1  # the same for bfloat16: rounding is a tenth of it, and what computes something else is far off
 DENSITIES = (1.0, 0.8, 0.5, 0.2)  # of the masks that are tried
 DRAWN = 4  # images, where none are given
 Logits = Callable[[Masks, list[State], Tensor], Iterator[NDArray[np.float32]]]
@@ -46,11 +47,18 @@ class Reference:
         with torch.inference_mode():
             return functional_call(network.module, masked, (self.images.clone(),), tie_weights=False).numpy()
 
-    def agrees(self, logits: Logits) -> bool:
+    def agrees(self, logits: Logits, tolerance: float = TOLERANCE) -> bool:
         """Whether a path gives the same outputs."""
         found = logits(self.masks, [self.state] * len(self.masks), self.images)
         pairs = zip(self.expected, found, strict=True)
-        return all(float(np.abs(one - other).max()) <= TOLERANCE * self._spread for one, other in pairs)
+        return all(float(np.abs(one - other).max()) <= tolerance * self._spread for one, other in pairs)
+
+    def rounds(self, logits: Logits) -> bool:
+        """Whether a path in bfloat16 gives the same outputs but for rounding; not where torch cannot compute so."""
+        try:
+            return self.agrees(logits, ROUNDED)
+        except RuntimeError:
+            return False
 
 
 def check_copies(network: Network, reference: Reference) -> None:

@@ -1,11 +1,13 @@
 """Which path answers: the kernel where it can run the network, even dense; else torch, on what is physically left.
 
-A function of the network and the machine, never tuned while it runs.
+In bfloat16 torch answers beside the kernel, where so much of a candidate is left that this is faster. All of it is a
+function of the network, the candidate and the machine, never tuned while it runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +19,12 @@ from ..model.trace import device_of
 from .agreement import Reference, check_copies
 from .batch_norm import shifted_statistics
 from .gpu import Gpu
+from .halves import WORTH, Halves
 from .lists import Pruned
 from .moments import Moments
-from .plain import Plain
+from .plain import Plain, memory_format
 from .plan import Unsupported
+from .precision import Precision, multiplier, search_precision
 from .shrunk import Shrunk
 from .sparse import Sparse
 
@@ -29,11 +33,11 @@ BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads,
 
 
 class Engine:
-    """Computes outputs of masked networks on one device: float32 on a processor, and on a GPU where it is asked for.
+    """Computes outputs of masked networks on one device, in the `precision` of the search or, asked for, in float32.
 
-    `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen. A path
-    is taken only where it computes what the module itself does on `sample` images, or on drawn ones. Raises InputError
-    where none does.
+    No precision is the device's default. `calibration` are the images behind batch_norm=shifted, [n, ...]; None for
+    frozen. A path is taken only where it computes what the module itself does on `sample` images, or on drawn ones.
+    Raises InputError where none does, and for a precision that the device would emulate.
     """
 
     def __init__(
@@ -42,19 +46,28 @@ class Engine:
         device: str = "cpu",
         calibration: Tensor | None = None,
         sample: Tensor | None = None,
+        precision: Precision | None = None,
     ) -> None:
         self.network = network
+        self.precision = search_precision(device, precision)
         self._plain = Plain(network, device, calibration)
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
         self._torch = Shrunk(network, self._plain) if network.units.removable else self._plain
-        self._gpu = None if self._plain.device.type == "cpu" else Gpu(network, device, calibration)
         self._sparse: Sparse | None = None
+        self._halves: Halves | None = None  # beside the kernel
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
         reference = Reference(network, sample) if device_of(network.module).type == "cpu" else None
         if reference is not None:
             check_copies(network, reference)
+        self._rounded = self.precision == "bfloat16"  # what torch computes of the search
+        if self._rounded and reference and not reference.rounds(partial(Plain(network).logits, rounded=True)):
+            self._rounded = False
+        self._gpu = None
+        if self._plain.device.type != "cpu":
+            used = self.precision if self._rounded else search_precision(device)
+            self._gpu = Gpu(network, device, calibration, used)
         try:
             self._sparse = None if self._gpu else Sparse(network)
             self._notice = "sparse kernel"
@@ -68,6 +81,19 @@ class Engine:
                 self._moments = Moments(self._sparse, calibration)
             except Unsupported as reason:
                 self._notice += f", torch for the statistics of batch norm: {reason}"
+        if self._sparse and self._rounded:
+            self._halves = self._beside(self._sparse, reference)
+            self._rounded = self._halves is not None
+
+    def _beside(self, sparse: Sparse, reference: Reference | None) -> Halves | None:
+        """What answers in bfloat16 beside the kernel; None where it would take longer even on the dense network."""
+        halves = Halves(self.network, sparse.plan, memory_format(self.network), WORTH[multiplier(self.device)])
+
+        def logits(masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+            for row, state in enumerate(states):
+                yield halves.logits(sparse.pruned(masks, row, state, {}), images)
+
+        return halves if halves.least <= 1 and (reference is None or reference.rounds(logits)) else None
 
     def _uncalibrated(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
         """The kernel's outputs without shifted statistics."""
@@ -79,7 +105,15 @@ class Engine:
     @property
     def notice(self) -> str:
         """Which path answers, and why."""
-        return self._gpu.notice if self._gpu else self._notice
+        notice = self._gpu.notice if self._gpu else self._notice
+        if self.precision != "bfloat16":
+            return notice
+        if not self._rounded:
+            return f"{notice}; never in bfloat16, which would take longer or compute something else"
+        if self._gpu:
+            return notice
+        where = f" where {self._halves.least:.0%} or more of the multiply-adds are left" if self._halves else ""
+        return f"{notice}; torch in bfloat16 by {multiplier(self.device)}{where}"
 
     @property
     def device(self) -> str:
@@ -95,28 +129,36 @@ class Engine:
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i].
 
-        `exact`: computed in float32 on a GPU, too, where the search has tf32.
+        `exact`: computed in float32, whatever the precision of the search.
         """
         if self._gpu is not None:
             yield from self._gpu.logits(masks, states, images, exact)
             return
         if self._sparse is None:
-            yield from self._torch.logits(masks, states, images)
+            yield from self._torch.logits(masks, states, images, self._rounded and not exact)
             return
         window = 1 if self._calibrated else max(1, MEMORY // (BYTES_PER_UNIT * self.network.layout.total))
         for start in range(0, len(masks), window):
             part = slice(start, start + window)
-            yield from self._together(self._sparse, masks[part], states[part], images)
+            yield from self._together(self._sparse, masks[part], states[part], images, None if exact else self._halves)
 
     def _together(
-        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Tensor
+        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Tensor, halves: Halves | None
     ) -> Iterator[NDArray[np.float32]]:
-        """Outputs of candidates in turn; those that begin alike are computed when the first of them is asked for."""
+        """Outputs of candidates in turn: of some by `halves`, one by one, of the others by the kernel.
+
+        Those of the kernel's that begin alike are computed when the first of them is asked for.
+        """
         candidates = [self._pruned(sparse, masks, row, state) for row, state in enumerate(states)]
-        family_of = {row: family for family in sparse.families(candidates) for row in family}
+        dense = np.zeros(len(masks), dtype=bool) if halves is None else halves.faster(masks)
+        rest = np.flatnonzero(~dense).tolist()
+        families = [[rest[place] for place in family] for family in sparse.families([candidates[row] for row in rest])]
+        family_of = {row: family for family in families for row in family}
         known: dict[int, NDArray[np.float32]] = {}
         for row in range(len(masks)):
-            if row not in known:
+            if halves is not None and dense[row]:
+                known[row] = halves.logits(candidates[row], images)
+            elif row not in known:
                 family = family_of[row]
                 found = sparse.logits([candidates[member] for member in family], self._grouped(images), len(images))
                 known |= dict(zip(family, found, strict=True))
@@ -129,7 +171,7 @@ class Engine:
         self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
     ) -> Iterator[Tensor]:
         """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
-        return self._plain.outputs(masks, states, features, start, stop)
+        return self._plain.outputs(masks, states, features, start, stop, self._rounded)
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""

@@ -27,7 +27,7 @@ from .batch_norm import shifted_statistics, statistics
 from .capture import Capture, Work
 from .flat import Flat
 from .plain import memory_format
-from .precision import precision
+from .precision import Precision, bfloat16, precision
 
 IMAGES = 1000  # at most in one batch
 LAUNCH = 2**37  # multiply-adds of one batch at most, which bounds the memory of its activations
@@ -50,11 +50,14 @@ class _Pass:
 class Gpu:
     """Computes outputs of masked networks on one device, `together` candidates at a time.
 
-    `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen.
+    `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen. `precision` is the search's.
     """
 
-    def __init__(self, network: Network, device: str, calibration: Tensor | None = None) -> None:
+    def __init__(
+        self, network: Network, device: str, calibration: Tensor | None = None, precision: Precision = "tf32"
+    ) -> None:
         self.network = network
+        self._precision = precision
         self.device = torch.device(device)
         self._capture = Capture(self.device)
         self._not_beside = ""  # why a small network computes one candidate at a time
@@ -80,15 +83,15 @@ class Gpu:
         """How candidates are computed, and why not otherwise."""
         beside = f"{self.together} candidates side by side" if self.together > 1 else "one candidate at a time"
         without = {"not side by side": self._not_beside, NO_GRAPH: self._capture.failure}
-        return "; ".join([f"GPU, {beside}", *(f"{what}: {why}" for what, why in without.items() if why)])
+        how = ", in bfloat16" if self._precision == "bfloat16" else ""
+        return "; ".join([f"GPU, {beside}{how}", *(f"{what}: {why}" for what, why in without.items() if why)])
 
     def logits(
         self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i].
 
-        The first is there when all are. `exact` computes in float32, otherwise convolutions and matrix products may
-        round their factors to tf32.
+        The first is there when all are. `exact` computes in float32, otherwise in the precision of the search.
         """
         most = max(1, ANSWERS // (len(images) * self.network.outputs))
         for first in range(0, len(masks), most):
@@ -170,7 +173,8 @@ class Gpu:
             shifted = shifted_statistics(self.network, state, self._dense_statistics, self._moments())
             for name, values in shifted.items():
                 rows[name].copy_(values)
-        with precision(tf32=not exact):
+        rounded = None if exact else self._precision
+        with precision(tf32=rounded == "tf32"), bfloat16(self.device, rounded == "bfloat16"):
             for batch, part in zip(images.split(self._batch), outputs.split(self._batch, dim=1), strict=True):
                 part.copy_(self._call(self._module, rows, batch))
 

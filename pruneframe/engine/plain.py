@@ -15,13 +15,13 @@ from ..mask import Masks
 from ..model.cut import Cutter
 from ..model.network import Network, State
 from .batch_norm import shifted_statistics, statistics
-from .precision import precision
+from .precision import bfloat16, precision
 
 BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
 
 
 class Plain:
-    """Computes outputs of masked networks on one device, in float32.
+    """Computes outputs of masked networks on one device: in float32, or, `rounded`, in torch's bfloat16.
 
     `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen.
     """
@@ -39,23 +39,28 @@ class Plain:
         """Images on this engine's device and in its memory format; do it once per set of images."""
         return images.to(self.device).contiguous(memory_format=self._format)
 
-    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+    def logits(
+        self, masks: Masks, states: Sequence[State], images: Tensor, rounded: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
         for row, state in enumerate(states):
             with torch.inference_mode(), precision(tf32=False):
-                self._apply(masks, row, state)  # clones below: a network may write into what it is given
-                outputs = torch.cat([self._module(batch.clone()) for batch in images.split(BATCH)])
+                self._apply(masks, row, state)
+                with bfloat16(self.device, rounded):  # clones: a network may write into what it is given
+                    outputs = torch.cat([self._module(batch.clone()) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()
 
     def outputs(
-        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
+        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int, rounded: bool = False
     ) -> Iterator[Tensor]:
         """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
         part = self._cutter.part(start, stop)
         for row, state in enumerate(states):
             with torch.inference_mode(), precision(tf32=False):
                 self._apply(masks, row, state)
-                yield torch.cat([part(batch.clone()) for batch in features.split(BATCH)])
+                with bfloat16(self.device, rounded):
+                    outputs = torch.cat([part(batch.clone()) for batch in features.split(BATCH)])
+                yield outputs.float()
 
     @cached_property
     def _cutter(self) -> Cutter:

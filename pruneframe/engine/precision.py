@@ -35,6 +35,11 @@ def precision(*, tf32: bool) -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
+def bfloat16(device: torch.device, enabled: bool) -> torch.autocast:
+    """Torch's bfloat16 inside the block, where enabled; it keeps no rounded weights, since masks change them."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+
 def multiplier(device: str | torch.device) -> str:
     """What multiplies bfloat16 on a device, one of PROCESSORS or GPU; empty where bfloat16 would be emulated."""
     device = torch.device(device)

@@ -13,6 +13,7 @@ from ..mask import Masks
 from ..model.network import Network, State
 from ..model.shrink import shrink
 from .plain import BATCH, Plain
+from .precision import bfloat16
 
 
 class Shrunk:
@@ -22,12 +23,15 @@ class Shrunk:
         self._network = network
         self._plain = plain
 
-    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
-        """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
+    def logits(
+        self, masks: Masks, states: Sequence[State], images: Tensor, rounded: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """As `plain`'s: float32[images, classes] of each candidate in turn, `rounded` in torch's bfloat16."""
         for row, state in enumerate(states):
             mask = masks[[row]]
             with torch.inference_mode():
                 small = shrink(self._network, mask, self._plain.masked(mask, state)).to(self._plain.device)
                 # In torch's default format: with channels last it errs where a single channel is left, see `plain`.
-                outputs = torch.cat([small(batch) for batch in images.contiguous().split(BATCH)])
+                with bfloat16(self._plain.device, rounded):
+                    outputs = torch.cat([small(batch) for batch in images.contiguous().split(BATCH)])
             yield outputs.float().cpu().numpy()

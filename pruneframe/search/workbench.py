@@ -69,7 +69,7 @@ class Workbench:
         calibration = loaded.batch_norm_images
         shifting = None if calibration is None else loaded.data.tensor(calibration)
         sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
-        self._engine = Engine(loaded.network, device, shifting, sample)
+        self._engine = Engine(loaded.network, device, shifting, sample, self.precision)
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
@@ -112,7 +112,7 @@ class Workbench:
     ) -> Iterator[Candidate]:
         """Each pruned network in turn, its outputs on `images` computed; weights[i] is the id under masks[i].
 
-        `exact`: in float32 on every device, as what is reported must be.
+        `exact`: in float32, whatever the precision of the search, as what is reported must be.
         """
         outputs = self._engine.logits(masks, list(map(self.state, weights)), images.tensor, exact)
         dense = self.dense(images)

@@ -18,12 +18,13 @@ from .progress import Progress
 from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
-IDENTITY = ("problem", "method", "seed", "board", "hash", "units", "batch_norm", "budget", "search_images")
+IDENTITY = ("problem", "method", "seed", "board", "hash", "units", "batch_norm", "budget", "search_images", "precision")
 REACHED = (
     *("deterministic", "passes_spent", "evaluations", "seconds", "hypervolume", "hypervolume_search"),
     *("hypervolume_region", "front_size", "dense_error", "dense_test_error", "environment"),
 )
-COMMANDED = ("units", "batch_norm", "budget", "search_images", "objectives")  # rules that a command may name
+# Rules that a command may name.
+COMMANDED = ("units", "batch_norm", "budget", "search_images", "objectives", "precision")
 
 
 def runs(*studies: StudyFolder) -> list[RunFolder]:

@@ -9,7 +9,10 @@ from typing import Any
 from ..report import without_machine
 from .store import RunFolder
 
-RULES = ("units", "batch_norm", "search_images", "budget", "objectives", "target_identity", "device", "threads")
+RULES = (
+    *("units", "batch_norm", "search_images", "budget", "objectives"),
+    *("target_identity", "device", "threads", "precision"),
+)
 
 
 def methods(folders: Sequence[RunFolder]) -> dict[Path, str]:
@@ -39,7 +42,7 @@ def boards(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
         rivals = [other for other in found.values() if other["problem"] == identity["problem"]]
         apart = [
             rule
-            for rule in (*RULES, "dtype", "indicators", "fingerprint")
+            for rule in (*RULES, "indicators", "fingerprint")
             if len({str(other.get(rule)) for other in rivals}) > 1
         ]
         extra = ", ".join(f"{rule.partition('_identity')[0]} {_plain(identity.get(rule))}" for rule in apart)

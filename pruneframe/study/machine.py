@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from ..engine import kernel, may_take
+from ..engine import kernel, may_take, multiplier
 from ..target import Meter
 
 LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
@@ -35,6 +35,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": torch.backends.cpu.get_cpu_capability(),
         **gpu,
+        "bfloat16": multiplier(device) or "emulated",
         "kernel": "sparse" if kernel() else "none",
         **{name: version(name) for name in LIBRARIES},
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from ..engine import search_precision
+from ..engine import Precision, search_precision
 from ..errors import Declined
 from ..method import Method
 from ..problem import LoadedProblem
@@ -40,11 +40,14 @@ def plan(
     device: str,
     threads: int,
     report: Callable[[str], None],
+    precision: Precision | None = None,
 ) -> Plan:
     """Load every problem, ask every method whether it can run on it, and name the runs; writes nothing to a study.
 
-    Raises InputError, Declined among them, for whatever would make a run fail from the start.
+    `precision` is the search's; None is the device's default. Raises InputError, Declined among them, for whatever
+    would make a run fail from the start.
     """
+    precision = search_precision(device, precision)
     chosen = [registry.component(Method, spec) for spec in methods]
     named = [registry.problem(name).with_settings(**settings) for name in problems]
     meters = [problem.meter(registry.component) for problem in named]
@@ -57,7 +60,10 @@ def plan(
             except Declined as error:
                 raise Declined(f"method {method!r} declines {one.problem.name!r}: {error}") from error
     first = {pair: _run(registry, *pair, 0, device, threads) for pair in product(loaded, chosen)}
-    runs = [replace(first[one, method], seed=seed) for one, seed, method in product(loaded, seeds, chosen)]
+    runs = [
+        replace(first[one, method], seed=seed, precision=precision)
+        for one, seed, method in product(loaded, seeds, chosen)
+    ]
     measured = any(meter is not None and meter.measured for meter in meters)
     return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
 
@@ -89,15 +95,14 @@ def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, d
         threads=threads,
         fingerprint=loaded.fingerprint,
         versions=tuple(registry.versions_behind(problem, method).items()),
-        dtype=search_precision(device),
         target="" if meter is None else repr(meter.target),
         target_identity="" if meter is None else meter.target.identity,
     )
 
 
-def seconds_per_pass(loaded: LoadedProblem, device: str, sample: int = 200) -> float:
+def seconds_per_pass(loaded: LoadedProblem, device: str, precision: Precision, sample: int = 200) -> float:
     """An estimate of how long one pass takes, from one timed pass over a few images."""
-    bench = Workbench(loaded, device, Shelf(None))
+    bench = Workbench(loaded, device, Shelf(None), precision=precision)
     images = bench.subset("search", sample)
     masks = loaded.network.layout.full()
     for _ in range(2):  # the first pass warms up

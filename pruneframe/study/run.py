@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from ..engine import Precision
 from ..errors import InputError
 from ..front import INDICATORS_VERSION
 from ..problem import LoadedProblem, Problem
@@ -33,7 +34,7 @@ class Run:
     versions: tuple[tuple[str, str], ...]  # of the plugins involved
     target: str = ""  # what physical objectives measure on, where there are any
     target_identity: str = ""  # all that its answers depend on
-    dtype: str = "float32"  # of the search; what is reported is float32
+    precision: Precision = "float32"  # of the search; what is reported is float32
     indicators: int = INDICATORS_VERSION
 
     @classmethod

@@ -86,7 +86,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
     meter = _meter(run, registry, loaded)
     method = registry.component(Method, run.method)
     objectives = [registry.component(Objective, name) for name in run.objectives]
-    bench = Workbench(loaded, run.device, Shelf(folder.weights), meter)
+    bench = Workbench(loaded, run.device, Shelf(folder.weights), meter, run.precision)
     with measuring(meter), Journal(folder.journal, environment(run.device)) as journal:
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         references = task.references

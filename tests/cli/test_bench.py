@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from command import METHOD, QUICK, Cli, Command, files, in_this_process
+from precisions import multiplies
 
 from pruneframe.study.store import StudyFolder
 
@@ -340,3 +341,27 @@ def test_threads_of_a_worker_that_wait_sleep(pruneframe: Command, tmp_path: Path
     )
     done = pruneframe("bench", "-p", "own.py", "--methods", "own", *QUICK)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_bench_searches_in_bfloat16_and_says_so(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplies(monkeypatch)
+    (here / "settings.toml").write_text('precision = "bfloat16"\n')
+    found = cli("bench", "--methods", "magnitude", *QUICK, "--config", "settings.toml", "--json")
+    assert [run["precision"] for run in found.parsed] == ["bfloat16"]
+    assert sum(line.startswith("note: lenet-digits is evaluated by ") for line in found.err.splitlines()) == 1
+    study = StudyFolder(here / "pruneframe-study")
+    assert study.settings["commands"][0]["precision"] == "bfloat16"
+    (folder,) = study.runs()
+    assert folder.identity["precision"] == "bfloat16"
+    assert "bfloat16" in folder.result["engine"]
+
+
+def test_bench_refuses_a_precision_that_would_be_emulated(
+    cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplies(monkeypatch, "")
+    found = cli("bench", "--methods", "magnitude", *QUICK, "--precision", "bfloat16")
+    assert found.code == 2
+    assert "would emulate bfloat16" in found.error
+    assert not files(here)

@@ -42,11 +42,12 @@ def test_rules_of_a_board_are_told() -> None:
         "batch_norm": "shifted",
         "device": "cpu",
         "threads": 1,
+        "precision": "bfloat16",
         "images": {"search": 7, "test": 8},
     }
     (board,) = study.boards
     text = told(replace(study, boards=(replace(board, rules=rules, source="A network"),)))["toy"]
-    for part in ("A network.", "single filters", "batch norm shifted", "cpu with 1 thread.", "7 search, 8 test"):
+    for part in ("A network.", "single filters", "batch norm shifted", "in bfloat16 on cpu with 1 thread.", "7 search"):
         assert part in text
     assert "error 10.00 %, params 100 parameters." in text
 
@@ -72,7 +73,7 @@ def test_an_anonymous_comparison_names_no_hardware_package_or_path() -> None:
     _, study = hand_made()
     (board,) = study.boards
     rules = {"units": "filter", "batch_norm": "frozen", "device": "cpu", "threads": 1, "search_images": 5}
-    rules |= {"target_identity": "local-cpu on a fast one"}
+    rules |= {"target_identity": "local-cpu on a fast one", "precision": "float32"}
     failed = pf.RunSummary("toy", "x", 0, "failed", reason="/home/me is full", seconds=0.0)
     study = replace(study, boards=(replace(board, rules=rules),), runs=(*study.runs, failed))
     open_, closed = told(study), told(study, anonymous=True)

@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import CASES, assert_close, masks_of_all_kinds, naive_logits, random_images, random_network, random_state
-from networks import agree, images_of, masks_of, needs_kernel, network_of
+from networks import agree, close, images_of, masks_of, needs_kernel, network_of, states_of
 from numpy.typing import NDArray
+from precisions import multiplies
 from torch import Tensor, nn
 
 from pruneframe.engine import Engine
 from pruneframe.engine.plain import Plain
+from pruneframe.errors import InputError
 from pruneframe.mask import Masks
 from pruneframe.model.network import digest
 
@@ -170,3 +172,101 @@ def test_without_a_kernel_torch_does_all_the_work(monkeypatch: pytest.MonkeyPatc
     found = engine.logits(masks, [state] * len(masks), engine.place(images))
     for one, expected in zip(found, plain.logits(masks, [state] * len(masks), plain.place(images)), strict=True):
         assert np.array_equal(one, expected)
+
+
+@needs_kernel
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_in_bfloat16_each_candidate_takes_its_own_path_whoever_is_beside_it(
+    units: str, shifted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplies(monkeypatch)
+    network = network_of("resnet", units)
+    calibration = images_of(network, 40) if shifted else None
+    images, states = images_of(network, 12), states_of(network, 2)
+    masks = masks_of(network)[[4, 3, 2, 4, 2, 1, 3]]
+    order = [states[row % 2] for row in range(len(masks))]
+    exact = Engine(network, calibration=calibration)
+    engine = Engine(network, calibration=calibration, precision="bfloat16")
+    assert "torch in bfloat16 by avx512_bf16 where" in engine.notice
+    expected = list(exact.logits(masks, order, images))
+    found = list(engine.logits(masks, order, images))
+    assert engine._halves is not None
+    dense = engine._halves.faster(masks)
+    assert set(dense.tolist()) == {True, False}
+    for row, rounded in enumerate(dense):
+        assert np.array_equal(found[row], expected[row]) is not bool(rounded)
+        assert np.array_equal(found[row], next(engine.logits(masks[[row]], [order[row]], images)))
+        close(found[row], expected[row], 0.03)
+    backwards = list(engine.logits(masks[::-1], order[::-1], images))[::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(found, backwards, strict=True))
+    reported = list(engine.logits(masks, order, images, exact=True))
+    assert all(np.array_equal(a, b) for a, b in zip(reported, expected, strict=True))
+    for row, state in enumerate(order):
+        assert digest(engine.masked(masks[[row]], state)) == digest(exact.masked(masks[[row]], state))
+
+
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_torch_alone_rounds_the_search_and_nothing_else(units: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.engine.sparse.kernel", lambda: None)
+    multiplies(monkeypatch, "amx_bf16")
+    network = network_of("resnet", units)
+    exact, engine = Engine(network), Engine(network, precision="bfloat16")
+    assert engine.notice == "torch alone: the kernel is not built; torch in bfloat16 by amx_bf16"
+    masks, images, state = masks_of(network)[3:], images_of(network, 8), network.module.state_dict()
+    states = [state] * len(masks)
+    expected = np.array(list(exact.logits(masks, states, images)))
+    found = np.array(list(engine.logits(masks, states, images)))
+    assert not np.array_equal(found, expected)
+    close(found, expected, 0.03)
+    assert np.array_equal(list(engine.logits(masks, states, images, exact=True)), expected)
+    full = network.layout.full()
+    own, other = (next(one.outputs(full, [state], images, 0, 3)) for one in (engine, exact))
+    assert own.dtype == torch.float32
+    assert not torch.equal(own, other)
+    close(own.numpy(), other.numpy(), 0.03)
+
+
+class Stubborn(nn.Module):
+    """Refuses what is rounded, as an operation does that has no bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 32, 3), nn.Linear(32, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        sums = self.first(images)
+        if sums.dtype == torch.bfloat16:
+            raise RuntimeError("not implemented for 'BFloat16'")
+        return self.last(F.relu(sums).mean((2, 3)))
+
+
+def test_what_torch_cannot_round_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplies(monkeypatch)
+    network = tiny.network(Stubborn(), (3, 8, 8))
+    engine, images, state = (
+        Engine(network, precision="bfloat16"),
+        random_images(network, 6),
+        network.module.state_dict(),
+    )
+    assert engine.notice.endswith("never in bfloat16, which would take longer or compute something else")
+    (found,) = engine.logits(network.layout.full(), [state], images)
+    (expected,) = Engine(network).logits(network.layout.full(), [state], images)
+    assert np.array_equal(found, expected)
+
+
+@needs_kernel
+def test_a_network_for_which_the_kernel_is_always_faster_is_never_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplies(monkeypatch)
+    network = network_of("small lenet")
+    engine, images, state = Engine(network, precision="bfloat16"), images_of(network, 6), network.module.state_dict()
+    assert engine.notice.startswith("sparse kernel; never in bfloat16")
+    (found,) = engine.logits(network.layout.full(), [state], images)
+    (expected,) = Engine(network).logits(network.layout.full(), [state], images)
+    assert np.array_equal(found, expected)
+
+
+def test_an_engine_refuses_what_would_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplies(monkeypatch, "")
+    with pytest.raises(InputError, match="emulate"):
+        Engine(network_of("tiny"), precision="bfloat16")

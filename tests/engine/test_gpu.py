@@ -17,7 +17,7 @@ from precisions import noted_flags
 from runs import assert_same_front, carried_out, run_of
 from torch import Tensor, nn
 
-from pruneframe.engine import Engine
+from pruneframe.engine import Engine, Precision, multiplies_bfloat16
 from pruneframe.engine import gpu as gpu_module
 from pruneframe.engine.gpu import NO_GRAPH, Gpu
 from pruneframe.engine.plain import Plain
@@ -31,6 +31,10 @@ from pruneframe.testing import tiny_problem
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 DEVICE = "cuda:0"
+needs_bfloat16 = pytest.mark.skipif(
+    not torch.cuda.is_available() or not multiplies_bfloat16(DEVICE),
+    reason="torch sees no GPU that multiplies bfloat16",
+)
 NORMED = [(name, units) for name, units in CASES if name in ("tiny", "resnet", "odd")]
 
 
@@ -207,6 +211,28 @@ def test_only_the_search_is_rounded_and_statistics_never_are(exact: bool) -> Non
     assert found == [(False, False), *[(False, False), rounded] * 2]
 
 
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("together", [1, 4])
+def test_a_search_in_bfloat16_is_near_and_what_is_exact_is_not_rounded(
+    together: int, shifted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_together(monkeypatch, together)
+    network = network_of("resnet")
+    masks, state, images = masks_of(network)[1:], network.module.state_dict(), images_of(network, 12)
+    calibration = images_of(network, 40) if shifted else None
+    gpu, rounding = Gpu(network, "cpu", calibration), Gpu(network, "cpu", calibration, "bfloat16")
+    assert gpu.together == rounding.together == together
+    assert "in bfloat16" in rounding.notice
+    assert "in bfloat16" not in gpu.notice
+    expected = np.array(list(gpu.logits(masks, [state] * len(masks), images)))
+    exact = np.array(list(rounding.logits(masks, [state] * len(masks), images, exact=True)))
+    rounded = np.array(list(rounding.logits(masks, [state] * len(masks), images)))
+    assert rounded.dtype == np.float32
+    assert np.array_equal(exact, expected)
+    assert not np.array_equal(rounded, expected)
+    close(rounded, expected, 0.03)
+
+
 @pytest.fixture
 def on_gpu_path(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Every engine takes the path of a GPU, on the CPU; the list says of each call whether it was exact."""
@@ -225,8 +251,9 @@ def on_gpu_path(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         device: str = "cpu",
         calibration: Tensor | None = None,
         sample: Tensor | None = None,
+        precision: Precision | None = None,
     ) -> None:
-        begin(self, network, device, calibration, sample)
+        begin(self, network, device, calibration, sample, precision)
         self._gpu = Noted(network, device, calibration)
 
     monkeypatch.setattr(Engine, "__init__", init)
@@ -276,7 +303,8 @@ def test_a_run_ends_with_the_same_front_and_reports_float32(
 
 def test_the_environment_names_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU at {device}")
-    assert environment(DEVICE) == environment() | {"gpu": f"a GPU at {DEVICE}"}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert environment(DEVICE) == environment() | {"gpu": f"a GPU at {DEVICE}", "bfloat16": "tensor cores"}
 
 
 @needs_gpu
@@ -330,6 +358,22 @@ def test_the_search_on_a_gpu_agrees_with_float32() -> None:
         for exact in (False, True)
     )
     assert np.mean(rounded == exact) >= 0.99
+
+
+@needs_bfloat16
+def test_a_search_in_bfloat16_on_a_gpu_is_near_and_reports_float32() -> None:
+    loaded = tiny.load(tiny.registry().problem("lenet-digits"))
+    exact, bench = (Workbench(loaded, DEVICE, Shelf(None), precision=one) for one in ("float32", "bfloat16"))
+    keep = np.random.default_rng(0).random((10, loaded.network.layout.total)) < np.linspace(0.5, 1, 10)[:, None]
+    masks = Masks.pack(keep, loaded.network.layout)
+    assert "in bfloat16" in bench.notice
+    assert NO_GRAPH not in bench.notice
+    expected = np.array([one.logits for one in exact.candidates(masks, [DENSE] * 10, exact.search)])
+    reported = np.array([one.logits for one in bench.candidates(masks, [DENSE] * 10, bench.search, exact=True)])
+    rounded = np.array([one.logits for one in bench.candidates(masks, [DENSE] * 10, bench.search)])
+    assert np.array_equal(reported, expected)
+    assert not np.array_equal(rounded, expected)
+    assert np.mean(rounded.argmax(axis=2) == expected.argmax(axis=2)) >= 0.97
 
 
 @needs_gpu

@@ -69,7 +69,7 @@ def test_what_cannot_be_run_is_refused_with_the_rule_and_the_value(changes: dict
 
 
 def test_an_estimate_of_the_time_is_positive() -> None:
-    assert seconds_per_pass(planned(["random"]).problems[0], "cpu") > 0
+    assert seconds_per_pass(planned(["random"]).problems[0], "cpu", "float32") > 0
 
 
 @pytest.mark.parametrize(
