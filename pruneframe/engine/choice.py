@@ -5,7 +5,7 @@ A function of the network and the machine, never tuned while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.rows import Source, Stream
 from ..model.trace import device_of
 from .agreement import Reference, check_copies
 from .batch_norm import shifted_statistics
@@ -40,7 +41,7 @@ class Engine:
         self,
         network: Network,
         device: str = "cpu",
-        calibration: Tensor | None = None,
+        calibration: Source | None = None,
         sample: Tensor | None = None,
     ) -> None:
         self.network = network
@@ -51,7 +52,7 @@ class Engine:
         self._sparse: Sparse | None = None
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
-        self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
+        self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}  # of images that are held in memory
         reference = Reference(network, sample) if device_of(network.module).type == "cpu" else None
         if reference is not None:
             check_copies(network, reference)
@@ -86,12 +87,12 @@ class Engine:
         """Where it computes."""
         return str(self._plain.device)
 
-    def place(self, images: Tensor) -> Tensor:
+    def place(self, images: Source) -> Source:
         """Images on this engine's device and in its memory format; do it once per set of images."""
         return self._plain.place(images)
 
     def logits(
-        self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool = False
+        self, masks: Masks, states: Sequence[State], images: Source, exact: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i].
 
@@ -109,7 +110,7 @@ class Engine:
             yield from self._together(self._sparse, masks[part], states[part], images)
 
     def _together(
-        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Tensor
+        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Source
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs of candidates in turn; those that begin alike are computed when the first of them is asked for."""
         candidates = [self._pruned(sparse, masks, row, state) for row, state in enumerate(states)]
@@ -118,18 +119,19 @@ class Engine:
         for row in range(len(masks)):
             if row not in known:
                 family = family_of[row]
-                found = sparse.logits([candidates[member] for member in family], self._grouped(images), len(images))
+                found = sparse.in_pieces([candidates[member] for member in family], self._grouped(images), len(images))
                 known |= dict(zip(family, found, strict=True))
             yield known.pop(row)
 
     def _pruned(self, sparse: Sparse, masks: Masks, row: int, state: State) -> Pruned:
         return sparse.pruned(masks, row, state, self._shifted(masks[[row]], state))
 
-    def outputs(
-        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
-    ) -> Iterator[Tensor]:
-        """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
-        return self._plain.outputs(masks, states, features, start, stop)
+    def outputs(self, mask: Masks, state: State, features: Source, start: int, stop: int) -> Iterator[Tensor]:
+        """What one candidate's layers[start:stop] make of the features that enter them, batch by batch.
+
+        Batches stay on the device. All must have been taken before another candidate is computed.
+        """
+        return self._plain.outputs(mask, state, features, start, stop)
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
@@ -147,9 +149,11 @@ class Engine:
             self._unpruned = state, self._moments(self.network.layout.full(), 0, state)
         return shifted_statistics(self.network, state, self._unpruned[1], self._moments(mask, 0, state))
 
-    def _grouped(self, images: Tensor) -> NDArray[np.float32]:
-        """Images as the kernel reads them, laid out once per set."""
+    def _grouped(self, images: Source) -> Iterable[NDArray[np.float32]]:
+        """Images as the kernel reads them, laid out once per set; those that are streamed whenever they are read."""
         assert self._sparse is not None
+        if isinstance(images, Stream):
+            return self._sparse.streamed(images)
         if id(images) not in self._groups:
             self._groups[id(images)] = (images, self._sparse.groups(images.contiguous()))
-        return self._groups[id(images)][1]
+        return [self._groups[id(images)][1]]

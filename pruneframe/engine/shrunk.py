@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.rows import Source
 from ..model.shrink import shrink
 from .plain import BATCH, Plain
 
@@ -22,12 +22,12 @@ class Shrunk:
         self._network = network
         self._plain = plain
 
-    def logits(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+    def logits(self, masks: Masks, states: Sequence[State], images: Source) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
         for row, state in enumerate(states):
             mask = masks[[row]]
             with torch.inference_mode():
                 small = shrink(self._network, mask, self._plain.masked(mask, state)).to(self._plain.device)
                 # In torch's default format: with channels last it errs where a single channel is left, see `plain`.
-                outputs = torch.cat([small(batch) for batch in images.contiguous().split(BATCH)])
+                outputs = torch.cat([small(batch.contiguous()) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()
