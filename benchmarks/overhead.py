@@ -1,6 +1,7 @@
 """Seconds and memory of a method's own work per generation, at ResNet-56's 848,944 weights and a population of 100.
 
     python benchmarks/overhead.py [--methods nsga2,pymoo-stock] [--generations 3] [--json]
+    python benchmarks/overhead.py --network resnet50 --population 50 [--units filter]
 
 Beside every method of the registry, with its default settings but for the population, stand the NSGA-II of two
 libraries with their own operators for bits: pymoo-stock and platypus-stock (one generation: it takes minutes).
@@ -11,6 +12,11 @@ start and does not count. The figure is the median over the others.
 
 Each row has a process of its own: base_mb is its peak before the search, peak_mb what the search added to it. A method
 that cannot run, or needs more memory than the machine has, gets a row with the error.
+
+At the end of a method's last generation, while all that it keeps is in memory, some candidates are really evaluated: of
+half the units, drawn at random, on 16 images and on 32. The difference is what an image costs, and --images of them are
+an evaluation. share is a generation's own seconds as a share of all of it, evaluations included. --network names a
+model of torchvision, with random weights and images of 224 pixels.
 """
 
 from __future__ import annotations
@@ -42,23 +48,22 @@ from pymoo.core.termination import NoTermination
 from pymoo.operators.crossover.pntx import TwoPointCrossover
 from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.operators.sampling.rnd import BinaryRandomSampling
+from random_networks import IMAGES, random_problem
 
 from pruneframe.mask import Bits, Masks
 from pruneframe.method import Method
-from pruneframe.model.data import Data, Split
 from pruneframe.objective import Objective
-from pruneframe.problem import LoadedProblem, Problem
+from pruneframe.problem import LoadedProblem
 from pruneframe.registry import Registry
 from pruneframe.search.journal import Answer, Journal, Question
 from pruneframe.search.ledger import BudgetSpent, Ledger
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.task import Task
-from pruneframe.search.workbench import Images, Workbench
+from pruneframe.search.workbench import DENSE, Images, Workbench
 from pruneframe.spec import names, parse_spec
-from pruneframe_problems.cifar_resnet import resnet
 
-IMAGES, CLASSES = 20, 10  # of each split; scorers look at them, evaluations do not
 PYMOO, PLATYPUS = "pymoo-stock", "platypus-stock"
+EVALUATED = 4  # candidates that are really evaluated
 EVALUATIONS = ("evaluate", "probe", "part")  # the kinds of questions that are about one candidate
 
 Row = dict[str, Any]
@@ -72,6 +77,7 @@ class Clock:
     generations: int
     evaluations: int = 0
     free: float = 0.0
+    began: float = field(default_factory=lambda: time.perf_counter())
     stamps: list[float] = field(default_factory=list)
 
     def passed(self, seconds: float, evaluation: bool = True) -> None:
@@ -94,6 +100,7 @@ class Clock:
         return {
             "method": method,
             "seconds_per_generation": round(float(np.median(np.diff(self.stamps))), 4),
+            "start_seconds": round(self.stamps[0] - self.began, 4),
             "peak_mb": round(added, 1),
             "base_mb": round(base_mb, 1),
             "generations": len(self.stamps) - 1,
@@ -117,15 +124,6 @@ def timed_answer(keep: NDArray[np.bool_], clock: Clock) -> tuple[float, float]:
     return values
 
 
-def random_problem(depth: int) -> LoadedProblem:
-    """A ResNet with random weights, and random images."""
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    pixels = rng.normal(size=(3, IMAGES, 3, 32, 32)).astype(np.float32)
-    train, search, test = (Split(images, np.arange(IMAGES) % CLASSES) for images in pixels)
-    return Problem("random", resnet(depth), Data(train, search, test)).load(Registry().component)
-
-
 class FreeWorkbench(Workbench):
     """Knows what a candidate is worth without running the network."""
 
@@ -137,19 +135,37 @@ class FreeWorkbench(Workbench):
             error, kept = answer(bits)
             yield [kept if objective.name == "params" else error for objective in objectives]
 
+    def image_seconds(self) -> float:
+        """What one image of one evaluation really takes, of candidates with half of the units."""
+        rng = np.random.default_rng(0)
+        bits = rng.integers(0, 256, (EVALUATED, self.network.layout.width), dtype=np.uint8)
+        few, more = (self._seconds(bits, self.subset("train", count)) for count in (IMAGES, 2 * IMAGES))
+        return (more - few) / (EVALUATED * IMAGES)
+
+    def _seconds(self, bits: Bits, images: Images) -> float:
+        masks = self.network.layout.full(len(bits))
+        np.bitwise_and(masks.bits, bits, out=masks.bits)
+        start = time.perf_counter()
+        for candidate in self.candidates(masks, [DENSE] * len(masks), images):
+            _ = candidate.logits
+        return time.perf_counter() - start
+
 
 class WatchedJournal(Journal):
-    """Tells a clock of every answer, and ends the search when that has seen enough."""
+    """Tells a clock of every answer; when that has seen enough, real evaluations are timed, and the search ends."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, bench: FreeWorkbench) -> None:
         super().__init__(path, {})
         self._clock = clock
+        self._bench = bench
+        self.image_seconds = math.nan
 
     def write(self, question: Question, values: list[Any], charge: float, seconds: float) -> Answer:
         """As the journal's."""
         written = super().write(question, values, charge, seconds)
         self._clock.passed(seconds, question.kind in EVALUATIONS)
         if self._clock.enough:
+            self.image_seconds = self._bench.image_seconds()
             raise BudgetSpent(math.inf)
         return written
 
@@ -163,18 +179,32 @@ def with_population(registry: Registry, spec: str, population: int) -> Method:
     return cast(Method, kind.configured(settings))
 
 
-def measure_method(spec: str, depth: int, clock: Clock) -> Row:
+def measure_method(spec: str, loaded: LoadedProblem, images: int, clock: Clock) -> Row:
     """A method of the registry on a task whose evaluations are almost free."""
     registry = Registry()
     method = with_population(registry, spec, clock.population)
-    bench = FreeWorkbench(random_problem(depth), "cpu", Shelf(None))
     budget = float(clock.population * (clock.generations + 2))  # more than needed: scores are charged, too
-    with tempfile.TemporaryDirectory() as folder, WatchedJournal(Path(folder) / "journal.jsonl", clock) as journal:
-        task = Task(bench, journal, Ledger(budget), 0, registry.component)
-        base_mb = peak_mb()
-        with suppress(BudgetSpent):
-            method.search(task)
-        return clock.row(spec, task.layout.total, base_mb)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = FreeWorkbench(loaded, "cpu", Shelf(Path(folder)))
+        with WatchedJournal(Path(folder) / "journal.jsonl", clock, bench) as journal:
+            task = Task(bench, journal, Ledger(budget), 0, registry.component)
+            base_mb = peak_mb()
+            clock.began = time.perf_counter()
+            with suppress(BudgetSpent):
+                method.search(task)
+            row = clock.row(spec, task.layout.total, base_mb)
+        return row | shares(row, images * journal.image_seconds)
+
+
+def shares(row: Row, evaluation: float) -> Row:
+    """What a generation's own seconds are beside those of its evaluations, and all that the process needed."""
+    own = row["seconds_per_generation"]
+    share = own / (own + row["population"] * evaluation)
+    return {
+        "evaluation_seconds": round(evaluation, 3),
+        "share": round(share, 6),
+        "process_mb": round(peak_mb(), 1),
+    }
 
 
 class PymooBits(PymooProblem):
@@ -188,9 +218,9 @@ class PymooBits(PymooProblem):
         out["F"] = np.array([timed_answer(keep, self._clock) for keep in x])
 
 
-def measure_pymoo(depth: int, clock: Clock) -> Row:
+def measure_pymoo(loaded: LoadedProblem, clock: Clock) -> Row:
     """NSGA-II as pymoo's documentation sets it up for binary variables."""
-    bits = random_problem(depth).network.layout.total
+    bits = loaded.network.layout.total
     base_mb = peak_mb()
     algorithm = NSGA2(
         pop_size=clock.population,
@@ -205,12 +235,11 @@ def measure_pymoo(depth: int, clock: Clock) -> Row:
     return clock.row(PYMOO, bits, base_mb)
 
 
-def in_own_process(spec: str, depth: int, population: int, generations: int) -> Row:
-    """The row of one method, or why there is none."""
+def in_own_process(spec: str, sizes: Sequence[str]) -> Row:
+    """The row of one method, or why there is none; `sizes` are options of its script."""
     script = Path(__file__).with_name("platypus_stock.py") if spec == PLATYPUS else Path(__file__)
-    command = [sys.executable, str(script), "--depth", str(depth), "--population", str(population)]
-    command += ["--generations", str(1 if spec == PLATYPUS else generations)]
-    command += [] if spec == PLATYPUS else ["--here", "--methods", spec]
+    command = [sys.executable, str(script), *sizes]
+    command += ["--generations", "1"] if spec == PLATYPUS else ["--here", "--methods", spec]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
@@ -231,28 +260,49 @@ def text(row: Row) -> str:
     if "error" in row:
         return f"{row['method']:24} {row['error']}"
     figures = f"{row['seconds_per_generation']:9.3f} s a generation, {row['peak_mb']:7.0f} MB"
-    return f"{row['method']:24} {figures} on top of {row['base_mb']:.0f} MB"
+    line = f"{row['method']:24} {figures} on top of {row['base_mb']:.0f} MB"
+    if "share" in row:
+        line += f"; {row['share']:.4%} at {row['evaluation_seconds']:.1f} s an evaluation"
+        line += f"; {row['process_mb']:.0f} MB in all"
+    return line
 
 
 @click.command()
 @click.option("--methods", help="Methods, separated by commas [default: all, pymoo-stock and platypus-stock].")
 @click.option("--depth", default=56, show_default=True, help="Layers of the ResNet: 6n + 2.")
+@click.option("--network", help="A model of torchvision's in its place; the two libraries are left out.")
+@click.option("--units", default="weight", show_default=True, help="What is pruned.")
+@click.option("--images", default=5000, show_default=True, help="Images of a search set, for an evaluation.")
 @click.option("--population", default=100, show_default=True, help="Candidates per generation.")
 @click.option("--generations", default=3, show_default=True, help="Generations that are timed, after the start.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
 @click.option("--here", is_flag=True, hidden=True, help="Measure one method in this process.")
-def main(methods: str | None, depth: int, population: int, generations: int, as_json: bool, here: bool) -> None:
+def main(
+    methods: str | None,
+    depth: int,
+    network: str | None,
+    units: str,
+    images: int,
+    population: int,
+    generations: int,
+    as_json: bool,
+    here: bool,
+) -> None:
     """Print one row per method."""
     torch.set_num_threads(1)
     if here:
         clock = Clock(population, generations)
-        row = measure_pymoo(depth, clock) if methods == PYMOO else measure_method(str(methods), depth, clock)
+        loaded = random_problem(depth, network, units)
+        row = measure_pymoo(loaded, clock) if methods == PYMOO else measure_method(str(methods), loaded, images, clock)
         print(json.dumps(row))
         return
     limit_memory()
-    chosen = names([methods]) if methods else [*Registry().names("method"), PYMOO, PLATYPUS]
-    for spec in chosen:
-        row = in_own_process(spec, depth, population, generations)
+    stock = () if network else (PYMOO, PLATYPUS)
+    sizes = ["--depth", str(depth), "--population", str(population)]
+    own = ["--units", units, "--images", str(images), "--generations", str(generations)]
+    own += ["--network", network] if network else []
+    for spec in names([methods]) if methods else [*Registry().names("method"), *stock]:
+        row = in_own_process(spec, sizes if spec == PLATYPUS else [*sizes, *own])
         print(json.dumps(row) if as_json else text(row), flush=True)
 
 

@@ -15,7 +15,8 @@ import click
 import numpy as np
 import platypus
 from memory import peak_mb
-from overhead import PLATYPUS, Clock, random_problem, timed_answer
+from overhead import PLATYPUS, Clock, timed_answer
+from random_networks import random_problem
 
 
 @click.command()

@@ -108,7 +108,7 @@ class LoadedProblem:
                 f"labels must be from 0 to {outputs - 1}, the network's outputs, but {problem.name!r} has label "
                 f"{data.classes - 1}"
             )
-        self.search = data.search.stratified(wanted)[0]
+        self.search = data.search.chosen(wanted)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -130,7 +130,7 @@ class LoadedProblem:
 
     def training_images(self, n: int) -> Split:
         """A fixed stratified choice of training images, all of them when there are no more."""
-        return self.data.train.stratified(min(n, len(self.data.train)))[0]
+        return self.data.train.chosen(min(n, len(self.data.train)))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -79,7 +79,7 @@ def test_overhead_survives_a_process_that_does_not(
     python.write_text("#!/bin/sh\necho a warning >&2\nkill -9 $$\n")
     python.chmod(0o755)
     monkeypatch.setattr(overhead, "sys", SimpleNamespace(executable=str(python)))
-    row = overhead.in_own_process("nsga2", 8, 4, 1)
+    row = overhead.in_own_process("nsga2", TINY)
     assert row == {"method": "nsga2", "error": "it was killed by signal 9 (out of memory?)"}
 
 

@@ -8,7 +8,7 @@ dense network explode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..model.network import NORMS, Network
+from ..model.rows import Source
 
 RATIO = (0.05, 20.0)
 BATCH = 250  # every layer is normalised by its own batch of at least so many images; batches are averaged
 
 
-def statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def statistics(module: nn.Module, images: Source) -> dict[str, Tensor]:
     """Batch means and variances of every batch-norm layer's input, by buffer name; the module is left as it was."""
     norms = {n: m for n, m in module.named_modules() if isinstance(m, NORMS) and m.running_mean is not None}
     found: dict[str, list[Tensor]] = {f"{n}.{s}": [] for n in norms for s in ("running_mean", "running_var")}
@@ -46,7 +47,7 @@ def statistics(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return {name: torch.stack(values).mean(dim=0) for name, values in found.items()}
 
 
-def batches(images: Tensor) -> tuple[Tensor, ...]:
+def batches(images: Source) -> Iterable[Tensor]:
     """Images in the batches that are normalised by their own statistics."""
     return images.tensor_split(max(1, len(images) // BATCH))
 

@@ -6,7 +6,7 @@ function of the network, the candidate and the machine, never tuned while it run
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.rows import Source, Stream
 from ..model.trace import device_of
 from .agreement import Reference, check_copies
 from .batch_norm import shifted_statistics
@@ -44,7 +45,7 @@ class Engine:
         self,
         network: Network,
         device: str = "cpu",
-        calibration: Tensor | None = None,
+        calibration: Source | None = None,
         sample: Tensor | None = None,
         precision: Precision | None = None,
     ) -> None:
@@ -57,7 +58,7 @@ class Engine:
         self._halves: Halves | None = None  # beside the kernel
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
-        self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}
+        self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}  # of images that are held in memory
         reference = Reference(network, sample) if device_of(network.module).type == "cpu" else None
         if reference is not None:
             check_copies(network, reference)
@@ -120,12 +121,12 @@ class Engine:
         """Where it computes."""
         return str(self._plain.device)
 
-    def place(self, images: Tensor) -> Tensor:
+    def place(self, images: Source) -> Source:
         """Images on this engine's device and in its memory format; do it once per set of images."""
         return self._plain.place(images)
 
     def logits(
-        self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool = False
+        self, masks: Masks, states: Sequence[State], images: Source, exact: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i].
 
@@ -143,7 +144,7 @@ class Engine:
             yield from self._together(self._sparse, masks[part], states[part], images, None if exact else self._halves)
 
     def _together(
-        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Tensor, halves: Halves | None
+        self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Source, halves: Halves | None
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs of candidates in turn: of some by `halves`, one by one, of the others by the kernel.
 
@@ -160,18 +161,19 @@ class Engine:
                 known[row] = halves.logits(candidates[row], images)
             elif row not in known:
                 family = family_of[row]
-                found = sparse.logits([candidates[member] for member in family], self._grouped(images), len(images))
+                found = sparse.in_pieces([candidates[member] for member in family], self._grouped(images), len(images))
                 known |= dict(zip(family, found, strict=True))
             yield known.pop(row)
 
     def _pruned(self, sparse: Sparse, masks: Masks, row: int, state: State) -> Pruned:
         return sparse.pruned(masks, row, state, self._shifted(masks[[row]], state))
 
-    def outputs(
-        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int
-    ) -> Iterator[Tensor]:
-        """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
-        return self._plain.outputs(masks, states, features, start, stop, self._rounded)
+    def outputs(self, mask: Masks, state: State, features: Source, start: int, stop: int) -> Iterator[Tensor]:
+        """What one candidate's layers[start:stop] make of the features that enter them, batch by batch.
+
+        Batches stay on the device. All must have been taken before another candidate is computed.
+        """
+        return self._plain.outputs(mask, state, features, start, stop, self._rounded)
 
     def masked(self, mask: Masks, state: State) -> State:
         """The state of one masked network, on the CPU: zeros in place, statistics shifted where they are."""
@@ -189,9 +191,11 @@ class Engine:
             self._unpruned = state, self._moments(self.network.layout.full(), 0, state)
         return shifted_statistics(self.network, state, self._unpruned[1], self._moments(mask, 0, state))
 
-    def _grouped(self, images: Tensor) -> NDArray[np.float32]:
-        """Images as the kernel reads them, laid out once per set."""
+    def _grouped(self, images: Source) -> Iterable[NDArray[np.float32]]:
+        """Images as the kernel reads them, laid out once per set; those that are streamed whenever they are read."""
         assert self._sparse is not None
+        if isinstance(images, Stream):
+            return self._sparse.streamed(images)
         if id(images) not in self._groups:
             self._groups[id(images)] = (images, self._sparse.groups(images.contiguous()))
-        return self._groups[id(images)][1]
+        return [self._groups[id(images)][1]]

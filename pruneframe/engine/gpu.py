@@ -8,6 +8,7 @@ launching takes longer than computing, run several candidates side by side. On t
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from torch.func import functional_call, vmap
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.rows import Source
 from .batch_norm import shifted_statistics, statistics
 from .capture import Capture, Work
 from .flat import Flat
@@ -34,6 +36,7 @@ LAUNCH = 2**37  # multiply-adds of one batch at most, which bounds the memory of
 BUSY = 2**33  # multiply-adds of IMAGES images that keep a GPU busy; smaller networks run side by side up to it
 TOGETHER = 64  # candidates side by side at most
 ANSWERS = 2**26  # outputs kept on the device at most; larger populations are synchronised more than once
+PIECE = 2**30  # bytes of streamed images that are on the device at once, about
 NO_GRAPH = "no CUDA graph"
 
 
@@ -42,7 +45,7 @@ class _Pass:
     """The forward pass of the candidates in place over some images."""
 
     images: Tensor  # as they were given: while they are held, no other images get their id
-    placed: Tensor  # as they are read; a graph knows but their address
+    placed: Tensor  # as they are read; a graph knows but their address, where the next of a stream take their place
     outputs: Tensor  # float32[together, images, classes], written by every run
     run: Work
 
@@ -54,7 +57,7 @@ class Gpu:
     """
 
     def __init__(
-        self, network: Network, device: str, calibration: Tensor | None = None, precision: Precision = "tf32"
+        self, network: Network, device: str, calibration: Source | None = None, precision: Precision = "tf32"
     ) -> None:
         self.network = network
         self._precision = precision
@@ -66,7 +69,7 @@ class Gpu:
         self._format = torch.contiguous_format if self.together > 1 else memory_format(network)
         self._batch = max(1, min(IMAGES, LAUNCH // max(1, network.total_macs)))
         self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
-        self._calibration = None if calibration is None else self._placed(calibration)
+        self._calibration = None if calibration is None else self._held(calibration)
         self._statistics = _Statistics(self._module)
         self._flat = Flat(self._module)
         self._needs = self._flat.needs(network).to(self.device)
@@ -76,7 +79,7 @@ class Gpu:
         self._rows = torch.zeros((self.together, self._flat.size), device=self.device)
         self._dense_statistics: State = {}
         self._loaded: State | None = None
-        self._passes: dict[tuple[int, bool], _Pass] = {}
+        self._passes: dict[tuple[bool, int, bool], _Pass] = {}
 
     @property
     def notice(self) -> str:
@@ -87,7 +90,7 @@ class Gpu:
         return "; ".join([f"GPU, {beside}{how}", *(f"{what}: {why}" for what, why in without.items() if why)])
 
     def logits(
-        self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool = False
+        self, masks: Masks, states: Sequence[State], images: Source, exact: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i].
 
@@ -100,7 +103,7 @@ class Gpu:
 
     @torch.no_grad()
     def _population(
-        self, masks: Masks, states: Sequence[State], images: Tensor, exact: bool
+        self, masks: Masks, states: Sequence[State], images: Source, exact: bool
     ) -> list[NDArray[np.float32]]:
         """All answers; the device is waited for once, at the end."""
         teams = self._teams(states)
@@ -108,12 +111,13 @@ class Gpu:
         full = np.array([team + team[-1:] * (self.together - len(team)) for team in teams])
         bits = self._sent(torch.from_numpy(masks.bits[full]))
         answers = torch.empty((len(masks), len(images), self.network.outputs), device=self.device)
-        for team, packed, answer in zip(teams, bits, answers.split([len(team) for team in teams]), strict=True):
-            self._load(states[team[0]])
-            self._bits.copy_(packed)
-            through = self._pass(images, exact)
-            through.run()
-            answer.copy_(through.outputs[: len(team)])
+        sizes = [len(team) for team in teams]
+        for rows, through in self._through(images, exact):
+            for team, packed, answer in zip(teams, bits, answers[:, rows].split(sizes), strict=True):
+                self._load(states[team[0]])
+                self._bits.copy_(packed)
+                through.run()
+                answer.copy_(through.outputs[: len(team)])
         found = answers.cpu().numpy()
         place = {row: i for i, row in enumerate(chain.from_iterable(teams))}
         return [found[place[row]] for row in range(len(masks))]
@@ -150,9 +154,25 @@ class Gpu:
                 self._dense_statistics.setdefault(name, torch.empty_like(found[name])).copy_(found[name])
         self._loaded = state
 
-    def _pass(self, images: Tensor, exact: bool) -> _Pass:
-        """The pass over a set of images, prepared once: on a GPU as a graph, where torch can capture it."""
-        key = id(images), exact
+    def _through(self, images: Source, exact: bool) -> Iterator[tuple[slice, _Pass]]:
+        """Which images, and the pass over them: all at once, or those of a stream a few batches at a time."""
+        if isinstance(images, Tensor):
+            yield slice(None), self._pass(images, exact, (False, id(images)))
+            return
+        size, start = self._batch * max(1, PIECE // (4 * self._batch * math.prod(images.shape[1:]))), 0
+        for piece in images.split(size):
+            through = self._pass(piece, exact, (True, len(piece)))
+            through.placed.copy_(piece)
+            yield slice(start, start + len(piece)), through
+            start += len(piece)
+
+    def _held(self, images: Source) -> Tensor:
+        """Images that every pass needs, in the device's memory."""
+        return self._placed(images if isinstance(images, Tensor) else images[:])
+
+    def _pass(self, images: Tensor, exact: bool, what: tuple[bool, int]) -> _Pass:
+        """The pass over images, or over so many of a stream, prepared once: on a GPU as a graph, if torch can."""
+        key = *what, exact
         if key not in self._passes:
             outputs = torch.empty((self.together, len(images), self.network.outputs), device=self.device)
             placed = self._placed(images)

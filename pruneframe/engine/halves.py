@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from ..mask import Masks
 from ..model.layers import Layer
 from ..model.network import Network
+from ..model.rows import Source, Stream
 from ..model.trace import calls, record
 from .library import Floats
 from .lists import Pruned
@@ -57,12 +58,12 @@ class Halves:
         """Whether this is the faster path, for each candidate by its own multiply-adds alone."""
         return self._network.macs(masks) >= self._least
 
-    def logits(self, candidate: Pruned, images: Tensor) -> Floats:
+    def logits(self, candidate: Pruned, images: Source) -> Floats:
         """Outputs float32[images, classes]."""
         with torch.inference_mode():
             for layer in self._layers:
                 self._write(layer, candidate)
-            outputs = [self._module(batch) for batch in self._rounded(images).split(BATCH)]
+            outputs = [self._module(batch) for batch in self._held(images).split(BATCH)]
             return torch.cat(outputs).float().numpy()
 
     def _write(self, layer: Weights, candidate: Pruned) -> None:
@@ -76,12 +77,16 @@ class Halves:
         own.weight.copy_(scaled)  # type: ignore[operator]
         own.bias.copy_(torch.from_numpy(candidate.biases[rows]))  # type: ignore[operator]
 
-    def _rounded(self, images: Tensor) -> Tensor:
-        """Images in bfloat16, rounded once per set."""
+    def _held(self, images: Source) -> Source:
+        """Images in bfloat16, rounded once per set; a stream's whenever they are read."""
+        if isinstance(images, Stream):
+            return images.then(self._rounded)
         if id(images) not in self._images:
-            rounded = images.to(torch.bfloat16).contiguous(memory_format=self._format)
-            self._images[id(images)] = images, rounded
+            self._images[id(images)] = images, self._rounded(images)
         return self._images[id(images)][1]
+
+    def _rounded(self, images: Tensor) -> Tensor:
+        return images.to(torch.bfloat16).contiguous(memory_format=self._format)
 
 
 def _filled(layer: Layer) -> float:

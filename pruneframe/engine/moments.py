@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import State
+from ..model.rows import Source, Stream
 from .batch_norm import batches
 from .compiler import compiled
 from .library import Call, Floats, Order, Stage, address, aligned, in_threads, threads_for
@@ -35,7 +35,7 @@ class Moments:
     `images` are float32[n, channels, rows, columns].
     """
 
-    def __init__(self, sparse: Sparse, images: Tensor) -> None:
+    def __init__(self, sparse: Sparse, images: Source) -> None:
         self._sparse = sparse
         self._plan = plan = compiled(sparse.network, fused=False)
         normed = [step for step, weights in enumerate(plan.weights) if weights is not None and weights.norm]
@@ -44,10 +44,11 @@ class Moments:
         self._steps = range(max(normed) + 1)
         self._raw = plan.steps.copy()
         self._raw[np.ix_(normed, [FIELDS.index("add"), FIELDS.index("act")])] = [-1, 0]
-        self._batches = [_Batch(sparse.groups(batch.contiguous()), _filled(len(batch))) for batch in batches(images)]
-        count = max(len(batch.images) for batch in self._batches)
+        count = max(-(-len(batch) // LANES) for batch in batches(images))
         if count * (plan.arena + plan.wide) * 4 > MEMORY:
             raise Unsupported("its activations are too large")
+        self._images = images
+        self._held = None if isinstance(images, Stream) else list(self._laid_out())
         self._arenas, self._wide = aligned((count, plan.arena)), aligned((count, max(1, plan.wide)))
 
     def __call__(self, masks: Masks, row: int, state: State) -> State:
@@ -59,10 +60,13 @@ class Moments:
             self._sparse.library, self._sparse.processor, self._plan, [pruned], [(0,) * len(self._plan.steps)], orders
         )
         found: dict[str, list[NDArray[np.float64]]] = {}
-        for batch in self._batches:
+        for batch in self._laid_out() if self._held is None else self._held:
             for name, values in self._statistics(batch, pruned, lists):
                 found.setdefault(name, []).append(values)
         return {name: torch.from_numpy(np.mean(values, axis=0)).float() for name, values in found.items()}
+
+    def _laid_out(self) -> Iterator[_Batch]:
+        return (_Batch(self._sparse.groups(part.contiguous()), _filled(len(part))) for part in batches(self._images))
 
     def _without_norms(self, state: State, keep: dict[str, NDArray[np.bool_]]) -> Pruned:
         """The layers alone: nothing is folded in."""

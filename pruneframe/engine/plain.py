@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..mask import Masks
 from ..model.cut import Cutter
 from ..model.network import Network, State
+from ..model.rows import Source, Stream
 from .batch_norm import shifted_statistics, statistics
 from .precision import bfloat16, precision
 
@@ -26,7 +27,7 @@ class Plain:
     `calibration` are the images behind batch_norm=shifted, [n, ...]; None for frozen.
     """
 
-    def __init__(self, network: Network, device: str = "cpu", calibration: Tensor | None = None) -> None:
+    def __init__(self, network: Network, device: str = "cpu", calibration: Source | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
         self._format = memory_format(network)
@@ -35,12 +36,18 @@ class Plain:
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
 
-    def place(self, images: Tensor) -> Tensor:
-        """Images on this engine's device and in its memory format; do it once per set of images."""
+    def place(self, images: Source) -> Source:
+        """Images on this engine's device and in its memory format; do it once per set of images.
+
+        A stream's come there whenever they are read.
+        """
+        return images.then(self._placed) if isinstance(images, Stream) else self._placed(images)
+
+    def _placed(self, images: Tensor) -> Tensor:
         return images.to(self.device).contiguous(memory_format=self._format)
 
     def logits(
-        self, masks: Masks, states: Sequence[State], images: Tensor, rounded: bool = False
+        self, masks: Masks, states: Sequence[State], images: Source, rounded: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Outputs float32[images, classes] of each candidate in turn; states[i] are the weights under masks[i]."""
         for row, state in enumerate(states):
@@ -51,15 +58,19 @@ class Plain:
             yield outputs.float().cpu().numpy()
 
     def outputs(
-        self, masks: Masks, states: Sequence[State], features: Tensor, start: int, stop: int, rounded: bool = False
+        self, mask: Masks, state: State, features: Source, start: int, stop: int, rounded: bool = False
     ) -> Iterator[Tensor]:
-        """What each candidate's layers[start:stop] make of the features that enter them; tensors stay on the device."""
+        """What one candidate's layers[start:stop] make of the features that enter them, batch by batch.
+
+        Batches stay on the device. All must have been taken before another candidate is computed.
+        """
         part = self._cutter.part(start, stop)
-        for row, state in enumerate(states):
+        with torch.inference_mode(), precision(tf32=False):
+            self._apply(mask, 0, state)
+        for batch in features.split(BATCH):
             with torch.inference_mode(), precision(tf32=False):
-                self._apply(masks, row, state)
                 with bfloat16(self.device, rounded):
-                    outputs = torch.cat([part(batch.clone()) for batch in features.split(BATCH)])
+                    outputs = part(batch.to(self.device, copy=True))
                 yield outputs.float()
 
     @cached_property

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.rows import Source
 from ..model.shrink import shrink
 from .plain import BATCH, Plain
 from .precision import bfloat16
@@ -24,7 +24,7 @@ class Shrunk:
         self._plain = plain
 
     def logits(
-        self, masks: Masks, states: Sequence[State], images: Tensor, rounded: bool = False
+        self, masks: Masks, states: Sequence[State], images: Source, rounded: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """As `plain`'s: float32[images, classes] of each candidate in turn, `rounded` in torch's bfloat16."""
         for row, state in enumerate(states):
@@ -33,5 +33,5 @@ class Shrunk:
                 small = shrink(self._network, mask, self._plain.masked(mask, state)).to(self._plain.device)
                 # In torch's default format: with channels last it errs where a single channel is left, see `plain`.
                 with bfloat16(self._plain.device, rounded):
-                    outputs = torch.cat([small(batch) for batch in images.contiguous().split(BATCH)])
+                    outputs = torch.cat([small(batch.contiguous()) for batch in images.split(BATCH)])
             yield outputs.float().cpu().numpy()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network, State
+from ..model.rows import Stream
 from .compiler import compiled
 from .library import Call, Floats, address, aligned, in_threads, kernel, threads_for
 from .lists import Affine, Lists, Pruned, table
-from .plan import LANES, Unsupported
+from .plan import LANES, SLOTS, Unsupported
 from .prefix import Key, Work, families, shared_steps
+
+PIECE = 2**27  # bytes of streamed images that are laid out for the kernel at once, about
 
 
 class Sparse:
@@ -42,11 +46,16 @@ class Sparse:
         border = self.plan.image_border
         count = -(-n // LANES)
         laid = aligned((count, channels, rows + 2 * border, columns + 2 * border, LANES))
-        padded = np.zeros((count * LANES, channels, rows, columns), dtype=np.float32)
-        padded[:n] = images.numpy().reshape(n, channels, rows, columns)
-        inner = slice(border, border + rows), slice(border, border + columns)
-        laid[:, :, inner[0], inner[1]] = padded.reshape(count, LANES, channels, rows, columns).transpose(0, 2, 3, 4, 1)
+        inner = laid[:, :, border : border + rows, border : border + columns]
+        for group, part in zip(inner, images.split(LANES), strict=True):
+            group[..., : len(part)] = part.numpy().reshape(-1, channels, rows, columns).transpose(1, 2, 3, 0)
         return laid
+
+    def streamed(self, images: Stream) -> Iterator[Floats]:
+        """The same in pieces of `PIECE` bytes, each of whole groups."""
+        whole = LANES * SLOTS
+        size = whole * max(1, PIECE // (4 * whole * math.prod(images.shape[1:])))
+        return map(self.groups, images.split(size))
 
     def pruned(self, masks: Masks, row: int, state: State, statistics: State) -> Pruned:
         """A candidate; `statistics` are its batch norms' running ones where they are not those of its state."""
@@ -59,23 +68,28 @@ class Sparse:
 
     def logits(self, candidates: Sequence[Pruned], groups: Floats, n: int) -> Floats:
         """Outputs float32[candidates, images, classes]; what several have in common is computed once."""
+        return self.in_pieces(candidates, [groups], n)
+
+    def in_pieces(self, candidates: Sequence[Pruned], pieces: Iterable[Floats], n: int) -> Floats:
+        """The same for n images that come in several pieces, each of groups."""
         plan, keys = self.plan, self._keys(candidates)
         work = Work(plan, self._shared, keys)
         tail = work.tail
         lists = Lists(self.library, self.processor, plan, candidates, keys, [*work.orders, *tail])
         orders, last = (table(part, lists) for part in (work.orders, tail))
-        logits = np.empty((len(candidates), len(groups), plan.classes, LANES), dtype=np.float32)
-        arrays = (plan.steps, orders, last, lists.starts, lists.offsets, lists.weights, lists.biases, groups, logits)
-        steps, order, rest, starts, offsets, weights, biases, images, answer = map(address, arrays)
-        call = Call(
-            *(steps, order, rest),
-            *(len(orders), len(last), len(candidates)),
-            *(starts, offsets, weights, biases, images),
-            *(groups[0].size, plan.arena, plan.partial, plan.wide, plan.result, plan.classes, len(groups)),
-            answer,
-        )
-        self._run(call, len(groups), plan.arena * work.levels, plan.wide * len(candidates))
-        return logits.transpose(0, 1, 3, 2).reshape(len(candidates), -1, plan.classes)[:, :n]
+        answers = []
+        for groups in pieces:
+            logits = np.empty((len(candidates), len(groups), plan.classes, LANES), dtype=np.float32)
+            call = Call(
+                *map(address, (plan.steps, orders, last)),
+                *(len(orders), len(last), len(candidates)),
+                *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, groups)),
+                *(groups[0].size, plan.arena, plan.partial, plan.wide, plan.result, plan.classes, len(groups)),
+                address(logits),
+            )
+            self._run(call, len(groups), plan.arena * work.levels, plan.wide * len(candidates))
+            answers.append(logits.transpose(0, 1, 3, 2).reshape(len(candidates), -1, plan.classes))
+        return np.concatenate(answers, axis=1)[:, :n]
 
     def _run(self, call: Call, groups: int, arena: int, wide: int) -> None:
         """All groups, in threads, which get so many floats each."""

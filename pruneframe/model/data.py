@@ -7,8 +7,10 @@ per member of a final front.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,9 @@ from torch import Tensor
 
 from ..errors import InputError
 from .inputs import Inputs
+from .rows import Chosen, Source, Stream, blocks, in_memory
 
+HELD = 5 * 2**27  # bytes that a set of images may take in memory, as the network sees them; larger ones are streamed
 SPLIT_SEED = 0  # the splits are part of a problem's definition: they never follow a run's seed
 
 
@@ -26,33 +30,39 @@ class Split:
     """Some inputs, called `images` whatever they are, and labels int64[n].
 
     Images are uint8[n, height, width, channels]; numbers of any shape are floating point [n, ...], as the network reads
-    them; token ids are signed integers [n, ...], from 0.
+    them; token ids are signed integers [n, ...], from 0. `images` may be a memory map, or anything else with a shape, a
+    dtype and rows that can be sliced and chosen as those of an array: it is never read as a whole.
     """
 
-    images: NDArray
+    images: Any
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.integer]) -> Split:
-        """Some of the images, in the given order."""
-        return Split(self.images[rows], self.labels[rows])
+        """Some of the images, in the given order; what is not in memory is read when it is asked for."""
+        chosen = self.images[rows] if in_memory(self.images) else Chosen(self.images, rows)
+        return Split(chosen, self.labels[rows])
 
-    def stratified(self, n: int) -> tuple[Split, Split]:
-        """N images with every class as frequent as in the whole, and the rest; always the same ones."""
+    def chosen(self, n: int) -> Split:
+        """N images with every class as frequent as in the whole; always the same ones."""
         if not 0 < n <= len(self):
             raise InputError(f"0 < images <= {len(self)} must hold, but got {n}")
-        first = _stratified_rows(self.labels, n)
-        rest = np.setdiff1d(np.arange(len(self)), first)
-        return self.take(first), self.take(rest)
+        return self if n == len(self) else self.take(_stratified_rows(self.labels, n))
+
+    def stratified(self, n: int) -> tuple[Split, Split]:
+        """N images as `chosen`, and the rest."""
+        first = self.chosen(n)
+        return first, self.take(np.setdiff1d(np.arange(len(self)), _stratified_rows(self.labels, n)))
 
     @property
     def digest(self) -> str:
         """32 hex digits over all images and labels."""
         total = hashlib.blake2b(digest_size=16)
-        total.update(f"{self.images.shape}{self.images.dtype}".encode())
-        total.update(np.ascontiguousarray(self.images).tobytes())
+        total.update(f"{tuple(self.images.shape)}{self.images.dtype}".encode())
+        for block in blocks(self.images):
+            total.update(block.tobytes())
         total.update(self.labels.astype("<i8").tobytes())
         return total.hexdigest()
 
@@ -94,22 +104,31 @@ class Data:
         shape = tuple(self.tensor(self.test.take(np.arange(1))).shape[1:])
         if self.test.images.dtype.kind != "i":
             return Inputs(shape)
-        return Inputs(shape, int(max(part.images.max() for part in (self.train, self.search, self.test))) + 1)
+        splits = self.train, self.search, self.test
+        return Inputs(shape, int(max(block.max() for part in splits for block in blocks(part.images))) + 1)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Of one image as the network sees it: channels, height, width."""
         return self.inputs.shape
 
+    def source(self, split: Split) -> Source:
+        """The images as the network sees them: a tensor, or a stream where they would take more than `HELD` bytes."""
+        shape = (len(split), *self.input_shape)
+        if 4 * math.prod(shape) <= HELD:
+            return self.tensor(split)
+        return Stream(shape, lambda rows: self.tensor(split.take(rows)))
+
     def tensor(self, split: Split) -> Tensor:
         """The images as the network sees them: float32[n, channels, height, width] or [n, ...]; token ids int64."""
-        if split.images.dtype != np.uint8:
-            dtype = np.int64 if split.images.dtype.kind == "i" else np.float32
-            return torch.from_numpy(np.require(split.images, dtype=dtype, requirements=("C", "W")))
-        pixels = np.require(split.images, requirements="W")  # torch warns about arrays it must not write to
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+        images = np.asarray(split.images[:])
+        if images.dtype != np.uint8:
+            dtype = np.int64 if images.dtype.kind == "i" else np.float32
+            return torch.from_numpy(np.require(images, dtype=dtype, requirements=("C", "W")))
+        pixels = torch.from_numpy(np.require(images, requirements="W"))  # torch warns about what it must not write to
+        found = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         mean, std = (torch.tensor(v, dtype=torch.float32)[None, :, None, None] for v in (self.mean, self.std))
-        return images.sub_(mean).div_(std).contiguous()
+        return found.sub_(mean).div_(std)
 
 
 def _check(name: str, split: Split) -> None:
@@ -131,8 +150,9 @@ def _check(name: str, split: Split) -> None:
             f"the {name} split's images must be [n, height, width, channels] as uint8, but are {list(images.shape)}; "
             "give what is no image as floating point, and token ids as int64"
         )
-    if images.dtype.kind == "i" and images.min() < 0:
-        raise InputError(f"the {name} split's token ids must be integers from 0, but one is {images.min()}")
+    least = min(block.min() for block in blocks(images)) if images.dtype.kind == "i" else 0
+    if least < 0:
+        raise InputError(f"the {name} split's token ids must be integers from 0, but one is {least}")
 
 
 def _stratified_rows(labels: NDArray[np.int64], n: int) -> NDArray[np.int64]:

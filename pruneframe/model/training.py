@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .rows import Source
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -28,7 +30,7 @@ class Recipe:
 
 def train(
     module: nn.Module,
-    images: Tensor,
+    images: Source,
     labels: Tensor,
     recipe: Recipe,
     seed: int,
@@ -45,7 +47,7 @@ def train(
     The module ends in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
-    kept = {module.get_parameter(name): mask.to(images.device) for name, mask in (keep or {}).items()}
+    kept = {module.get_parameter(name): mask.to(labels.device) for name, mask in (keep or {}).items()}
     parameters = list(module.parameters())
     optimiser = torch.optim.SGD(
         parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -57,7 +59,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout draws from torch's own generator
         for epoch in range(recipe.epochs):
-            order = torch.randperm(len(images), generator=generator).to(images.device)
+            order = torch.randperm(len(images), generator=generator).to(labels.device)
             total = 0.0
             # Even batches: batch norm cannot train on a last batch of one.
             for step, rows in enumerate(order.tensor_split(batches), 1):

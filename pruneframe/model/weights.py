@@ -85,7 +85,7 @@ class Trained:
             torch.manual_seed(self.seed)
             _reset(module)
         name, total = type(module).__name__, self.recipe.epochs
-        images, labels = data.tensor(data.train), torch.from_numpy(data.train.labels)
+        images, labels = data.source(data.train), torch.from_numpy(data.train.labels)
         tell = lambda epoch, loss: report(f"training {name}: epoch {epoch}/{total}, loss {loss:.4f}")  # noqa: E731
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # more would add in another order: other weights, and studies that do not merge

@@ -23,14 +23,14 @@ class Shelf:
     """
 
     def __init__(self, folder: Path | None, limit: int = HELD) -> None:
-        self._folder = folder
+        self.folder = folder
         self._limit = limit
         self._held: dict[str, dict[str, Tensor]] = {}  # what was used last comes last
 
     def put(self, tensors: dict[str, Tensor]) -> str:
         """Keep tensors; returns their digest, by which equal tensors are kept once."""
         name = digest(tensors)
-        if self._folder is not None and not self._path(name).exists():
+        if self.folder is not None and not self._path(name).exists():
             data = save({key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()})
             write_whole(self._path(name), lambda file: file.write(data))
         self._hold(name, tensors)
@@ -45,7 +45,7 @@ class Shelf:
     def keep_only(self, names: Iterable[str]) -> None:
         """Remove the files of all other tensors."""
         wanted = set(names)
-        for path in self._folder.glob("*.safetensors") if self._folder is not None else ():
+        for path in self.folder.glob("*.safetensors") if self.folder is not None else ():
             if path.stem not in wanted:
                 path.unlink()
 
@@ -61,13 +61,13 @@ class Shelf:
 
     def _hold(self, name: str, tensors: dict[str, Tensor]) -> None:
         self._held[name] = tensors
-        while self._folder is not None and len(self._held) > 1 and self._bytes() > self._limit:
+        while self.folder is not None and len(self._held) > 1 and self._bytes() > self._limit:
             del self._held[next(iter(self._held))]
 
     def _bytes(self) -> int:
         return sum(tensor.nbytes for tensors in self._held.values() for tensor in tensors.values())
 
     def _path(self, name: str) -> Path:
-        if self._folder is None:
+        if self.folder is None:
             raise InputError(f"no tensors are named {name!r} in this run")
-        return self._folder / f"{name}.safetensors"
+        return self.folder / f"{name}.safetensors"

@@ -11,17 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..mask import Masks
 from ..model.cut import Cutter
 from ..model.network import State, reweighted
+from ..model.rows import Source, Stream
 from ..model.training import Recipe, train
 from ..objective import classified
 from .workbench import DENSE, Images, Workbench
 
+BATCH = 125  # features that are pooled at once
 REST = "rest"  # the head that is the untouched rest of the network
 
 
@@ -47,20 +51,21 @@ class SubNetwork:
         self.stop = stop
         self.end = len(bench.network.layers)
         self._layers = [layer.name for layer in bench.network.layers]
-        self._received: tuple[str, Images, Tensor] | None = None  # from the latest predecessor
+        self._received: tuple[str, Images, Source] | None = None  # from the latest predecessor
         part = bench.network.cutter.part(start, stop)  # raises where it cannot be cut
         self.owned = frozenset(part.state_dict())  # names of the parameters and buffers of these layers
 
     def error(self, masks: Masks, weights: str, head: str, images: Images) -> float:
         """Share misclassified at the head, one mask."""
-        out = self.bench.features(masks, weights, images, self.start, self.end if head == REST else self.stop)
+        sent = self.bench.sent(masks, weights, images, self.start, self.end if head == REST else self.stop)
+        out = torch.cat([batch if head == REST else pooled(batch) for batch in sent])
         with torch.inference_mode():
             logits = out if head == REST else linear(self.bench.shelf.get(head), out)
         return float((~classified(logits.cpu().numpy(), images.labels)).mean())
 
     def fit_head(self, images: Images, recipe: Recipe, seed: int) -> State:
         """A pooling and linear detector of the classes, trained on the unpruned part's features."""
-        features = pooled(self.bench.entering(images, self.stop)).clone()
+        features = torch.cat([pooled(batch) for batch in self.bench.entering(images, self.stop).split(BATCH)])
         labels = torch.from_numpy(images.labels).to(features.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -84,12 +89,13 @@ class SubNetwork:
         What is zero at the start begins with the dense network's value, if the mask keeps it.
         """
         source = self._source(before, images, seed)
-        target = self.bench.entering(images, self.stop).clone()
-        labels = torch.from_numpy(images.labels).to(target.device)
+        target = trainable(self.bench.entering(images, self.stop))
+        device = torch.device(self.bench.device)
+        labels = torch.from_numpy(images.labels).to(device)
         whole = reweighted(self.bench.network.module, self._revived(weights))
-        whole.to(target.device)
+        whole.to(device)
         cutter = Cutter(whole, self._layers)
-        part, detect = cutter.part(self.start, self.stop), self._detector(head, cutter, target.device)
+        part, detect = cutter.part(self.start, self.stop), self._detector(head, cutter, device)
 
         def loss(outputs: Tensor, rows: Tensor) -> Tensor:
             return F.cross_entropy(detect(outputs), labels[rows]) + alpha * F.mse_loss(outputs, target[rows])
@@ -112,16 +118,23 @@ class SubNetwork:
             return partial(linear, state)
         return nn.Identity() if self.stop == self.end else cutter.part(self.stop, self.end)
 
-    def _source(self, before: Predecessor | None, images: Images, seed: int) -> Tensor:
+    def _source(self, before: Predecessor | None, images: Images, seed: int) -> Source:
         """The part's inputs: what the unpruned network sends, half of them replaced by what a pruned one does."""
         unpruned = self.bench.entering(images, self.start)
         if before is None or self.start == 0:
-            return unpruned.clone()
+            return trainable(unpruned)
         coin = torch.rand(len(unpruned), generator=torch.Generator().manual_seed(seed)) < 0.5
         pruned = self._receive(before, images)
-        return torch.where(coin.to(pruned.device).view(-1, *[1] * (pruned.dim() - 1)), unpruned, pruned).clone()
 
-    def _receive(self, before: Predecessor, images: Images) -> Tensor:
+        def mixed(rows: NDArray[np.int64]) -> Tensor:
+            chosen = torch.from_numpy(rows)
+            ours, theirs = unpruned[chosen], pruned[chosen]
+            return torch.where(coin[chosen].to(ours.device).view(-1, *[1] * (ours.dim() - 1)), ours, theirs)
+
+        found = Stream(tuple(pruned.shape), mixed)
+        return found if isinstance(pruned, Stream) else trainable(found[:])
+
+    def _receive(self, before: Predecessor, images: Images) -> Source:
         """What a pruned predecessor sends; the latest is kept, since a front is trained on one."""
         if self._received is None or self._received[0] != before.key or self._received[1] is not images:
             sent = self.bench.features(before.masks, before.weights, images, 0, self.start)
@@ -139,6 +152,11 @@ class SubNetwork:
         """Which of the layout's layers lie here; they are in forward order."""
         places = [self._layers.index(group.layer) for group in self.bench.network.layout.groups]
         return slice(sum(place < self.start for place in places), sum(place < self.stop for place in places))
+
+
+def trainable(features: Source) -> Source:
+    """Features that gradients may be computed with; those of a stream are so as they are."""
+    return features.clone() if isinstance(features, Tensor) and features.is_inference() else features
 
 
 def pooled(features: Tensor) -> Tensor:

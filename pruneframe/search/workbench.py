@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..mask import Masks
 from ..model.data import Split
 from ..model.network import Network, State, reweighted
+from ..model.rows import Source
 from ..model.shrink import proved
 from ..model.training import Recipe, train
 from ..objective import Candidate, Logits, Objective
@@ -30,6 +31,7 @@ from ..scorer import Scorer
 from ..target import Meter
 from .prices import PROOF, Prices
 from .shelf import Shelf
+from .spool import spooled
 from .tuning import Tuning, tune
 
 FEW = 8  # images on which the engine must compute what the module does
@@ -39,9 +41,9 @@ DENSE = "dense"  # the id of the trained weights that the problem came with
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images on the engine's device, with their labels int64[n]."""
+    """Images on the engine's device, or a stream of them that come there when they are read, and labels int64[n]."""
 
-    tensor: Tensor
+    tensor: Source
     labels: NDArray[np.int64]
 
 
@@ -67,21 +69,26 @@ class Workbench:
         self.prices = Prices.of(loaded, meter)
         self.shelf = shelf
         calibration = loaded.batch_norm_images
-        shifting = None if calibration is None else loaded.data.tensor(calibration)
+        shifting = None if calibration is None else loaded.data.source(calibration)
         sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
         self._engine = Engine(loaded.network, device, shifting, sample, self.precision)
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
-        self._entering: dict[tuple[Images, int], Tensor] = {}  # features of the dense network, by images and layer
+        self._entering: dict[tuple[Images, int], Source] = {}  # features of the dense network, by images and layer
 
     @property
     def notice(self) -> str:
         """How candidates are computed here, and why."""
         return self._engine.notice
 
+    @property
+    def device(self) -> str:
+        """Where candidates are computed."""
+        return self._engine.device
+
     def images(self, split: Split) -> Images:
-        """A split on the device."""
-        return Images(self._engine.place(self.loaded.data.tensor(split)), split.labels)
+        """A split on the device; one that is too large to be held in memory is streamed."""
+        return Images(self._engine.place(self.loaded.data.source(split)), split.labels)
 
     @cached_property
     def search(self) -> Images:
@@ -94,7 +101,7 @@ class Workbench:
             if images == "train":
                 split = self.loaded.training_images(count)
             else:
-                split = self.loaded.search.stratified(min(count, len(self.loaded.search)))[0]
+                split = self.loaded.search.chosen(min(count, len(self.loaded.search)))
             self._subsets[images, count] = self.images(split)
         return self._subsets[images, count]
 
@@ -172,20 +179,27 @@ class Workbench:
         """The images on which a shrunk network is compared with the masked one."""
         return self.search.tensor[:PROOF].cpu().contiguous()
 
-    def entering(self, images: Images, layer: int) -> Tensor:
+    def entering(self, images: Images, layer: int) -> Source:
         """What the dense network sends into a layer, or its outputs behind the last one; computed once and kept."""
         if layer == 0:
             return images.tensor
         if (images, layer) not in self._entering:
             earlier = max((known for other, known in self._entering if other is images and known < layer), default=0)
             dense, source = self.network.layout.full(), self.entering(images, earlier)
-            outputs = self._engine.outputs(dense, [self.state(DENSE)], source, earlier, layer)
-            self._entering[images, layer] = next(outputs)
+            sent = self._engine.outputs(dense, self.state(DENSE), source, earlier, layer)
+            self._entering[images, layer] = spooled(sent, len(images.labels), self.shelf.folder)
         return self._entering[images, layer]
 
-    def features(self, masks: Masks, weights: str, images: Images, start: int, stop: int) -> Tensor:
-        """What one candidate's layers[start:stop] make of images (start 0) or of what the dense network sends them."""
-        return next(self._engine.outputs(masks, [self.state(weights)], self.entering(images, start), start, stop))
+    def sent(self, mask: Masks, weights: str, images: Images, start: int, stop: int) -> Iterator[Tensor]:
+        """What one candidate's layers[start:stop] make of images (start 0) or of what the dense network sends them.
+
+        Batch by batch; all must be taken before anything else is computed here.
+        """
+        return self._engine.outputs(mask, self.state(weights), self.entering(images, start), start, stop)
+
+    def features(self, mask: Masks, weights: str, images: Images, start: int, stop: int) -> Source:
+        """The same as one tensor, or as a stream where that would be too large."""
+        return spooled(self.sent(mask, weights, images, start, stop), len(images.labels), self.shelf.folder)
 
     def masked(self, mask: Masks, weights: str) -> State:
         """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
@@ -211,7 +225,7 @@ class Workbench:
     ) -> Scores:
         """A score that is tuned on training images, float32[units]; `tell` hears what share is done."""
         loaded = self.loaded
-        device, shifted = torch.device(self._engine.device), loaded.batch_norm_images is not None
+        device, shifted = torch.device(self.device), loaded.batch_norm_images is not None
         return tune(self.network, loaded.data, scores, tuning, rng, device, shifted, tell)
 
     def train(
@@ -221,8 +235,8 @@ class Workbench:
         split = self.loaded.training_images(recipe.images or len(self.loaded.data.train))
         images = self.images(split)
         module = reweighted(self.network.module, self.state(weights))
-        module.to(images.tensor.device)
-        labels = torch.from_numpy(images.labels).to(images.tensor.device)
+        module.to(self.device)
+        labels = torch.from_numpy(images.labels).to(self.device)
         train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0), tell=tell)
         return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
 

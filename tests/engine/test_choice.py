@@ -221,7 +221,7 @@ def test_torch_alone_rounds_the_search_and_nothing_else(units: str, monkeypatch:
     close(found, expected, 0.03)
     assert np.array_equal(list(engine.logits(masks, states, images, exact=True)), expected)
     full = network.layout.full()
-    own, other = (next(one.outputs(full, [state], images, 0, 3)) for one in (engine, exact))
+    own, other = (next(one.outputs(full, state, images, 0, 3)) for one in (engine, exact))
     assert own.dtype == torch.float32
     assert not torch.equal(own, other)
     close(own.numpy(), other.numpy(), 0.03)

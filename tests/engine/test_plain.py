@@ -45,7 +45,7 @@ def test_torchs_own_path_is_never_rounded() -> None:
     masks, states = network.layout.full(), [network.module.state_dict()]
     with precision(tf32=True), noted_flags(plain._module.conv1) as found:
         list(plain.logits(masks, states, images))
-        list(plain.outputs(masks, states, images, 0, 3))
+        list(plain.outputs(masks, states[0], images, 0, 3))
         plain.shifted(masks, states[0])
         plain.masked(masks, states[0])
         assert len(found) >= 6

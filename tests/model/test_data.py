@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from pruneframe import Data, InputError, Inputs, Split
+from pruneframe.model import data as data_module
+from pruneframe.model import rows
+from pruneframe.model.rows import Stream
 
 
 def numbered(labels: NDArray[np.int64]) -> Split:
@@ -183,3 +189,66 @@ def test_splits_with_images_of_different_sizes_are_refused(name: str) -> None:
     parts[name] = Split(np.zeros((2, 1, 4, 4), dtype=np.float32), TWO)
     with pytest.raises(InputError, match=name):
         Data(**parts)
+
+
+class OnDisk(np.memmap):
+    """A memory map that counts the rows that are read at a time."""
+
+    most = 0
+
+    def __getitem__(self, rows: Any) -> Any:
+        found = super().__getitem__(rows)
+        OnDisk.most = max(OnDisk.most, len(found))
+        return found
+
+
+def mapped(path: Path, images: NDArray[Any]) -> NDArray[Any]:
+    """The same images in a file."""
+    found = np.memmap(path, dtype=images.dtype, mode="w+", shape=images.shape)
+    found[:] = images
+    OnDisk.most = 0
+    return found.view(OnDisk)
+
+
+def test_images_on_disk_are_those_in_memory_and_never_read_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 5, 4, 3), dtype=np.uint8), np.arange(60) % 3
+    monkeypatch.setattr(rows, "BLOCK", 8 * images[0].nbytes)
+    monkeypatch.setattr(data_module, "HELD", 0)
+    held = Split(images, labels)
+    split = Split(mapped(tmp_path / "images", images), labels)
+    data = Data(split, split, split, (0.5,) * 3, (0.2,) * 3)
+    assert data.inputs == Data(held, held, held).inputs
+    assert split.digest == held.digest
+    for n in (30, 60):
+        chosen = split.chosen(n)
+        assert chosen.digest == held.chosen(n).digest
+        assert chosen.stratified(9)[1].digest == held.chosen(n).stratified(9)[1].digest
+        stream = data.source(chosen)
+        assert isinstance(stream, Stream)
+        assert stream.shape == (n, 3, 5, 4)
+        wanted = Data(held, held, held, data.mean, data.std).tensor(held.chosen(n))
+        assert torch.equal(torch.cat(list(stream.split(7))), wanted)
+    assert 0 < OnDisk.most <= 8
+
+
+def test_token_ids_on_disk_are_checked_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.arange(40, dtype=np.int32).reshape(20, 2)
+    monkeypatch.setattr(rows, "BLOCK", 4 * ids[0].nbytes)
+    split = Split(mapped(tmp_path / "ids", ids), np.arange(20) % 2)
+    assert Data(split, split, split).inputs.vocabulary == 40
+    assert 0 < OnDisk.most <= 4
+    with pytest.raises(InputError, match="from 0, but one is -3"):
+        Data(*[Split(mapped(tmp_path / "ids", ids - 3), np.arange(20) % 2)] * 3)
+
+
+def test_what_fits_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.zeros((4, 2, 2, 1), dtype=np.uint8)
+    split = Split(images, np.arange(4) % 2)
+    data = Data(split, split, split)
+    monkeypatch.setattr(data_module, "HELD", 4 * images.size)
+    assert isinstance(data.source(split), torch.Tensor)
+    monkeypatch.setattr(data_module, "HELD", 4 * images.size - 1)
+    assert isinstance(data.source(split), Stream)

@@ -133,7 +133,7 @@ def test_half_of_the_inputs_come_from_the_predecessor() -> None:
     before = Predecessor(masks_within(bench.network, 1, range(1)))
     unpruned = bench.entering(images, 1)
     pruned = bench.features(before.masks, DENSE, images, 0, 1)
-    found = sub._source(before, images, 0)
+    found = sub._source(before, images, 0)[:]
 
     def same(one: Tensor, other: Tensor) -> Tensor:
         return (one == other).flatten(1).all(dim=1)
