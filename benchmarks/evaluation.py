@@ -1,12 +1,15 @@
 """How much faster candidates are evaluated than by the naive evaluator, as a ratio of interleaved pairs in one run.
 
-    python benchmarks/evaluation.py [--images 1000] [--pairs 5] [--json]
+    python benchmarks/evaluation.py [--images 1000] [--pairs 5] [--work mask] [--json]
 
 The naive evaluator is what public evolutionary-pruning code does: copy the network, attach masks with
 torch.nn.utils.prune, loop over a DataLoader with batch 128. It has a process of its own, as public code does: what the
 other side leaves to the memory allocator changes its time. The sides take turns, with one thread each. Networks have
 random weights: time depends on their shapes and on what is zero, not on the values. `mask` and `filter` are one random
 mask; `neighbour` is a population of masks that differ from one parent in a random layer each, timed per candidate.
+`precision` is one random mask at bench's --precision bfloat16 against the float32 default; `ratio_dense` is what the
+ratio would be were every candidate computed densely in bfloat16: the rule in pruneframe/engine/halves.py lies where
+that is 1. It is left out where the processor would emulate bfloat16.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import TypeVar
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -27,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
-from pruneframe.engine import Engine
+from pruneframe.engine import Engine, multiplier
+from pruneframe.engine.halves import WORTH
 from pruneframe.mask import Masks
 from pruneframe.model.network import Network
 from pruneframe.registry import Registry
@@ -44,6 +49,7 @@ WORK: tuple[tuple[str, str, float], ...] = (
     *(("lenet5", "mask", density) for density in (0.5, 0.2, 0.1, 0.05)),
     ("resnet56", "filter", 0.5),
     *(("resnet56", "neighbour", density) for density in (0.5, 0.1)),
+    *(("resnet56", "precision", density) for density in (1.0, 0.7, 0.5, 0.3)),
 )
 NEIGHBOURS = 100
 
@@ -123,21 +129,55 @@ def measure(name: str, work: str, density: float, images: int, pairs: int) -> di
     }
 
 
+def rounded(name: str, work: str, density: float, images: int, pairs: int) -> dict[str, object]:
+    """One row of what --precision bfloat16 gains, and would gain if no candidate were left to the kernel."""
+    network, masks, data = prepared(name, work, density, images)
+    state, kind = [network.module.state_dict()], multiplier("cpu")
+    engines = {"float32": Engine(network), "bfloat16": Engine(network, precision="bfloat16")}
+    with patch.dict(WORTH, {kind: 0.0}):
+        engines["dense"] = Engine(network, precision="bfloat16")
+    placed = engines["float32"].place(data)
+    seconds: list[dict[str, float]] = []
+    for _ in range(pairs + 1):  # the first warms up
+        found = {side: timed(lambda e=one: next(e.logits(masks, state, placed))) for side, one in engines.items()}
+        seconds.append({side: lasted for side, (lasted, _) in found.items()})
+    q1, median, q3 = np.quantile([one["float32"] / one["bfloat16"] for one in seconds[1:]], [0.25, 0.5, 0.75])
+    expected, answer = (found[side][1] for side in ("float32", "bfloat16"))
+    return {
+        "network": name,
+        "work": work,
+        "density": density,
+        "processor": kind,
+        "ratio": round(float(median), 2),
+        "ratio_q1": round(float(q1), 2),
+        "ratio_q3": round(float(q3), 2),
+        "ratio_dense": round(float(np.median([one["float32"] / one["dense"] for one in seconds[1:]])), 2),
+        "logit_difference": float(np.abs(answer - expected).max() / np.ptp(expected)),
+        "predictions_differ": int((answer.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+    }
+
+
 @click.command()
 @click.option("--images", default=1000, show_default=True, help="Images per evaluation.")
 @click.option("--pairs", default=5, show_default=True, help="Interleaved pairs per row.")
+@click.option("--work", multiple=True, help="Kinds of work, all of them unless told.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line in place of the table.")
-def main(images: int, pairs: int, as_json: bool) -> None:
+def main(images: int, pairs: int, work: tuple[str, ...], as_json: bool) -> None:
     """Print one row per kind of work."""
     torch.set_num_threads(1)
-    for name, work, density in WORK:
-        row = measure(name, work, density, images, pairs)
+    kinds = set(work or (kind for _, kind, _ in WORK))
+    if "precision" in kinds and not multiplier("cpu"):
+        kinds.remove("precision")
+        click.echo("precision is left out: this processor would emulate bfloat16", err=True)
+    for name, kind, density in [row for row in WORK if row[1] in kinds]:
+        row = (rounded if kind == "precision" else measure)(name, kind, density, images, pairs)
         if as_json:
             print(json.dumps(row), flush=True)
         else:
-            figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x naive"
+            against = "float32" if kind == "precision" else "naive"
+            figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x {against}"
             checks = f"logits differ by {row['logit_difference']:.0e}, {row['predictions_differ']} predictions"
-            print(f"{name:9} {work:7} {density:5} {figures:34} {checks}", flush=True)
+            print(f"{name:9} {kind:9} {density:5} {figures:34} {checks}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from naive import random_images
 from networks import CASES, Thin, close, images_of, masks_of, needs_kernel, network_of, states_of
+from precisions import multiplies
 from torch import Tensor, nn
 
+from pruneframe.engine import Engine
 from pruneframe.engine.halves import Halves, _folded
 from pruneframe.engine.plain import Plain, memory_format
 from pruneframe.engine.sparse import Sparse
@@ -122,3 +124,17 @@ def test_a_network_of_few_channels_is_never_faster_so() -> None:
         halves = halves_of(network, Sparse(network))
         assert halves.least > 1
         assert not halves.faster(network.layout.full()).any()
+
+
+@pytest.mark.usefixtures("real_data")
+def test_a_trained_network_predicts_almost_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplies(monkeypatch)
+    loaded = tiny.load(tiny.registry().problem("resnet20-cifar10").with_settings(search_images=500))
+    network, images = loaded.network, loaded.data.tensor(loaded.search)
+    weights = np.concatenate([network.parameter(g.parameter).detach().abs().ravel() for g in network.layout.groups])
+    masks = Masks.pack(np.array([weights >= np.quantile(weights, share) for share in (0.0, 0.3)]), network.layout)
+    states = [network.module.state_dict()] * 2
+    rounded = Engine(network, precision="bfloat16").logits(masks, states, images)
+    for found, expected in zip(rounded, Engine(network).logits(masks, states, images), strict=True):
+        assert not np.array_equal(found, expected)
+        assert np.mean(found.argmax(axis=1) != expected.argmax(axis=1)) <= 0.01
