@@ -26,9 +26,9 @@ from .lists import Pruned
 from .plain import BATCH
 from .plan import Plan, Weights
 
-# The least share of what torch multiplies that must be left, by what multiplies bfloat16. It was measured for AMX and
-# for AVX512-BF16 with benchmarks/evaluation.py, at densities between those where either path is the faster one; ARM has
-# not been measured, and is taken to be as the latter.
+# The least share of what torch multiplies that must be left, by what multiplies bfloat16. For AVX512-BF16 it is where
+# the two sides of `benchmarks/evaluation.py --work precision` take equally long, for AMX where this pass and the kernel
+# did on a ResNet-56; ARM has not been measured, and has AVX512-BF16's.
 WORTH = {"amx_bf16": 0.3, "avx512_bf16": 0.45, "bf16": 0.45}
 FILLED = 16  # torch fills the channels that it reads and writes up to a multiple of this
 RELU = (F.relu, torch.relu, "relu")
