@@ -317,14 +317,14 @@ def test_a_cache_that_cannot_be_written(cli: Cli, here: Path, monkeypatch: pytes
     assert list(here.iterdir()) == []
 
 
-def test_an_estimate_is_of_runs_side_by_side(cli: Cli, here: Path) -> None:
-    asked = ("bench", "--methods", "random,magnitude", *QUICK, "--seeds", "0-4", "--dry-run", "--budget", "100000")
+def test_an_estimate_is_of_runs_side_by_side(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.study.plan.seconds_per_pass", lambda *asked: 0.5)
+    asked = ("bench", "--methods", "random,magnitude", *QUICK, "--seeds", "0-4", "--dry-run", "--budget", "1000")
     seconds = [
         float(re.search(r"about (\d+) s", cli(*asked, "--jobs", jobs).out)[1])  # type: ignore[index]
         for jobs in ("1", "5", "50")
     ]
-    assert seconds[0] > 2 * seconds[1] > 0
-    assert seconds[2] > 0
+    assert seconds == [10 * 500, 2 * 500, 500]
 
 
 def test_threads_are_one_whatever_the_jobs(cli: Cli, here: Path, undrawn: None) -> None:
