@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 import pruneframe as pf
+from pruneframe.kit import Highest, ranks
 
 LOWEST_DENSITY = 0.05  # of the sparsest genome in a sample
 
@@ -30,9 +32,25 @@ def least(layout: pf.Layout) -> np.ndarray:
 
 def keep_best(kept: np.ndarray, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
     """Masks that keep the `kept` int64[n, layers] highest-scored units of each layer; ties fall to the first unit."""
-    ranks = [np.argsort(np.argsort(-part, kind="stable")) for part in layout.split(scores)]
-    rows = [np.packbits(np.concatenate([rank < k for rank, k in zip(ranks, row, strict=True)])) for row in kept]
-    return pf.Masks(np.array(rows, dtype=np.uint8).reshape(len(kept), layout.width), layout)
+    highest = [Highest(part) for part in layout.split(scores)]
+    masks = pf.Masks(np.zeros((len(kept), layout.width), dtype=np.uint8), layout)
+    for bits, row in zip(masks.bits, kept, strict=True):
+        bits[:] = np.packbits(np.concatenate([best(int(k)) for best, k in zip(highest, row, strict=True)]))
+    return masks
+
+
+def per_unit(layout: pf.Layout, kind: Literal["binary", "real"]) -> pf.Variables:
+    """One variable from 0 to 1 for every unit; the bounds of millions take no memory."""
+    lower, upper = (np.broadcast_to(np.float64(bound), layout.total) for bound in (0, 1))
+    return pf.Variables(kind, layout.total, lower, upper, layout.sizes)
+
+
+def blurring(ranks: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """Ranks float32[units] with normal noise of this standard deviation."""
+    found = rng.standard_normal(len(ranks), dtype=np.float32)
+    found *= np.float32(noise)
+    found += ranks
+    return found
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,21 +63,20 @@ class Mask(pf.Encoding):
     )
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
-        zeros, ones = np.zeros(layout.total), np.ones(layout.total)
-        return pf.Variables("binary", layout.total, zeros, ones, layout.sizes)
+        return per_unit(layout, "binary")
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
         return pf.Masks(genomes, layout)
 
     def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
-        ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32) / max(1, layout.total - 1)
-        rows = []
-        for density in densities(n):
-            blurred = ranks + np.float32(self.noise) * rng.standard_normal(layout.total, dtype=np.float32)
+        places = ranks(scores)
+        genomes = np.empty((n, layout.width), dtype=np.uint8)
+        for genome, density in zip(genomes, densities(n), strict=True):
+            blurred = blurring(places, self.noise, rng)
             kept = round(density * layout.total)
             threshold = np.partition(blurred, layout.total - kept)[layout.total - kept] if kept else np.inf
-            rows.append(np.packbits(blurred >= threshold))
-        return np.array(rows)
+            genome[:] = np.packbits(blurred >= threshold)
+        return genomes
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,18 +89,17 @@ class UnitThreshold(pf.Encoding):
     )
 
     def variables(self, layout: pf.Layout) -> pf.Variables:
-        zeros, ones = np.zeros(layout.total), np.ones(layout.total)
-        return pf.Variables("real", layout.total, zeros, ones, layout.sizes)
+        return per_unit(layout, "real")
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
         return pf.Masks(np.packbits(genomes >= 0.5, axis=-1), layout)
 
     def sample(self, n: int, layout: pf.Layout, scores: pf.Scores, rng: np.random.Generator) -> pf.Genomes:
         """As Encoding.sample; float32, since there are many."""
-        ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32) / max(1, layout.total - 1)
+        places = ranks(scores)
         genomes = np.empty((n, layout.total), dtype=np.float32)
         for genome, density in zip(genomes, densities(n), strict=True):
-            genome[:] = ranks + np.float32(self.noise) * rng.standard_normal(layout.total, dtype=np.float32)
+            genome[:] = blurring(places, self.noise, rng)
             removed = layout.total - max(1, round(density * layout.total))
             genome -= np.partition(genome, removed)[removed] - np.float32(0.5)
         return np.clip(genomes, 0, 1, out=genomes)
@@ -135,9 +151,12 @@ class GlobalCut(pf.Encoding):
 
     def decode(self, genomes: pf.Genomes, layout: pf.Layout, scores: pf.Scores) -> pf.Masks:
         logs = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-        layers = [np.sort(part) for part in layout.split(logs)]
         removed = layout.total - np.rint(np.clip(genomes[:, 0], 0, 1) * layout.total).astype(int)
-        thresholds = np.append(np.sort(logs), np.inf)[removed]
+        in_order = np.sort(logs)
+        thresholds = np.where(removed < len(in_order), in_order[np.minimum(removed, len(in_order) - 1)], np.inf)
+        layers = layout.split(logs)
+        for layer in layers:
+            layer.sort()
         kept = np.empty((len(genomes), len(layers)), dtype=np.int64)
         for column, layer in enumerate(layers):
             own = thresholds - genomes[:, column + 1].astype(np.float32)

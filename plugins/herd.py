@@ -49,10 +49,11 @@ class Herd:
     def _rebuild(self, elite: pf.Masks, weights: str) -> None:
         """An elite and mutants of it, under new weights; nothing changes where the budget ends before."""
         mutation = self._mutation_under(weights)
-        mutants = np.repeat(elite.unpack(0)[None], self._breeding.population - 1, axis=0)
-        for mutant in mutants:
+        masks = elite[[0] * self._breeding.population]
+        for row in range(1, len(masks)):
+            mutant = elite.unpack(0)
             mutation(mutant)
-        masks = pf.Masks.join([elite, pf.Masks.pack(mutants, elite.layout)])
+            masks.bits[row] = np.packbits(mutant)
         self.terms = self._measure(masks, weights)
         self.masks, self._weights, self._mutation = masks, weights, mutation
         self.generation = 0  # since the population was rebuilt
@@ -84,15 +85,15 @@ class Herd:
     def breed(self) -> None:
         """Replace the less fit of a sorted herd by children: a survivor, infected by a fitter one, and mutated."""
         parents, layout = self._parents, self.masks.layout
-        children = np.empty((self._breeding.population - parents, layout.total), dtype=bool)
-        for child in children:
+        masks = layout.full(self._breeding.population - parents)
+        for bits in masks.bits:
             winner, loser = sorted(self._task.rng.choice(parents, size=2, replace=False))
-            child[:] = self.masks.unpack(loser)
+            child = self.masks.unpack(loser)
             for own, fitter in zip(layout.split(child), layout.split(self.masks.unpack(winner)), strict=True):
                 if self._task.rng.random() < self._breeding.crossover:
                     own[:] = fitter
             self._mutation(child)
-        masks = pf.Masks.pack(children, layout)
+            bits[:] = np.packbits(child)
         terms = self._measure(masks, self._weights)
         self.masks = pf.Masks.join([self.masks[:parents], masks])
         self.terms = np.vstack([self.terms[:parents], terms])

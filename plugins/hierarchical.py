@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import SMALLEST, Answers, Corridor, Sweep, Tuner, best, evolve, fill, recorded
+from pruneframe.kit import SMALLEST, Answers, Corridor, Sweep, Tuner, best, evolve, fill, ranks, recorded
 
 from .anchors import Front, record_corridor
 from .guide import Guide
@@ -260,8 +260,8 @@ class Hierarchical(pf.Method):
 
     def _importance(self, layout: pf.Layout, scores: pf.Scores, front: Front) -> pf.Scores:
         """Rank of the score in its layer, and share of the front's masks that keep the unit; both from 0 to 1."""
-        ranks = np.concatenate([rank(part) for part in layout.split(scores)])
-        return ((1 - self.survival) * ranks + self.survival * front.survival()).astype(np.float32)
+        found = np.concatenate([ranks(part) for part in layout.split(scores)])
+        return ((1 - self.survival) * found + self.survival * front.survival()).astype(np.float32)
 
     def _start(self, task: pf.Task, front: Front, corridor: Corridor, importance: pf.Scores) -> pf.Masks:
         """The anchors and more of the front, up to half of the population, and samples of the corridor."""
@@ -271,12 +271,6 @@ class Hierarchical(pf.Method):
         kept = task.rng.integers(0, corridor.width + 1, max(1, population - len(rows)))
         samples = corridor.sample(kept, importance, self.temperature, task.rng)
         return pf.Masks.join([front.masks[rows], samples])
-
-
-def rank(scores: np.ndarray) -> np.ndarray:
-    """Ranks from 0 (least) to 1, float32; ties in the order of the units."""
-    ranks = np.argsort(np.argsort(scores, kind="stable"))
-    return ranks.astype(np.float32) / max(1, len(scores) - 1)
 
 
 @pf.hookimpl

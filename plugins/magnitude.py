@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 import pruneframe as pf
+from pruneframe.kit import Highest
 
 MOST = 200  # sparsities in a sweep
 BATCH = 20  # masks at a time: 200 of a million units would fill memory
 
 
-def sweep(scores: np.ndarray, sizes: Sequence[int], removed: np.ndarray) -> np.ndarray:
-    """Keep-masks bool[n, units] that remove the lowest `removed` shares float64[n] of each run of units."""
-    keep = np.ones((len(removed), len(scores)), dtype=bool)
-    for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
-        order = start + np.argsort(scores[start : start + size], kind="stable")
-        for row, share in zip(keep, removed, strict=True):
-            row[order[: int(share * size)]] = False
-    return keep
+def sweep(scores: np.ndarray, sizes: Sequence[int], removed: np.ndarray) -> Iterator[np.ndarray]:
+    """Keep-masks bool[units] that remove the lowest `removed` shares float64[n] of each run of units, in turn.
+
+    Of equal ones the first go first.
+    """
+    runs = np.split(scores, np.cumsum(sizes)[:-1])
+    highest = [Highest(run[::-1]) for run in runs]
+    for share in removed:
+        kept = [best(len(run) - int(share * len(run)))[::-1] for best, run in zip(highest, runs, strict=True)]
+        yield np.concatenate(kept)
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,9 +56,9 @@ class Magnitude(pf.Method):
         halves = (count + 1) // 2, count // 2
         for half, sizes in zip(halves, ([task.layout.total], task.layout.sizes), strict=True):
             removed = np.arange(half) / max(1, half)
-            for start in range(0, half, BATCH):
-                keep = sweep(scores, sizes, removed[start : start + BATCH])
-                task.evaluate(pf.Masks.pack(keep, task.layout))
+            masks = sweep(scores, sizes, removed)
+            while batch := [np.packbits(keep) for keep in islice(masks, BATCH)]:
+                task.evaluate(pf.Masks(np.array(batch), task.layout))
 
 
 @pf.hookimpl

@@ -72,13 +72,14 @@ def floored(masks: pf.Masks, scores: pf.Scores, least: float) -> pf.Masks:
 
     The share is rounded up, or down where a layer can go entirely.
     """
-    keep = np.array([masks.unpack(row) for row in range(len(masks))])
-    layout = masks.layout
-    for own in keep:
+    layout, found = masks.layout, masks.bits.copy()
+    for row, bits in enumerate(found):
+        own = masks.unpack(row)
         for group, kept, score in zip(layout.groups, layout.split(own), layout.split(scores), strict=True):
             share = least * group.size
             lacking = (math.ceil(share) if group.least else math.floor(share)) - np.count_nonzero(kept)
             if lacking > 0:
                 removed = np.flatnonzero(~kept)
                 kept[removed[np.argsort(-score[removed], kind="stable")[:lacking]]] = True
-    return pf.Masks.pack(keep, masks.layout)
+        bits[:] = np.packbits(own)
+    return pf.Masks(found, layout)

@@ -113,7 +113,7 @@ def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.r
 
     for name in chain.from_iterable(parts.values()):
         watch(name)
-    for batch in images.split(BATCH):
+    for batch in images.split(network.at_once(BATCH, gradients=True)):
         logits = module(batch)
         signs = torch.from_numpy(rng.choice(np.array([-1, 1], dtype=np.float32), tuple(logits.shape)))
         torch.autograd.grad((logits * signs).sum(), list(module.parameters()), allow_unused=True)

@@ -159,8 +159,14 @@ def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -
     groups, weights = network.layout.groups, unit_weights(network)
     names = [weights_behind(network, group) for group in groups]
     parameters = [module.get_parameter(name).requires_grad_(True) for own in names for name in own]
+    most = network.at_once(batch, gradients=True)
     for x, y in zip(images.split(batch), labels.split(batch), strict=True):
-        found = iter(torch.autograd.grad(F.cross_entropy(module(x), y), parameters))
+        sums: list[Tensor] = []
+        for part, truth in zip(x.split(most), y.split(most), strict=True):
+            loss = F.cross_entropy(module(part), truth) * (len(truth) / len(y))
+            own = torch.autograd.grad(loss, parameters)
+            sums = [before + now for before, now in zip(sums, own, strict=True)] if sums else list(own)
+        found = iter(sums)
         joined = [
             torch.cat([of_units(group, next(found)) for _ in own], 1) for group, own in zip(groups, names, strict=True)
         ]

@@ -20,7 +20,10 @@ def mixed(first: pf.Genomes, second: pf.Genomes, take_first: np.ndarray, free: p
     """Bits of the first parent where `take_first` (packed) is set, and wherever bits are not free."""
     if free is not None:
         take_first = take_first | ~free
-    return (first & take_first) | (second & ~take_first)
+    children = first ^ second  # in place from here: populations of millions of bits are large
+    children &= take_first
+    children ^= second
+    return children
 
 
 def leading_bits(counts: np.ndarray, width: int) -> pf.Bits:
@@ -184,8 +187,7 @@ class SbxPm(pf.Variation):
         for child, other in zip(children, second, strict=True):  # one at a time: a million variables are large
             self._cross(child, other, rng)
             self._mutate(child, variables, rng)
-        lower, upper = (bound.astype(children.dtype) for bound in (variables.lower, variables.upper))
-        np.clip(children, lower, upper, out=children)
+        np.clip(children, variables.lower, variables.upper, out=children, casting="same_kind")
         return np.rint(children).astype(np.int64) if variables.kind == "integer" else children
 
     def _cross(self, child: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> None:
@@ -207,7 +209,7 @@ class SbxPm(pf.Variation):
         u = rng.random(len(drawn))
         power = 1 / (self.reach + 1)
         delta = np.where(u < 0.5, (2 * u) ** power - 1, 1 - (2 * (1 - u)) ** power)
-        child[drawn] += delta * (variables.upper - variables.lower)[drawn]
+        child[drawn] += delta * (variables.upper[drawn] - variables.lower[drawn])
 
 
 @pf.hookimpl

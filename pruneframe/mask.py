@@ -133,7 +133,9 @@ class Layout:
 
     def full(self, n: int = 1) -> Masks:
         """N masks that keep everything: the dense network."""
-        return Masks.pack(np.ones((n, self.total), dtype=bool), self)
+        bits = np.full((n, self.width), 0xFF, dtype=np.uint8)
+        bits[:, -1:] <<= self.width * 8 - self.total
+        return Masks(bits, self)
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class Masks:
 
     def digests(self) -> list[str]:
         """32 hex digits each (BLAKE2b of the packed bytes): equal exactly where the masks are equal."""
-        return [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in self.bits]
+        return [hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=16).hexdigest() for row in self.bits]
 
     def __and__(self, other: Masks) -> Masks:
         return Masks(self.bits & other.bits, self.layout)

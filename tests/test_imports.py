@@ -25,7 +25,7 @@ pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plain shrunk capture flat gpu plan prefix library lists memory steps views windows compiler
 engine: sparse moments halves agreement choice
 search: tuning prices archive journal ledger desk shelf spool workbench subnetwork part task
-kit: corridor scheme pareto sweep tuner phase evolution
+kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing
 study: machine timing result store progress run member finetuning worker executor suitability plan labels
 study: rows facts table

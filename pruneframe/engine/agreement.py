@@ -35,7 +35,8 @@ class Reference:
         self.images = network.inputs.random(DRAWN) if images is None else images
         rng = np.random.default_rng(0)
         total = network.layout.total
-        self.masks = Masks.pack(np.array([rng.random(total) < density for density in DENSITIES]), network.layout)
+        kept = (rng.random((1, total), dtype=np.float32) < density for density in DENSITIES)
+        self.masks = Masks.join(Masks.pack(one, network.layout) for one in kept)
         self.state = {name: tensor.detach() for name, tensor in network.module.state_dict().items()}
         self.expected = [self._answer(network, row) for row in range(len(self.masks))]
         self._spread = float(np.ptp(self.expected[0])) or 1.0

@@ -8,6 +8,7 @@ dense network explode.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +20,8 @@ from ..model.network import NORMS, Network
 from ..model.rows import Source
 
 RATIO = (0.05, 20.0)
-BATCH = 250  # every layer is normalised by its own batch of at least so many images; batches are averaged
+BATCH, FEWEST = 250, 50  # every layer is normalised by its own batch of at least so many images; batches are averaged
+NUMBERS = 2**22  # of a batch of large images, which are fewer then
 
 
 def statistics(module: nn.Module, images: Source) -> dict[str, Tensor]:
@@ -49,7 +51,8 @@ def statistics(module: nn.Module, images: Source) -> dict[str, Tensor]:
 
 def batches(images: Source) -> Iterable[Tensor]:
     """Images in the batches that are normalised by their own statistics."""
-    return images.tensor_split(max(1, len(images) // BATCH))
+    size = min(BATCH, max(FEWEST, NUMBERS // math.prod(images.shape[1:])))
+    return images.tensor_split(max(1, len(images) // size))
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

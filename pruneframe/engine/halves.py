@@ -63,7 +63,7 @@ class Halves:
         with torch.inference_mode():
             for layer in self._layers:
                 self._write(layer, candidate)
-            outputs = [self._module(batch) for batch in self._held(images).split(BATCH)]
+            outputs = [self._module(batch) for batch in self._held(images).split(self._network.at_once(BATCH))]
             return torch.cat(outputs).float().numpy()
 
     def _write(self, layer: Weights, candidate: Pruned) -> None:

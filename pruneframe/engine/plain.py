@@ -30,6 +30,7 @@ class Plain:
     def __init__(self, network: Network, device: str = "cpu", calibration: Source | None = None) -> None:
         self.network = network
         self.device = torch.device(device)
+        self.batch = network.at_once(BATCH)
         self._format = memory_format(network)
         self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
         self._calibration = None if calibration is None else self.place(calibration)
@@ -54,7 +55,7 @@ class Plain:
             with torch.inference_mode(), precision(tf32=False):
                 self._apply(masks, row, state)
                 with bfloat16(self.device, rounded):  # clones: a network may write into what it is given
-                    outputs = torch.cat([self._module(batch.clone()) for batch in images.split(BATCH)])
+                    outputs = torch.cat([self._module(batch.clone()) for batch in images.split(self.batch)])
             yield outputs.float().cpu().numpy()
 
     def outputs(
@@ -67,7 +68,7 @@ class Plain:
         part = self._cutter.part(start, stop)
         with torch.inference_mode(), precision(tf32=False):
             self._apply(mask, 0, state)
-        for batch in features.split(BATCH):
+        for batch in features.split(self.batch):
             with torch.inference_mode(), precision(tf32=False):
                 with bfloat16(self.device, rounded):
                     outputs = part(batch.to(self.device, copy=True))

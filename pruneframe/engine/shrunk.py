@@ -12,7 +12,7 @@ from ..mask import Masks
 from ..model.network import Network, State
 from ..model.rows import Source
 from ..model.shrink import shrink
-from .plain import BATCH, Plain
+from .plain import Plain
 from .precision import bfloat16
 
 
@@ -33,5 +33,5 @@ class Shrunk:
                 small = shrink(self._network, mask, self._plain.masked(mask, state)).to(self._plain.device)
                 # In torch's default format: with channels last it errs where a single channel is left, see `plain`.
                 with bfloat16(self._plain.device, rounded):
-                    outputs = torch.cat([small(batch.contiguous()) for batch in images.split(BATCH)])
+                    outputs = torch.cat([small(batch.contiguous()) for batch in images.split(self._plain.batch)])
             yield outputs.float().cpu().numpy()

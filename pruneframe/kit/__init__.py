@@ -1,4 +1,4 @@
-"""What authors of methods build on: evolution on packed genomes, corridors, sweeps of scores, phases, Pareto sets.
+"""What authors of methods build on: evolution on packed genomes, corridors, rankings, sweeps, phases, Pareto sets.
 
 As the public API, its names are loaded when first used.
 """
@@ -12,6 +12,7 @@ _HOMES = {
     "Answers": "evolution",
     "BIBTEX": "evolution",
     "Corridor": "corridor",
+    "Highest": "ranking",
     "IDLE": "evolution",
     "ParetoSet": "pareto",
     "SMALLEST": "evolution",
@@ -25,6 +26,7 @@ _HOMES = {
     "is_pruned": "scheme",
     "paired": "scheme",
     "ranked": "scheme",
+    "ranks": "ranking",
     "recorded": "phase",
     "reference_directions": "evolution",
     "search_by": "evolution",
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from .evolution import suitable_variation as suitable_variation
     from .pareto import ParetoSet as ParetoSet
     from .phase import recorded as recorded
+    from .ranking import Highest as Highest
+    from .ranking import ranks as ranks
     from .scheme import UNPRUNED as UNPRUNED
     from .scheme import is_pruned as is_pruned
     from .scheme import paired as paired

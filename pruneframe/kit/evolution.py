@@ -5,6 +5,7 @@ pymoo keeps genomes as it is given them, one row of bytes a candidate, so a mill
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -145,11 +146,16 @@ class _SameBytes(DuplicateElimination):
     """Duplicates by hash of the genome's bytes."""
 
     def _do(self, pop: Any, other: Any, is_duplicate: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        seen = {individual.X.tobytes() for individual in other} if other is not None else set()
+        seen = {_digest(individual.X) for individual in other} if other is not None else set()
         for i, individual in enumerate(pop):
-            is_duplicate[i] |= individual.X.tobytes() in seen
-            seen.add(individual.X.tobytes())
+            own = _digest(individual.X)
+            is_duplicate[i] |= own in seen
+            seen.add(own)
         return is_duplicate
+
+
+def _digest(genome: NDArray[Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(genome).data, digest_size=16).digest()
 
 
 class _Mating(InfillCriterion):

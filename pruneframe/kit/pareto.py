@@ -20,4 +20,6 @@ class ParetoSet:
         """Take in what nothing dominates, and drop what it dominates."""
         both = np.vstack([self.values, values])
         stays = non_dominated(both)
+        if stays[: len(self.values)].all() and not stays[len(self.values) :].any():
+            return  # the masks need not be copied, which are large
         self.masks, self.values = Masks.join([self.masks, masks])[stays], both[stays]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..encoding import Scores
 from ..mask import Layout, Masks
 from ..search.task import Task
+from .ranking import Highest
 
 TRIED = np.geomspace(0.05, 0.8, 9)  # shares kept, to find where pruning is felt
 UNFELT, DESTROYED = 0.002, 0.5  # distortions in nats
@@ -18,12 +19,10 @@ GAPS = 4  # that are split at a time
 
 def best(scores: Scores, layout: Layout, kept: Sequence[int] | NDArray[np.integer]) -> Masks:
     """One mask per entry of `kept`, of so many of the highest scores; of equal ones the first units."""
-    best_first = np.argsort(-scores, kind="stable")
+    highest = Highest(scores)
     masks = Masks(np.zeros((len(kept), layout.width), dtype=np.uint8), layout)
     for row, count in zip(masks.bits, kept, strict=True):
-        keep = np.zeros(layout.total, dtype=bool)
-        keep[best_first[:count]] = True
-        row[:] = np.packbits(keep)
+        row[:] = np.packbits(highest(int(count)))
     return masks
 
 

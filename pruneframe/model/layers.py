@@ -46,6 +46,12 @@ class Layer:
         return math.prod(self.shape)
 
     @property
+    def outputs(self) -> int:
+        """Channels, or features, that it gives out."""
+        first, second = self.shape[:2]
+        return self.turned * second if self.turned else first
+
+    @property
     def owner(self) -> str:
         """The module that holds its weights."""
         return self.parameter.rpartition(".")[0]

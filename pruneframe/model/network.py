@@ -26,6 +26,9 @@ from .trace import behind, trace
 
 State = dict[str, Tensor]  # all parameters and buffers of a module, by name
 
+PASSED = 2**26  # bytes of the largest layer's outputs for a batch, about
+TRAINED = 2**30  # bytes of all that is kept for gradients of a batch, about
+FEWEST = 8  # images of a batch, whatever they take
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -90,6 +93,15 @@ class Network:
         """The batch-norm layers with running statistics, by name."""
         found = {name: m for name, m in self.module.named_modules() if isinstance(m, NORMS)}
         return {name: m for name, m in found.items() if m.running_mean is not None}
+
+    def at_once(self, most: int, gradients: bool = False) -> int:
+        """Images of a batch, at most so many, and fewer where the values of large ones would fill the memory.
+
+        `gradients`: all layers' outputs are kept for them, about three times; else those of one layer count.
+        """
+        sizes = [4 * layer.outputs * layer.positions for layer in self.layers]
+        fit = TRAINED // (3 * sum(sizes)) if gradients else PASSED // max(sizes)
+        return min(most, max(FEWEST, fit))
 
     @cached_property
     def total_params(self) -> int:

@@ -55,10 +55,11 @@ class Part:
     def widened(self, masks: Masks) -> Masks:
         """Masks of the part's own units, of `layout`, as masks of the network that keep all others."""
         whole = self._sub.bench.network.layout
-        keep = np.ones((len(masks), whole.total), dtype=bool)
-        for row in range(len(masks)):
-            keep[row, self.units] = masks.unpack(row)
-        return Masks.pack(keep, whole)
+        found, keep = whole.full(len(masks)), np.ones(whole.total, dtype=bool)
+        for row, bits in enumerate(found.bits):
+            keep[self.units] = masks.unpack(row)
+            bits[:] = np.packbits(keep)
+        return found
 
     def through(self, head: str = REST) -> float:
         """Share of the dense network's multiply-adds from where the part begins to a head's logits."""

@@ -69,13 +69,14 @@ def tune(
     `shifted`: batch norm's statistics move with the pruned network, batch by batch. `tell` hears what share is done.
     """
     slopes_of = _Slopes(network, device, shifted)
+    most = network.at_once(CHUNK, gradients=True)
     ranks = torch.from_numpy(_ranks(scores)).to(device)
     velocity = torch.zeros_like(ranks)
     steps = max(1, tuning.images // tuning.batch)
     for step, images in enumerate(_batches(data, tuning.images, steps, rng)):
         kept = round(rng.uniform(tuning.least, tuning.most) * len(ranks))
         factors = _best(ranks, kept)
-        chunks = images.to(device).tensor_split(math.ceil(len(images) / CHUNK))
+        chunks = images.to(device).tensor_split(math.ceil(len(images) / most))
         slopes = sum((slopes_of(factors, chunk) for chunk in chunks), torch.zeros_like(ranks))
         size = slopes.square().mean().sqrt().clamp_min(torch.finfo(slopes.dtype).tiny)
         velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size

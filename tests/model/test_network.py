@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruneframe import InputError, Masks, Network
+from pruneframe.model import network as network_module
 from pruneframe.model.network import digest, reweighted
 from pruneframe.model.shrink import shrink
 from pruneframe.testing import TinyNetwork, tiny_problem
@@ -400,3 +401,15 @@ def test_modules_that_ask_for_versions_are_given_other_weights() -> None:
     assert torch.equal(reweighted(module, state)[0].weight, state["0.weight"])  # type: ignore[index]
     shrunk = shrink(found, found.layout.full(), state)
     assert torch.equal(shrunk.get_parameter("1.weight"), state["1.weight"])
+
+
+def test_batches_of_large_images_hold_fewer_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = tiny.network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.Flatten(), nn.Linear(72, 5)), (3, 8, 8))
+    largest, both = 4 * 4 * 36, 4 * (4 * 36 + 2 * 36 + 5)  # bytes of one image
+    assert net.at_once(100) == net.at_once(100, gradients=True) == 100
+    monkeypatch.setattr(network_module, "PASSED", 30 * largest)
+    monkeypatch.setattr(network_module, "TRAINED", 3 * 20 * both)
+    assert (net.at_once(100), net.at_once(100, gradients=True)) == (30, 20)
+    assert net.at_once(10) == 10
+    monkeypatch.setattr(network_module, "PASSED", largest)
+    assert net.at_once(100) == network_module.FEWEST

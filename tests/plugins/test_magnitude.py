@@ -21,7 +21,7 @@ def test_the_contract_holds(units: str) -> None:
 def test_a_sweep_removes_the_lowest_share_of_every_run_of_units(seed: int, removed: list[float]) -> None:
     sizes = (7, 20, 1)
     scores = np.random.default_rng(seed).integers(0, 9, sum(sizes)).astype(np.float32)
-    keep = sweep(scores, sizes, np.array(removed))
+    keep = np.array(list(sweep(scores, sizes, np.array(removed))))
     for row, share in zip(keep, removed, strict=True):
         for kept, own in zip(np.split(row, [7, 27]), np.split(scores, [7, 27]), strict=True):
             assert np.count_nonzero(~kept) == int(share * len(own))

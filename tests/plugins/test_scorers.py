@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneframe.errors import InputError
+from pruneframe.model import network as network_module
 from pruneframe.model.network import Network, digest
 from pruneframe.scorer import Scorer
 from pruneframe.testing import check_scorer, tiny_problem
@@ -254,3 +255,12 @@ def test_random_scores_follow_the_generator_alone() -> None:
 def test_only_scorers_that_look_at_images_are_charged(kind: type[Scorer]) -> None:
     expected = (1000, 3) if kind in (Taylor, Snip, Fisher) else (0, 0)  # a forward, and a backward that counts twice
     assert (kind.images, kind.passes) == expected
+
+
+@pytest.mark.parametrize("name", ["taylor", "snip"])
+def test_gradients_of_large_images_are_added_up_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, network = tiny.lookup(Scorer, name), tiny_network("weight")
+    wanted = scored(scorer, network, 100)
+    monkeypatch.setattr(network_module, "TRAINED", 0)
+    assert network.at_once(100, gradients=True) == 8
+    assert scored(scorer, network, 100) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
