@@ -22,8 +22,8 @@ pruneframe: errors files spec component mask front
 model: inputs trace acceptance layers cut places network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows training data fetch weights
 pruneframe: units encoding scorer variation target objective problem profile
-engine: precision batch_norm plain shrunk capture flat gpu plan prefix library lists memory steps views windows compiler
-engine: sparse moments halves agreement choice
+engine: precision batch_norm plain shrunk capture flat gpu plan winograd prefix library lists memory steps views windows
+engine: compiler sparse moments halves agreement choice
 search: tuning prices archive journal ledger desk shelf spool workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing

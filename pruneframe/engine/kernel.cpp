@@ -37,9 +37,9 @@ struct Step {
 };
 
 // What to do next: run a step for a candidate, with the weights at `starts` and `biases`, `runs` of them for each output.
-// It writes to a level of the arena and reads from others.
+// It writes to a level of the arena and reads from others. `packed`: where the weights of a dense product begin, or -1.
 struct Order {
-  int64_t step, starts, biases, runs, candidate, level, in_level, add_level;
+  int64_t step, starts, biases, runs, candidate, level, in_level, add_level, packed;
 };
 
 struct Network {
@@ -49,6 +49,7 @@ struct Network {
   const int64_t *starts;
   const int32_t *offsets;
   const float *weights, *biases;
+  const int32_t *packed;              // weights of dense products; see winograd.h
   const float *images;
   int64_t image_group;                // floats of 16 images
   int64_t level;                      // floats of a level of the arena
@@ -79,6 +80,14 @@ struct Kept {
   int64_t *starts;
   int32_t *listed;
   float *values;
+};
+
+// A dense 3 x 3 convolution of stride 1, its outputs' rows and columns, and where to pack its weights in bfloat16.
+struct Packed {
+  const uint8_t *kept;                // [output][input][9], or null: all
+  const float *weights, *scales;      // [output][input][9], [output]
+  int64_t outputs, inputs, rows, columns;
+  int32_t *words;
 };
 
 }  // namespace
@@ -115,6 +124,22 @@ namespace avx2 {
 #undef SUMS_FIT
 #define WIDTH 16
 #define SUMS_FIT 16
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+#define BFLOAT16
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512bf16,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512bf16,fma")
+#endif
+namespace bfloat16 {
+#include "winograd.h"
+}
+#if !defined(__clang__)
+#pragma GCC pop_options
+#pragma GCC push_options
+#endif
+#endif
 #if defined(__clang__)
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx512f,fma"))), apply_to = function)
@@ -141,8 +166,18 @@ EXPORT int64_t pruneframe_processor() {
   return 0;
 }
 
+// Whether this processor multiplies bfloat16, and whoever built the kernel could make use of it.
+EXPORT int64_t pruneframe_bfloat16() {
+#if defined(BFLOAT16)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
+#endif
+  return 0;
+}
+
 // Runs groups [first, last) of 16 images on a processor that can. `arena` and `wide` are the calling thread's own memory;
-// the arena is zero where nothing is ever written.
+// the arena is zero where nothing is ever written. Behind the wide tensors of all candidates there is room for what dense
+// products need.
 EXPORT void pruneframe_run(int64_t processor, const Network *n, int64_t first, int64_t last, float *arena, float *wide) {
 #if defined(__x86_64__)
   if (processor == 2) return avx512::run(*n, first, last, arena, wide);
@@ -167,6 +202,22 @@ EXPORT int64_t pruneframe_list(int64_t processor, const Kept *kept) {
   if (processor == 1) return avx2::list(*kept);
 #endif
   return portable::list(*kept);
+}
+
+// Packs a layer's weights for bfloat16, where that is there; see `pack` in winograd.h. Returns how many words they take.
+EXPORT int64_t pruneframe_pack(const Packed *layer) {
+#if defined(BFLOAT16)
+  return bfloat16::pack(*layer);
+#endif
+  return 0;
+}
+
+// Floats that the products of a layer with so many input channels need.
+EXPORT int64_t pruneframe_room(int64_t inputs) {
+#if defined(BFLOAT16)
+  return bfloat16::room_of(inputs);
+#endif
+  return 0;
 }
 
 static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_kernel", "Only its addresses matter: ctypes calls pruneframe_run.",

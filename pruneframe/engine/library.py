@@ -30,7 +30,7 @@ class Call(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("steps", "orders", "tail")),
         *((name, ctypes.c_int64) for name in ("order_count", "tail_count", "candidates")),
-        *((name, ctypes.c_void_p) for name in ("starts", "offsets", "weights", "biases", "images")),
+        *((name, ctypes.c_void_p) for name in ("starts", "offsets", "weights", "biases", "packed", "images")),
         *(
             (name, ctypes.c_int64)
             for name in ("image_group", "level", "partial", "wide_size", "result", "classes", "groups")
@@ -65,6 +65,16 @@ class Kept(ctypes.Structure):
     ]
 
 
+class Packed(ctypes.Structure):
+    """Mirrors Packed in kernel.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("kept", "weights", "scales")),
+        *((name, ctypes.c_int64) for name in ("outputs", "inputs", "rows", "columns")),
+        ("words", ctypes.c_void_p),
+    ]
+
+
 @cache
 def kernel() -> ctypes.CDLL | None:
     """The compiled kernel, or None where it could not be built when pruneframe was installed."""
@@ -74,6 +84,9 @@ def kernel() -> ctypes.CDLL | None:
     library = ctypes.CDLL(found.origin)
     library.pruneframe_run.restype = library.pruneframe_stage.restype = None
     library.pruneframe_list.restype = library.pruneframe_processor.restype = ctypes.c_int64
+    library.pruneframe_pack.restype = library.pruneframe_room.restype = library.pruneframe_bfloat16.restype = (
+        ctypes.c_int64
+    )
     return library
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.network import Network, State
-from .library import Floats, Kept, address
-from .plan import LANES, Plan, Weights
+from .library import Floats, Kept, Packed, address
+from .plan import FIELDS, LANES, Plan, Weights
 from .prefix import ORDER, Key
+from .winograd import words
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ class Lists:
         candidates: Sequence[Pruned],
         keys: Sequence[Key],
         orders: Sequence[dict[str, int]],
+        dense: Container[int] = (),  # steps that may be computed in bfloat16
     ) -> None:
-        self._places: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._places: dict[tuple[int, int], tuple[int, int, int, int]] = {}
         self._keys = keys
         self._library, self._processor = library, processor
         wanted: dict[tuple[int, int], _Layer] = {}
@@ -105,33 +107,41 @@ class Lists:
         kept = sum(layer.kept for layer in wanted.values()) + LANES
         self.offsets = np.empty(kept, dtype=np.int32)
         self.weights = np.empty(kept, dtype=np.float32)
-        biases, row, used, outputs = [], 0, 0, 0
+        room = sum(words(layer.weights) for (step, _), layer in wanted.items() if step in dense)
+        self.packed = np.empty(room, dtype=np.int32)
+        biases, row, used, outputs, filled = [], 0, 0, 0, 0
         for name, layer in wanted.items():
-            self._places[name] = row, outputs, layer.runs
+            taken = self._pack(layer, plan.steps[name[0]], filled) if name[0] in dense else 0
+            self._places[name] = row, outputs, layer.runs, filled if taken else -1
+            filled += taken
             self.starts[row] = used
-            used = self._list(layer, row)
+            used = used if taken else self._list(layer, row)
             biases.append(layer.pruned.biases[layer.outputs])
             row += layer.starts
             outputs += layer.weights.outputs
         self.biases = np.concatenate(biases)
 
-    def place(self, step: int, candidate: int) -> tuple[int, int, int]:
-        """Where a step's starts and biases begin for a candidate, and how many runs of weights an output has."""
-        return self._places.get((step, self._keys[candidate][step]), (0, 0, 0))
+    def place(self, step: int, candidate: int) -> tuple[int, int, int, int]:
+        """Where a step's starts and biases begin for a candidate, how many runs of weights an output has, and where
+        its weights in bfloat16 begin, -1 for none."""
+        return self._places.get((step, self._keys[candidate][step]), (0, 0, 0, -1))
 
     def _list(self, layer: _Layer, row: int) -> int:
-        weights, state = layer.weights, layer.pruned.state
-        arrays = (
-            None if layer.mask is None else np.ascontiguousarray(layer.mask),
-            np.ascontiguousarray(state[f"{weights.layer}.weight"].numpy(), dtype=np.float32),
-            *(layer.pruned.scales[layer.outputs], weights.offsets, weights.origins),
-        )
+        weights = layer.weights
+        arrays = (*layer.arrays(), weights.offsets, weights.origins)
         kept = Kept(
             *map(address, arrays),
             *(weights.outputs, len(weights.offsets), layer.run),
             *map(address, (self.starts[row:], self.offsets, self.weights)),
         )
         return int(self._library.pruneframe_list(ctypes.c_int64(self._processor), ctypes.byref(kept)))
+
+    def _pack(self, layer: _Layer, step: NDArray[np.int64], place: int) -> int:
+        weights, arrays = layer.weights, layer.arrays()
+        shape = (int(step[FIELDS.index(name)]) for name in ("rows", "columns"))
+        inputs = len(weights.offsets) // weights.taps
+        packed = Packed(*map(address, arrays), weights.outputs, inputs, *shape, address(self.packed[place:]))
+        return int(self._library.pruneframe_pack(ctypes.byref(packed)))
 
 
 class _Layer:
@@ -151,6 +161,12 @@ class _Layer:
         """How many numbers say where the runs begin and end."""
         return self.weights.outputs * self.runs + 1
 
+    def arrays(self) -> tuple[NDArray | None, NDArray, NDArray]:
+        """Its mask, weights and scales as the kernel reads them."""
+        mask = None if self.mask is None else np.ascontiguousarray(self.mask)
+        weights = self.pruned.state[f"{self.weights.layer}.weight"].numpy()
+        return mask, np.ascontiguousarray(weights, dtype=np.float32), self.pruned.scales[self.outputs]
+
     @property
     def outputs(self) -> slice:
         """Its outputs among those of all layers."""
@@ -161,6 +177,7 @@ def table(orders: Sequence[dict[str, int]], lists: Lists) -> NDArray[np.int64]:
     """Orders for the kernel, int64[orders, columns]."""
     rows = []
     for order in orders:
-        starts, biases, runs = lists.place(order["step"], order.get("candidate", 0))
-        rows.append([(order | {"starts": starts, "biases": biases, "runs": runs}).get(name, 0) for name in ORDER])
+        place = lists.place(order["step"], order.get("candidate", 0))
+        known = order | dict(zip(("starts", "biases", "runs", "packed"), place, strict=True))
+        rows.append([known.get(name, 0) for name in ORDER])
     return np.array(rows, dtype=np.int64).reshape(len(rows), len(ORDER))

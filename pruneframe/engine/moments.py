@@ -83,19 +83,19 @@ class Moments:
         plan, groups = self._plan, len(batch.images)
         call = Call(
             *(address(self._raw), None, None, 0, 0, 1),
-            *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, batch.groups)),
+            *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, lists.packed, batch.groups)),
             *(batch.groups[0].size, plan.arena, plan.partial, plan.wide, plan.result, plan.classes, groups, None),
         )
         finish, scales, shifts = -1, np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32)
         for step in self._steps:
             weights = plan.weights[step]
             norm = None if weights is None else weights.norm
-            starts, biases, runs = lists.place(step, 0)
+            starts, biases, runs, packed = lists.place(step, 0)
             channels = int(plan.column("channels")[step])
             means, squares = np.empty((groups, channels)), np.empty((groups, channels))
             stage = Stage(
                 *(None if finish < 0 else address(plan.steps[finish]), address(scales), address(shifts)),
-                Order(step, starts, biases, runs, 0, 0, 0, 0),
+                Order(step, starts, biases, runs, 0, 0, 0, 0, packed),
                 *(address(batch.images), address(self._arenas), address(self._wide)),
                 *((address(means), address(squares)) if norm else (None, None)),
             )

@@ -17,7 +17,7 @@ Key = tuple[int, ...]
 FAMILY = 100  # candidates at most that are computed together
 WORTH = 0.05  # share of the network that two candidates must have in common to be computed together
 # The columns of an order; mirrors Order in kernel.cpp.
-ORDER = ("step", "starts", "biases", "runs", "candidate", "level", "in_level", "add_level")
+ORDER = ("step", "starts", "biases", "runs", "candidate", "level", "in_level", "add_level", "packed")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The sparse path: float32, multiplying what is left of a network and nothing else."""
+"""The sparse path: what is left of a network is multiplied and nothing else, in float32 unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from .library import Call, Floats, address, aligned, in_threads, kernel, threads
 from .lists import Affine, Lists, Pruned, table
 from .plan import LANES, SLOTS, Unsupported
 from .prefix import Key, Work, families, shared_steps
+from .winograd import dense_steps, room
 
 PIECE = 2**27  # bytes of streamed images that are laid out for the kernel at once, about
 
 
 class Sparse:
-    """Runs masked networks with the kernel; raises Unsupported, with the reason, where it cannot."""
+    """Runs masked networks with the kernel; raises Unsupported, with the reason, where it cannot.
 
-    def __init__(self, network: Network) -> None:
+    `bfloat16`: layers of which so much is left that it is faster have their factors rounded to it; see winograd.py.
+    """
+
+    def __init__(self, network: Network, bfloat16: bool = False) -> None:
         library = kernel()
         if library is None:
             raise Unsupported("the kernel is not built")
@@ -32,6 +36,10 @@ class Sparse:
         self.processor = int(library.pruneframe_processor())
         self.network = network
         self.plan = compiled(network)
+        if bfloat16 and not library.pruneframe_bfloat16():
+            raise Unsupported("this processor has no AVX512-BF16, or the kernel was built without")
+        self._dense = dense_steps(self.plan) if bfloat16 else frozenset()
+        self._room = room(library, self.plan, self._dense)
         self._shared = shared_steps(self.plan)
         self._affine = Affine(network, self.plan)
         self._arenas: dict[int, Floats] = {}  # by thread, kept from call to call
@@ -75,7 +83,7 @@ class Sparse:
         plan, keys = self.plan, self._keys(candidates)
         work = Work(plan, self._shared, keys)
         tail = work.tail
-        lists = Lists(self.library, self.processor, plan, candidates, keys, [*work.orders, *tail])
+        lists = Lists(self.library, self.processor, plan, candidates, keys, [*work.orders, *tail], self._dense)
         orders, last = (table(part, lists) for part in (work.orders, tail))
         answers = []
         for groups in pieces:
@@ -83,11 +91,11 @@ class Sparse:
             call = Call(
                 *map(address, (plan.steps, orders, last)),
                 *(len(orders), len(last), len(candidates)),
-                *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, groups)),
+                *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, lists.packed, groups)),
                 *(groups[0].size, plan.arena, plan.partial, plan.wide, plan.result, plan.classes, len(groups)),
                 address(logits),
             )
-            self._run(call, len(groups), plan.arena * work.levels, plan.wide * len(candidates))
+            self._run(call, len(groups), plan.arena * work.levels, plan.wide * len(candidates) + self._room)
             answers.append(logits.transpose(0, 1, 3, 2).reshape(len(candidates), -1, plan.classes))
         return np.concatenate(answers, axis=1)[:, :n]
 

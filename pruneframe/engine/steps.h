@@ -138,6 +138,9 @@ INLINE void windowed(const Step &s, const float *in, const float *add, float *ou
 // Follows one order for group `g`, which has slot `slot`; tail steps run for `slots` groups at once.
 INLINE void follow(const Network &n, const Order &o, float *arena, float *wide, int64_t g, int64_t slot, int64_t slots) {
   const Step &s = n.steps[o.step];
+#if WIDTH == 16 && defined(BFLOAT16)
+  float *room = wide + n.candidates * n.wide_size;
+#endif
   wide += o.candidate * n.wide_size + slot * LANES;
   auto at = [&](int64_t space, int64_t level, int64_t origin) -> float * {
     if (space == IMAGES) return const_cast<float *>(n.images) + g * n.image_group + origin;
@@ -146,6 +149,9 @@ INLINE void follow(const Network &n, const Order &o, float *arena, float *wide, 
   const float *in = at(s.in_space, o.in_level, s.in);
   const float *add = s.add < 0 ? nullptr : at(s.add_space, o.add_level, s.add);
   float *out = at(s.out_space, o.level, s.out);
+#if WIDTH == 16 && defined(BFLOAT16)
+  if (o.packed >= 0) return bfloat16::run(s, n.packed + o.packed, n.biases + o.biases, in, add, room, out);
+#endif
   const int64_t columns = s.tail ? slots : s.columns;
   const bool near = s.in_column == LANES && s.out_column == LANES && (!add || s.add_column == LANES);
   if (s.kind == SUMS && near) weighted<true>(s, n, o, in, add, arena + n.partial, out, columns);
