@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from pruneframe.engine import choice
 from pruneframe.engine.halves import WORTH
 
 
@@ -26,7 +27,11 @@ def noted_flags(module: nn.Module) -> Iterator[list[tuple[bool, bool]]]:
 
 
 def multiplies(monkeypatch: pytest.MonkeyPatch, kind: str = "avx512_bf16", worth: float | None = None) -> None:
-    """Has torch say what multiplies bfloat16 here, nothing with an empty text; `worth` moves the rule for it."""
+    """Has torch say what multiplies bfloat16 here, nothing with an empty text, and leaves that to torch.
+
+    `worth` moves the rule for it.
+    """
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {kind: True} if kind else {})
+    monkeypatch.setattr(choice, "KERNEL", "nothing here")
     if worth is not None:
         monkeypatch.setitem(WORTH, kind, worth)

@@ -1,10 +1,11 @@
 """How the outputs of many candidates are computed; the only place that knows how.
 
 `choice` picks the path: `sparse`, a kernel that multiplies only what is left and computes once what candidates share
-(`prefix`), on a plan that `compiler` makes of the network's graph, and beside it `halves`, dense in bfloat16; else
-`plain`, torch's own forward pass, or `shrunk`, the same without the removed filters; on a GPU `gpu`, CUDA graphs
-(`capture`) over weights in one row (`flat`). `precision` says what is rounded; `batch_norm` is batch_norm=shifted,
-`moments` its statistics by the kernel; `library` calls the kernel, on `lists`.
+(`prefix`), on a plan that `compiler` makes of the network's graph; in bfloat16 it rounds what is dense (`winograd`), or
+`halves`, torch's pass in bfloat16, answers beside it; else `plain`, torch's own forward pass, or `shrunk`, the same
+without the removed filters; on a GPU `gpu`, CUDA graphs (`capture`) over weights in one row (`flat`). `precision` says
+what is rounded; `batch_norm` is batch_norm=shifted, `moments` its statistics by the kernel; `library` calls the kernel,
+on `lists`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which path answers: the kernel where it can run the network, even dense; else torch, on what is physically left.
 
-In bfloat16 torch answers beside the kernel, where so much of a candidate is left that this is faster. All of it is a
+In bfloat16 the kernel rounds the layers of which so much is left that this is faster, where most of a network can be
+computed so; else torch answers beside it, where so much of a candidate is left that this is faster. All of it is a
 function of the network, the candidate and the machine, never tuned while it runs.
 """
 
@@ -30,6 +31,10 @@ from .shrunk import Shrunk
 from .sparse import Sparse
 
 MEMORY = 2**30  # bytes that candidates may take that are looked at together
+KERNEL = "avx512_bf16"  # what multiplies bfloat16 for the kernel; AMX is faster, but only in torch
+# The least share of a network's multiply-adds that the kernel must be able to round. A dense ResNet-56 takes it 0.29 of
+# its time in float32, and torch 0.49: what it cannot round must be so little that it does not lose that.
+MOST = 0.75
 BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads, 1 for the mask
 
 
@@ -55,7 +60,8 @@ class Engine:
         self._calibrated = calibration is not None  # shifting statistics takes longer than what could be shared
         self._torch = Shrunk(network, self._plain) if network.units.removable else self._plain
         self._sparse: Sparse | None = None
-        self._halves: Halves | None = None  # beside the kernel
+        self._rounding: Sparse | None = None  # the kernel again, in bfloat16
+        self._halves: Halves | None = None  # or torch beside it
         self._moments: Moments | None = None
         self._unpruned: tuple[State, State] | None = None  # weights, and their batch statistics
         self._groups: dict[int, tuple[Tensor, NDArray[np.float32]]] = {}  # of images that are held in memory
@@ -72,7 +78,7 @@ class Engine:
         try:
             self._sparse = None if self._gpu else Sparse(network)
             self._notice = "sparse kernel"
-            if self._sparse and reference and not reference.agrees(self._uncalibrated):
+            if self._sparse and reference and not reference.agrees(partial(self._uncalibrated, self._sparse)):
                 self._sparse = None
                 self._notice = "torch alone: the kernel would compute something else"
         except Unsupported as reason:
@@ -83,8 +89,21 @@ class Engine:
             except Unsupported as reason:
                 self._notice += f", torch for the statistics of batch norm: {reason}"
         if self._sparse and self._rounded:
-            self._halves = self._beside(self._sparse, reference)
-            self._rounded = self._halves is not None
+            self._rounding = self._within(reference)
+            self._halves = None if self._rounding else self._beside(self._sparse, reference)
+            self._rounded = self._rounding is not None or self._halves is not None
+
+    def _within(self, reference: Reference | None) -> Sparse | None:
+        """The kernel in bfloat16; None where it has none, or where it would take longer than torch."""
+        if multiplier(self.device) != KERNEL:
+            return None
+        try:
+            rounding = Sparse(self.network, bfloat16=True)
+        except Unsupported:
+            return None
+        if rounding.rounded < MOST or (reference and not reference.rounds(partial(self._uncalibrated, rounding))):
+            return None
+        return rounding
 
     def _beside(self, sparse: Sparse, reference: Reference | None) -> Halves | None:
         """What answers in bfloat16 beside the kernel; None where it would take longer even on the dense network."""
@@ -96,12 +115,14 @@ class Engine:
 
         return halves if halves.least <= 1 and (reference is None or reference.rounds(logits)) else None
 
-    def _uncalibrated(self, masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+    @staticmethod
+    def _uncalibrated(
+        sparse: Sparse, masks: Masks, states: Sequence[State], images: Tensor
+    ) -> Iterator[NDArray[np.float32]]:
         """The kernel's outputs without shifted statistics."""
-        assert self._sparse is not None
-        groups = self._sparse.groups(images.contiguous())
+        groups = sparse.groups(images.contiguous())
         for row, state in enumerate(states):
-            yield self._sparse.logits([self._sparse.pruned(masks, row, state, {})], groups, len(images))[0]
+            yield sparse.logits([sparse.pruned(masks, row, state, {})], groups, len(images))[0]
 
     @property
     def notice(self) -> str:
@@ -113,6 +134,8 @@ class Engine:
             return f"{notice}; never in bfloat16, which would take longer or compute something else"
         if self._gpu:
             return notice
+        if self._rounding:
+            return f"{notice}; in bfloat16 by {KERNEL} the 3 x 3 convolutions of which enough is left for that"
         where = f" where {self._halves.least:.0%} or more of the multiply-adds are left" if self._halves else ""
         return f"{notice}; torch in bfloat16 by {multiplier(self.device)}{where}"
 
@@ -141,7 +164,8 @@ class Engine:
         window = 1 if self._calibrated else max(1, MEMORY // (BYTES_PER_UNIT * self.network.layout.total))
         for start in range(0, len(masks), window):
             part = slice(start, start + window)
-            yield from self._together(self._sparse, masks[part], states[part], images, None if exact else self._halves)
+            sparse, halves = (self._sparse, None) if exact else (self._rounding or self._sparse, self._halves)
+            yield from self._together(sparse, masks[part], states[part], images, halves)
 
     def _together(
         self, sparse: Sparse, masks: Masks, states: Sequence[State], images: Source, halves: Halves | None

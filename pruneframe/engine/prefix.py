@@ -28,11 +28,16 @@ class Shared:
     work: NDArray[np.float64]  # [steps + 1]
 
 
+def work_of(plan: Plan) -> NDArray[np.int64]:
+    """Multiply-adds of each step."""
+    weights = [0 if w is None else w.outputs * len(w.offsets) for w in plan.weights]
+    return np.array(weights) * plan.column("rows") * plan.column("columns")
+
+
 def shared_steps(plan: Plan) -> Shared:
     """Up to the first one that writes what linear layers read, which every candidate keeps for itself."""
     wide = plan.column("out_space") == WIDE
-    weights = [0 if w is None else w.outputs * len(w.offsets) for w in plan.weights]
-    work = np.array(weights) * plan.column("rows") * plan.column("columns")
+    work = work_of(plan)
     steps = int(np.flatnonzero(wide)[0])
     return Shared(steps, np.concatenate([[0.0], np.cumsum(work)[:steps]]) / work.sum())
 

@@ -16,7 +16,7 @@ from .compiler import compiled
 from .library import Call, Floats, address, aligned, in_threads, kernel, threads_for
 from .lists import Affine, Lists, Pruned, table
 from .plan import LANES, SLOTS, Unsupported
-from .prefix import Key, Work, families, shared_steps
+from .prefix import Key, Work, families, shared_steps, work_of
 from .winograd import dense_steps, room
 
 PIECE = 2**27  # bytes of streamed images that are laid out for the kernel at once, about
@@ -44,6 +44,11 @@ class Sparse:
         self._affine = Affine(network, self.plan)
         self._arenas: dict[int, Floats] = {}  # by thread, kept from call to call
         self._wide: dict[int, Floats] = {}
+
+    @property
+    def rounded(self) -> float:
+        """The share of the dense network's multiply-adds that may have factors in bfloat16."""
+        return float(work_of(self.plan)[list(self._dense)].sum() / work_of(self.plan).sum())
 
     def groups(self, images: Tensor) -> Floats:
         """Images float32[n, channels, rows, columns] for the kernel: [groups, channels, rows, columns, 16].

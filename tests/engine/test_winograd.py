@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from networks import MAKERS, images_of, masks_of, needs_kernel, neighbours, network_of
 from torch import Tensor, nn
 
-from pruneframe.engine import kernel
+from pruneframe.engine import Engine, kernel
 from pruneframe.engine.lists import Lists
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.plan import LANES, Unsupported
@@ -170,6 +170,30 @@ def test_neither_company_nor_threads_change_a_bit() -> None:
         assert np.array_equal(sparse.logits(candidates, groups, 50), alone)
     finally:
         torch.set_num_threads(before)
+
+
+@rounds
+@pytest.mark.parametrize("units", ["weight", "filter"])
+def test_the_engine_rounds_the_search_alone(units: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    network = network_of("resnet", units)
+    masks, images = masks_of(network)[[4, 2, 1, 3]], images_of(network, 20)
+    states = [network.module.state_dict()] * len(masks)
+    engine, sparse = Engine(network, precision="bfloat16"), Sparse(network, bfloat16=True)
+    assert "3 x 3 convolutions" in engine.notice
+    found = list(engine.logits(masks, states, engine.place(images)))
+    candidates = [sparse.pruned(masks, row, states[row], {}) for row in range(len(masks))]
+    assert np.array_equal(found, sparse.logits(candidates, sparse.groups(images), 20))
+    exact, expected = (e.logits(masks, states, e.place(images), exact=True) for e in (engine, Engine(network)))
+    assert np.array_equal(list(exact), list(expected))
+
+
+@rounds
+def test_torch_rounds_where_the_kernel_can_round_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert "3 x 3 convolutions" not in Engine(network_of("odd"), precision="bfloat16").notice
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True, "avx512_bf16": True})
+    assert "torch in bfloat16 by amx_bf16" in Engine(network_of("resnet"), precision="bfloat16").notice
 
 
 @needs_kernel
