@@ -30,8 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ from typing import Any, cast
 import click
 import numpy as np
 import torch
+from free_evaluations import FreeWorkbench, answer
 from memory import peak_mb
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -48,22 +48,18 @@ from pymoo.core.termination import NoTermination
 from pymoo.operators.crossover.pntx import TwoPointCrossover
 from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.operators.sampling.rnd import BinaryRandomSampling
-from random_networks import IMAGES, random_problem
+from random_networks import random_problem
 
-from pruneframe.mask import Bits, Masks
 from pruneframe.method import Method
-from pruneframe.objective import Objective
 from pruneframe.problem import LoadedProblem
 from pruneframe.registry import Registry
 from pruneframe.search.journal import Answer, Journal, Question
 from pruneframe.search.ledger import BudgetSpent, Ledger
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.task import Task
-from pruneframe.search.workbench import DENSE, Images, Workbench
 from pruneframe.spec import names, parse_spec
 
 PYMOO, PLATYPUS = "pymoo-stock", "platypus-stock"
-EVALUATED = 4  # candidates that are really evaluated
 EVALUATIONS = ("evaluate", "probe", "part")  # the kinds of questions that are about one candidate
 
 Row = dict[str, Any]
@@ -109,46 +105,12 @@ class Clock:
         }
 
 
-def answer(bits: Bits) -> tuple[float, float]:
-    """An error, which grows with what is removed and hangs on every bit, and the kept bits of a mask uint8[bytes]."""
-    kept = int(np.bitwise_count(bits).sum())
-    chance = zlib.crc32(bits.tobytes()) / 2**32
-    return (1 - kept / (8 * len(bits))) * (1 + chance) / 2, float(kept)
-
-
 def timed_answer(keep: NDArray[np.bool_], clock: Clock) -> tuple[float, float]:
     """The answer to a mask that is not packed, bool[units]."""
     start = time.perf_counter()
     values = answer(np.packbits(keep))
     clock.passed(time.perf_counter() - start)
     return values
-
-
-class FreeWorkbench(Workbench):
-    """Knows what a candidate is worth without running the network."""
-
-    def measure(
-        self, masks: Masks, weights: Sequence[str], objectives: Sequence[Objective], images: Images
-    ) -> Iterator[list[float]]:
-        """As the workbench's, from the mask alone."""
-        for bits in masks.bits:
-            error, kept = answer(bits)
-            yield [kept if objective.name == "params" else error for objective in objectives]
-
-    def image_seconds(self) -> float:
-        """What one image of one evaluation really takes, of candidates with half of the units."""
-        rng = np.random.default_rng(0)
-        bits = rng.integers(0, 256, (EVALUATED, self.network.layout.width), dtype=np.uint8)
-        few, more = (self._seconds(bits, self.subset("train", count)) for count in (IMAGES, 2 * IMAGES))
-        return (more - few) / (EVALUATED * IMAGES)
-
-    def _seconds(self, bits: Bits, images: Images) -> float:
-        masks = self.network.layout.full(len(bits))
-        np.bitwise_and(masks.bits, bits, out=masks.bits)
-        start = time.perf_counter()
-        for candidate in self.candidates(masks, [DENSE] * len(masks), images):
-            _ = candidate.logits
-        return time.perf_counter() - start
 
 
 class WatchedJournal(Journal):

@@ -270,7 +270,8 @@ class Reconstruction(pf.Scorer):
             reading = dict.fromkeys(layer.name for group in groups for layer, _ in readers(network, group))
             damages = filter_damages(network, observe(network, list(reading), images, rng))
         flat = torch.cat(damages)
-        return (flat / flat.max().clamp_min(torch.finfo(torch.float64).tiny)).numpy().astype(np.float32)
+        damages.clear()  # which are millions, and take as much as what they were joined to
+        return flat.div_(flat.max().clamp_min(torch.finfo(torch.float64).tiny)).numpy().astype(np.float32)
 
 
 @pf.hookimpl
