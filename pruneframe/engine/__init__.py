@@ -4,7 +4,8 @@
 (`prefix`), on a plan that `compiler` makes of the network's graph, and beside it `halves`, dense in bfloat16; else
 `plain`, torch's own forward pass, or `shrunk`, the same without the removed filters; on a GPU `gpu`, CUDA graphs
 (`capture`) over weights in one row (`flat`). `precision` says what is rounded; `batch_norm` is batch_norm=shifted,
-`moments` its statistics by the kernel; `library` calls the kernel, on `lists`.
+`moments` its statistics by the kernel; `library` calls the kernel, on `lists`. `trainable` computes
+outputs with gradients: of a small network by the kernel (`lesson` and `tape`, on `operations` that `taping` records).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .precision import multiplier as multiplier
     from .precision import multiplies_bfloat16 as multiplies_bfloat16
     from .precision import search_precision as search_precision
+    from .trainable import Trainable as Trainable
 
 _HOMES = {
     "Engine": "choice",
@@ -29,6 +31,7 @@ _HOMES = {
     "may_take": "library",
     "memory_format": "plain",
     "pair": "batch_norm",
+    "Trainable": "trainable",
 }
 _HOMES |= dict.fromkeys(("Precision", "multiplier", "multiplies_bfloat16", "search_precision"), "precision")
 

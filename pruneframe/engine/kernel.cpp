@@ -83,6 +83,8 @@ struct Kept {
 
 }  // namespace
 
+#include "tape.h"
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Whole functions are compiled for a processor, not clones of them: GCC lowers vectors before it clones, and keeps those
@@ -95,6 +97,7 @@ struct Kept {
 #endif
 namespace portable {
 #include "steps.h"
+#include "gradients.h"
 }
 
 #if defined(__x86_64__)
@@ -110,6 +113,7 @@ namespace portable {
 #endif
 namespace avx2 {
 #include "steps.h"
+#include "gradients.h"
 }
 #undef WIDTH
 #undef SUMS_FIT
@@ -123,6 +127,7 @@ namespace avx2 {
 #endif
 namespace avx512 {
 #include "steps.h"
+#include "gradients.h"
 }
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -167,6 +172,24 @@ EXPORT int64_t pruneframe_list(int64_t processor, const Kept *kept) {
   if (processor == 1) return avx2::list(*kept);
 #endif
   return portable::list(*kept);
+}
+
+// Runs a tape forwards, or backwards behind that.
+EXPORT void pruneframe_tape(int64_t processor, const tape::Tape *t, int64_t back) {
+#if defined(__x86_64__)
+  if (processor == 2) return back ? avx512::gradients::backwards(*t) : avx512::gradients::forwards(*t);
+  if (processor == 1) return back ? avx2::gradients::backwards(*t) : avx2::gradients::forwards(*t);
+#endif
+  back ? portable::gradients::backwards(*t) : portable::gradients::forwards(*t);
+}
+
+// Trains the parameters behind a tape whose last operations are losses.
+EXPORT void pruneframe_train(int64_t processor, const tape::Tape *t, const tape::Training *training) {
+#if defined(__x86_64__)
+  if (processor == 2) return avx512::gradients::train(*t, *training);
+  if (processor == 1) return avx2::gradients::train(*t, *training);
+#endif
+  portable::gradients::train(*t, *training);
 }
 
 static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_kernel", "Only its addresses matter: ctypes calls pruneframe_run.",
