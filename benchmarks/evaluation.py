@@ -9,7 +9,8 @@ random weights: time depends on their shapes and on what is zero, not on the val
 mask; `neighbour` is a population of masks that differ from one parent in a random layer each, timed per candidate.
 `precision` is one random mask at bench's --precision bfloat16 against the float32 default; `ratio_dense` is what the
 ratio would be were every candidate computed densely in bfloat16: the rule in pruneframe/engine/halves.py lies where
-that is 1. It is left out where the processor would emulate bfloat16.
+that is 1. It is left out where the processor would emulate bfloat16. For `training`, `tuning` and
+`scoring` see learning.py.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import TypeVar
 from unittest.mock import patch
 
 import click
+import learning
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -165,7 +167,7 @@ def rounded(name: str, work: str, density: float, images: int, pairs: int) -> di
 def main(images: int, pairs: int, work: tuple[str, ...], as_json: bool) -> None:
     """Print one row per kind of work."""
     torch.set_num_threads(1)
-    kinds = set(work or (kind for _, kind, _ in WORK))
+    kinds = set(work or [kind for _, kind, _ in (*WORK, *learning.WORK)])
     if "precision" in kinds and not multiplier("cpu"):
         kinds.remove("precision")
         click.echo("precision is left out: this processor would emulate bfloat16", err=True)
@@ -178,6 +180,15 @@ def main(images: int, pairs: int, work: tuple[str, ...], as_json: bool) -> None:
             figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x {against}"
             checks = f"logits differ by {row['logit_difference']:.0e}, {row['predictions_differ']} predictions"
             print(f"{name:9} {kind:9} {density:5} {figures:34} {checks}", flush=True)
+    for name, kind, precision in [row for row in learning.WORK if row[1] in kinds]:
+        if precision == "bfloat16" and not multiplier("cpu"):
+            continue
+        row = learning.learned(name, kind, precision, pairs)
+        if as_json:
+            print(json.dumps(row), flush=True)
+        else:
+            figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x usual"
+            print(f"{name:9} {kind:9} {precision:8} {figures:34} {row['per_pass']:5} x evaluation a pass", flush=True)
 
 
 if __name__ == "__main__":

@@ -95,18 +95,19 @@ def windows_of(layer: Any, inputs: Tensor) -> Tensor:
 
 def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.random.Generator) -> dict[str, Moments]:
     """The moments of some layers of the unpruned network."""
-    module = copy.deepcopy(network.module).eval().requires_grad_(True)
+    module = copy.deepcopy(network.module).eval()
     for attention in [part for part in module.modules() if type(part) is nn.MultiheadAttention]:
         open_up(attention)
     parts = {layer.name: modules_of(layer) for layer in network.layers if layer.name in names}
     found: dict[str, Moments] = {}
+    outputs: list[tuple[str, Tensor]] = []
 
     def watch(name: str) -> None:
-        def hook(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def hook(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             linear = isinstance(layer, nn.Linear)
             found[name].inputs(columns_of(layer, inputs[0].detach(), rng), 1 if linear else layer.groups)
-            flat = (lambda g: g.flatten(0, -2)[..., None]) if linear else (lambda g: g.flatten(2))
-            output.register_hook(lambda gradients: found[name].gradients(flat(gradients)))
+            outputs.append((name, output.requires_grad_()))  # no weight needs a gradient
+            return output.clone()  # which what follows may write into
 
         found[name] = Moments()
         module.get_submodule(name).register_forward_hook(hook)
@@ -114,9 +115,14 @@ def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.r
     for name in chain.from_iterable(parts.values()):
         watch(name)
     for batch in images.split(network.at_once(BATCH, gradients=True)):
+        outputs.clear()
         logits = module(batch)
         signs = torch.from_numpy(rng.choice(np.array([-1, 1], dtype=np.float32), tuple(logits.shape)))
-        torch.autograd.grad((logits * signs).sum(), list(module.parameters()), allow_unused=True)
+        slopes = torch.autograd.grad((logits * signs).sum(), [output for _, output in outputs], allow_unused=True)
+        for (name, output), slope in zip(outputs, slopes, strict=True):
+            linear = isinstance(module.get_submodule(name), nn.Linear)
+            slope = torch.zeros_like(output) if slope is None else slope
+            found[name].gradients(slope.flatten(0, -2)[..., None] if linear else slope.flatten(2))
     for name, moments in found.items():
         if not moments.columns:
             raise pf.InputError(

@@ -22,9 +22,9 @@ pruneframe: errors files spec component mask front
 model: inputs trace acceptance layers cut places network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows training data fetch weights
 pruneframe: units encoding scorer variation target objective problem profile
-engine: precision batch_norm plain shrunk capture flat gpu plan winograd prefix library lists memory steps views windows
-engine: compiler sparse moments halves agreement choice
-search: tuning prices archive journal ledger desk shelf spool workbench subnetwork part task
+engine: precision batch_norm plan winograd prefix library windows operations taping tape lesson trainable plain shrunk
+engine: capture flat gpu lists memory steps views compiler sparse moments halves agreement choice
+search: slopes tuning prices archive journal ledger desk shelf spool workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing
 study: machine timing result store progress run member finetuning worker executor suitability plan labels

@@ -5,7 +5,8 @@
 `halves`, torch's pass in bfloat16, answers beside it; else `plain`, torch's own forward pass, or `shrunk`, the same
 without the removed filters; on a GPU `gpu`, CUDA graphs (`capture`) over weights in one row (`flat`). `precision` says
 what is rounded; `batch_norm` is batch_norm=shifted, `moments` its statistics by the kernel; `library` calls the kernel,
-on `lists`.
+on `lists`. `trainable` computes outputs with gradients: of a small network by the kernel (`lesson` and `tape`, on
+`operations` that `taping` records).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .precision import multiplier as multiplier
     from .precision import multiplies_bfloat16 as multiplies_bfloat16
     from .precision import search_precision as search_precision
+    from .trainable import Trainable as Trainable
 
 _HOMES = {
     "Engine": "choice",
@@ -30,6 +32,7 @@ _HOMES = {
     "may_take": "library",
     "memory_format": "plain",
     "pair": "batch_norm",
+    "Trainable": "trainable",
 }
 _HOMES |= dict.fromkeys(("Precision", "multiplier", "multiplies_bfloat16", "search_precision"), "precision")
 

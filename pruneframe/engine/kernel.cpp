@@ -92,6 +92,8 @@ struct Packed {
 
 }  // namespace
 
+#include "tape.h"
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Whole functions are compiled for a processor, not clones of them: GCC lowers vectors before it clones, and keeps those
@@ -104,6 +106,7 @@ struct Packed {
 #endif
 namespace portable {
 #include "steps.h"
+#include "gradients.h"
 }
 
 #if defined(__x86_64__)
@@ -119,6 +122,7 @@ namespace portable {
 #endif
 namespace avx2 {
 #include "steps.h"
+#include "gradients.h"
 }
 #undef WIDTH
 #undef SUMS_FIT
@@ -148,6 +152,7 @@ namespace bfloat16 {
 #endif
 namespace avx512 {
 #include "steps.h"
+#include "gradients.h"
 }
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -218,6 +223,24 @@ EXPORT int64_t pruneframe_room(int64_t inputs) {
   return bfloat16::room_of(inputs);
 #endif
   return 0;
+}
+
+// Runs a tape forwards, or backwards behind that.
+EXPORT void pruneframe_tape(int64_t processor, const tape::Tape *t, int64_t back) {
+#if defined(__x86_64__)
+  if (processor == 2) return back ? avx512::gradients::backwards(*t) : avx512::gradients::forwards(*t);
+  if (processor == 1) return back ? avx2::gradients::backwards(*t) : avx2::gradients::forwards(*t);
+#endif
+  back ? portable::gradients::backwards(*t) : portable::gradients::forwards(*t);
+}
+
+// Trains the parameters behind a tape whose last operations are losses.
+EXPORT void pruneframe_train(int64_t processor, const tape::Tape *t, const tape::Training *training) {
+#if defined(__x86_64__)
+  if (processor == 2) return avx512::gradients::train(*t, *training);
+  if (processor == 1) return avx2::gradients::train(*t, *training);
+#endif
+  portable::gradients::train(*t, *training);
 }
 
 static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_kernel", "Only its addresses matter: ctypes calls pruneframe_run.",

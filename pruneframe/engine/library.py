@@ -83,6 +83,7 @@ def kernel() -> ctypes.CDLL | None:
         return None
     library = ctypes.CDLL(found.origin)
     library.pruneframe_run.restype = library.pruneframe_stage.restype = None
+    library.pruneframe_tape.restype = library.pruneframe_train.restype = None
     library.pruneframe_list.restype = library.pruneframe_processor.restype = ctypes.c_int64
     library.pruneframe_pack.restype = library.pruneframe_room.restype = library.pruneframe_bfloat16.restype = (
         ctypes.c_int64

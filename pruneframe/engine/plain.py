@@ -17,7 +17,9 @@ from ..model.network import Network, State
 from ..model.rows import Source, Stream
 from .batch_norm import shifted_statistics, statistics
 from .precision import bfloat16, precision
+from .trainable import Trainable
 
+SMALL_BATCH = 512  # of a small network, whose layers the kernel runs one after the other
 BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
 
 
@@ -34,6 +36,7 @@ class Plain:
         self._format = memory_format(network)
         self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
         self._calibration = None if calibration is None else self.place(calibration)
+        self._parts: dict[tuple[int, int], Trainable] = {}
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
 
@@ -65,14 +68,20 @@ class Plain:
 
         Batches stay on the device. All must have been taken before another candidate is computed.
         """
-        part = self._cutter.part(start, stop)
+        part = self._part(start, stop)
         with torch.inference_mode(), precision(tf32=False):
             self._apply(mask, 0, state)
-        for batch in features.split(self.batch):
-            with torch.inference_mode(), precision(tf32=False):
-                with bfloat16(self.device, rounded):
-                    outputs = part(batch.to(self.device, copy=True))
-                yield outputs.float()
+        size = SMALL_BATCH if part.kernel else self.batch
+        for batch in features.split(size):
+            with torch.inference_mode(), precision(tf32=False), bfloat16(self.device, rounded and not part.kernel):
+                outputs = part(batch if part.kernel else batch.to(self.device, copy=True))
+            yield outputs.float()
+
+    def _part(self, start: int, stop: int) -> Trainable:
+        if (start, stop) not in self._parts:
+            inputs, macs = self.network.entering(start), self.network.share(start, stop) * self.network.total_macs
+            self._parts[start, stop] = Trainable(self._cutter.part(start, stop), inputs, macs, self._format)
+        return self._parts[start, stop]
 
     @cached_property
     def _cutter(self) -> Cutter:

@@ -161,6 +161,15 @@ class Network:
         """Where the network can be cut into parts; raises InputError if torch.fx cannot trace it."""
         return self.cutter.cuts(self.inputs)
 
+    def entering(self, layer: int) -> Inputs:
+        """What one image is where layer `layer` begins; raises InputError where the network cannot be cut there."""
+        if layer == 0:
+            return self.inputs
+        shapes = {cut.layer: cut.shape for cut in self.cuts}
+        if layer not in shapes:
+            raise InputError(f"the network can be cut before layers {sorted(shapes)}, but got {layer}")
+        return Inputs(shapes[layer])
+
     @property
     def stages(self) -> tuple[int, ...]:
         """The cuts at which the resolution changes, as layer numbers; raises InputError as `cuts` does."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .rows import Source
+
+FUSED = ("cpu", "cuda")  # devices on which torch has one operation for a whole step of SGD
 
 
 @dataclass(frozen=True)
@@ -27,59 +30,149 @@ class Recipe:
     batch: int = 128
     images: int | None = None  # how many training images an epoch uses; None: all
 
+    def rate(self, done: float) -> float:
+        """The learning rate when so large a share of the training is done."""
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What a module learns: its images' labels int64[n], and, `alpha` times, to be near a target.
+
+    Labels are told from what `judge`, which does not learn, makes of the outputs; None: from the outputs. Nearness is
+    the mean squared distance of the outputs to `target` [n, ...].
+    """
+
+    labels: Tensor
+    judge: Callable[[Tensor], Tensor] | None = None
+    target: Source | None = None
+    alpha: float = 1.0
+
+    def loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
+        """Of a batch: cross-entropy with its labels, and what the distance adds."""
+        value = F.cross_entropy(outputs if self.judge is None else self.judge(outputs), self.labels[rows])
+        return value if self.target is None else value + self.alpha * F.mse_loss(outputs, self.target[rows])
+
+
+class Steps(Protocol):
+    """Steps of SGD, of which it takes so many `at_once`."""
+
+    at_once: int
+
+    def __call__(self, batches: Sequence[Tensor], rates: Sequence[float]) -> float:
+        """Train on batches of rows, at a rate each; the sum of their mean losses, each times its images."""
+
 
 def train(
     module: nn.Module,
     images: Source,
-    labels: Tensor,
+    aim: Aim | Tensor,
     recipe: Recipe,
     seed: int,
-    keep: dict[str, Tensor] | None = None,
-    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    keep: Mapping[str, Tensor] | None = None,
+    steps: Steps | None = None,
     progress: Callable[[int, float], None] | None = None,
     tell: Callable[[float], None] | None = None,
 ) -> None:
     """Train in place; what `keep` (bool tensors by parameter name) removes stays exactly zero.
 
-    images [n, ...] as the module reads them, labels int64[n]. `loss` is given a batch's outputs and its rows int64[b]
-    and defaults to cross-entropy with the labels. The same seed and thread count give the same weights.
-    `progress` is called after every epoch with its number and mean loss, `tell` after every step with the share done.
+    images [n, ...] as the module reads them; an `aim` that is a tensor are their labels. `steps` takes the steps on
+    these images, and is torch's own SGD where it is not given. The same seed and thread count give the same weights.
+    `progress` is called after every epoch with its number and mean loss, `tell` after some steps with the share done.
     The module ends in evaluation mode.
     """
-    generator = torch.Generator().manual_seed(seed)
-    kept = {module.get_parameter(name): mask.to(labels.device) for name, mask in (keep or {}).items()}
-    parameters = list(module.parameters())
-    optimiser = torch.optim.SGD(
-        parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
-    batches = math.ceil(len(images) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * batches)
+    aim = aim if isinstance(aim, Aim) else Aim(aim)
+    kept, device = masks(module, keep), aim.labels.device
+    with torch.no_grad():
+        for parameter, mask in kept.items():
+            parameter.mul_(mask)
     module.train().requires_grad_(True)
-    _zero(kept)
+    if steps is None:
+        steps = TorchSteps(module, images, aim, recipe, kept)
+    generator = torch.Generator().manual_seed(seed)
+    batches = math.ceil(len(images) / recipe.batch)
+    whole = recipe.epochs * batches
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout draws from torch's own generator
         for epoch in range(recipe.epochs):
-            order = torch.randperm(len(images), generator=generator).to(labels.device)
+            order = torch.randperm(len(images), generator=generator).to(device)
+            rows = order.tensor_split(batches)  # even batches: batch norm cannot train on a last batch of one
             total = 0.0
-            # Even batches: batch norm cannot train on a last batch of one.
-            for step, rows in enumerate(order.tensor_split(batches), 1):
-                optimiser.zero_grad(set_to_none=True)
-                outputs = module(images[rows])
-                value = loss(outputs, rows) if loss else F.cross_entropy(outputs, labels[rows])
-                value.backward()
-                optimiser.step()
-                _zero(kept)
-                schedule.step()
-                total += value.item() * len(rows)
+            for first in range(0, batches, steps.at_once):
+                part = rows[first : first + steps.at_once]
+                done = epoch * batches + first
+                total += steps(part, [recipe.rate((done + step) / whole) for step in range(len(part))])
                 if tell:
-                    tell((epoch + step / batches) / recipe.epochs)
+                    tell((done + len(part)) / whole)
             if progress:
                 progress(epoch + 1, total / len(images))
     module.eval().requires_grad_(False)
 
 
-def _zero(kept: dict[nn.Parameter, Tensor]) -> None:
-    """Momentum and weight decay may move a pruned weight; put it back after every step."""
-    with torch.no_grad():
-        for parameter, mask in kept.items():
-            parameter.mul_(mask)
+def masks(module: nn.Module, keep: Mapping[str, Tensor] | None) -> dict[nn.Parameter, Tensor]:
+    """1 for what stays of a parameter and 0 for what is pruned, float32, of those that lose anything."""
+    found = {module.get_parameter(name): kept for name, kept in (keep or {}).items()}
+    return {parameter: kept.to(parameter.device).float() for parameter, kept in found.items()}
+
+
+class Pass(Protocol):
+    """A module's outputs for a batch, [n, ...], from which one can go back once."""
+
+    outputs: Tensor
+
+    def gradients(self, slopes: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        """By some of its parameters, where those by the outputs are `slopes`; None by what the outputs do not use."""
+
+
+class TorchPass:
+    """Outputs that torch computed, as a pass."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        self.outputs = outputs
+
+    def gradients(self, slopes: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        return torch.autograd.grad(self.outputs, list(of), slopes, allow_unused=True)
+
+
+class TorchSteps:
+    """Torch's SGD, on outputs float32 that `forward` computes, or the module itself."""
+
+    at_once = 1
+
+    def __init__(
+        self,
+        module: nn.Module,
+        images: Source,
+        aim: Aim,
+        recipe: Recipe,
+        kept: Mapping[nn.Parameter, Tensor],
+        forward: Callable[[Tensor], Pass] | None = None,
+    ) -> None:
+        self._images, self._aim, self._kept = images, aim, kept
+        self._forward = forward or (lambda batch: TorchPass(module(batch)))
+        self._parameters = list(module.parameters())
+        self._optimiser = torch.optim.SGD(
+            self._parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            fused=aim.labels.device.type in FUSED,
+        )
+
+    def __call__(self, batches: Sequence[Tensor], rates: Sequence[float]) -> float:
+        return sum(self._step(rows, rate) * len(rows) for rows, rate in zip(batches, rates, strict=True))
+
+    def _step(self, rows: Tensor, rate: float) -> float:
+        self._optimiser.param_groups[0]["lr"] = rate
+        done = self._forward(self._images[rows])
+        outputs = done.outputs.detach().requires_grad_()
+        loss = self._aim.loss(outputs, rows)
+        (slopes,) = torch.autograd.grad(loss, outputs)
+        for parameter, gradient in zip(self._parameters, done.gradients(slopes, self._parameters), strict=True):
+            parameter.grad = gradient
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        with torch.no_grad():
+            for parameter, mask in self._kept.items():  # momentum and weight decay may move a pruned weight
+                parameter.mul_(mask)
+        return loss.item()

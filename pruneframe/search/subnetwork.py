@@ -6,24 +6,25 @@ Impairment Ranking", arXiv 2303.16212.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..engine import Trainable
 from ..mask import Masks
 from ..model.cut import Cutter
-from ..model.network import State, reweighted
+from ..model.inputs import Shape
+from ..model.network import State, versioned
 from ..model.rows import Source, Stream
-from ..model.training import Recipe, train
+from ..model.training import Aim, Recipe, train
 from ..objective import classified
-from .workbench import DENSE, Images, Workbench
+from .workbench import DENSE, Images, Workbench, copied
 
 BATCH = 125  # features that are pooled at once
 REST = "rest"  # the head that is the untouched rest of the network
@@ -51,6 +52,7 @@ class SubNetwork:
         self.stop = stop
         self.end = len(bench.network.layers)
         self._layers = [layer.name for layer in bench.network.layers]
+        self._heads: dict[str, Trainable] = {}  # detectors, by their id
         self._received: tuple[str, Images, Source] | None = None  # from the latest predecessor
         part = bench.network.cutter.part(start, stop)  # raises where it cannot be cut
         self.owned = frozenset(part.state_dict())  # names of the parameters and buffers of these layers
@@ -58,10 +60,17 @@ class SubNetwork:
     def error(self, masks: Masks, weights: str, head: str, images: Images) -> float:
         """Share misclassified at the head, one mask."""
         sent = self.bench.sent(masks, weights, images, self.start, self.end if head == REST else self.stop)
-        out = torch.cat([batch if head == REST else pooled(batch) for batch in sent])
+        judge = (
+            nn.Identity() if head == REST else detector(self.bench.shelf.get(head), self._sent).to(self.bench.device)
+        )
         with torch.inference_mode():
-            logits = out if head == REST else linear(self.bench.shelf.get(head), out)
+            logits = torch.cat([judge(batch) for batch in sent])
         return float((~classified(logits.cpu().numpy(), images.labels)).mean())
+
+    @property
+    def _sent(self) -> Shape:
+        """The shape of what one image becomes here."""
+        return self.bench.network.entering(self.stop).shape
 
     def fit_head(self, images: Images, recipe: Recipe, seed: int) -> State:
         """A pooling and linear detector of the classes, trained on the unpruned part's features."""
@@ -69,9 +78,11 @@ class SubNetwork:
         labels = torch.from_numpy(images.labels).to(features.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            head = nn.Linear(features.shape[1], self.bench.loaded.data.classes).to(features.device)
-        train(head, features, labels, recipe, seed)
-        return {name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}
+            head = nn.Linear(features.shape[1], self.bench.loaded.data.classes)
+        module, aim = nn.Sequential(head), Aim(labels)
+        learner = self.bench.trainable(module, (head.in_features,), self.head_share)
+        train(module, features, aim, recipe, seed, steps=learner.steps(features, aim, recipe, {}))
+        return copied(head)
 
     def fit(
         self,
@@ -88,22 +99,38 @@ class SubNetwork:
 
         What is zero at the start begins with the dense network's value, if the mask keeps it.
         """
-        source = self._source(before, images, seed)
-        target = trainable(self.bench.entering(images, self.stop))
-        device = torch.device(self.bench.device)
-        labels = torch.from_numpy(images.labels).to(device)
-        whole = reweighted(self.bench.network.module, self._revived(weights))
-        whole.to(device)
-        cutter = Cutter(whole, self._layers)
-        part, detect = cutter.part(self.start, self.stop), self._detector(head, cutter, device)
-
-        def loss(outputs: Tensor, rows: Tensor) -> Tensor:
-            return F.cross_entropy(detect(outputs), labels[rows]) + alpha * F.mse_loss(outputs, target[rows])
-
-        own = {name for name, _ in part.named_parameters()}
+        source, target = self._source(before, images, seed), self.bench.entering(images, self.stop)
+        labels = torch.from_numpy(images.labels).to(self.bench.device)
+        module, part = self.bench.network.module, self._part
+        self._whole.load_state_dict(versioned(self._revived(weights), module.state_dict()))
+        aim = Aim(labels, self._judge(head), target, alpha)
+        own = {name for name, _ in part.module.named_parameters()}
         keep = {name: kept for name, kept in self.bench.network.keep(mask, 0).items() if name in own}
-        train(part, source, labels, recipe, seed, keep=keep, loss=loss)
-        return {name: tensor.detach().cpu() for name, tensor in whole.state_dict().items()}
+        source = part.place(source)
+        train(part.module, source, aim, recipe, seed, keep=keep, steps=part.steps(source, aim, recipe, keep))
+        return copied(self._whole)
+
+    @cached_property
+    def _whole(self) -> nn.Module:
+        """A copy of the network whose weights change from training to training."""
+        return copy.deepcopy(self.bench.network.module)
+
+    @cached_property
+    def _part(self) -> Trainable:
+        return self._between(self.start, self.stop)
+
+    @cached_property
+    def _rest(self) -> Trainable:
+        return self._between(self.stop, self.end)
+
+    def _between(self, start: int, stop: int) -> Trainable:
+        """Layers of the copy, as they are trained or let gradients through."""
+        network = self.bench.network
+        return self.bench.trainable(self._cutter.part(start, stop), network.entering(start), network.share(start, stop))
+
+    @cached_property
+    def _cutter(self) -> Cutter:
+        return Cutter(self._whole, self._layers)
 
     def _revived(self, weights: str) -> State:
         """Weights with the dense network's values for those parameters of this part that are zero."""
@@ -111,18 +138,20 @@ class SubNetwork:
         names = [name for name, _ in self.bench.network.module.named_parameters() if name in self.owned]
         return state | {name: torch.where(state[name] == 0, dense[name], state[name]) for name in names}
 
-    def _detector(self, head: str, cutter: Cutter, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """What makes logits of the part's outputs."""
-        if head != REST:
-            state = {name: tensor.to(device) for name, tensor in self.bench.shelf.get(head).items()}
-            return partial(linear, state)
-        return nn.Identity() if self.stop == self.end else cutter.part(self.stop, self.end)
+    def _judge(self, head: str) -> Trainable | None:
+        """What makes logits of the part's outputs; None where they are logits."""
+        if head == REST:
+            return None if self.stop == self.end else self._rest
+        if head not in self._heads:
+            module = detector(self.bench.shelf.get(head), self._sent)
+            self._heads[head] = self.bench.trainable(module, self._sent, self.head_share)
+        return self._heads[head]
 
     def _source(self, before: Predecessor | None, images: Images, seed: int) -> Source:
         """The part's inputs: what the unpruned network sends, half of them replaced by what a pruned one does."""
         unpruned = self.bench.entering(images, self.start)
         if before is None or self.start == 0:
-            return trainable(unpruned)
+            return unpruned
         coin = torch.rand(len(unpruned), generator=torch.Generator().manual_seed(seed)) < 0.5
         pruned = self._receive(before, images)
 
@@ -132,7 +161,7 @@ class SubNetwork:
             return torch.where(coin[chosen].to(ours.device).view(-1, *[1] * (ours.dim() - 1)), ours, theirs)
 
         found = Stream(tuple(pruned.shape), mixed)
-        return found if isinstance(pruned, Stream) else trainable(found[:])
+        return found if isinstance(pruned, Stream) else found[:]
 
     def _receive(self, before: Predecessor, images: Images) -> Source:
         """What a pruned predecessor sends; the latest is kept, since a front is trained on one."""
@@ -154,16 +183,15 @@ class SubNetwork:
         return slice(sum(place < self.start for place in places), sum(place < self.stop for place in places))
 
 
-def trainable(features: Source) -> Source:
-    """Features that gradients may be computed with; those of a stream are so as they are."""
-    return features.clone() if isinstance(features, Tensor) and features.is_inference() else features
-
-
 def pooled(features: Tensor) -> Tensor:
     """Feature maps averaged over their positions, [n, channels]; others in one row each."""
     return features.mean(dim=tuple(range(2, features.dim()))) if features.dim() >= 4 else features.flatten(1)
 
 
-def linear(head: State, features: Tensor) -> Tensor:
-    """A detector's logits [n, classes]."""
-    return F.linear(pooled(features), head["weight"].to(features.device), head["bias"].to(features.device))
+def detector(head: State, shape: Shape) -> nn.Module:
+    """What gives logits [n, classes] of features [n, *shape], by weights of `SubNetwork.fit_head`."""
+    classes, features = head["weight"].shape
+    layer = nn.Linear(features, classes)
+    layer.load_state_dict(head)
+    pooling: dict[int, nn.Module] = {3: nn.AdaptiveAvgPool2d(1), 4: nn.AdaptiveAvgPool3d(1)}
+    return nn.Sequential(pooling.get(len(shape), nn.Identity()), nn.Flatten(), layer).eval().requires_grad_(False)

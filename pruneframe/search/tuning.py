@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import functional_call
 
 from ..encoding import Scores
-from ..engine import memory_format, multiplies_bfloat16, pair
-from ..model.data import Data
-from ..model.network import Network
-
-CHUNK = 100  # images at once: more fall out of a processor's cache, and take longer each
+from .slopes import Slopes
 
 
 @dataclass(frozen=True)
@@ -49,13 +43,10 @@ class Tuning:
 
 
 def tune(
-    network: Network,
-    data: Data,
+    slopes: Slopes,
     scores: Scores,
     tuning: Tuning,
     rng: np.random.Generator,
-    device: torch.device,
-    shifted: bool = False,
     tell: Callable[[float], None] | None = None,
 ) -> Scores:
     """The same scores float32[units] in another order, so that thresholds on them change the outputs less.
@@ -66,20 +57,17 @@ def tune(
     Stochastic Neurons", 2013, as used for masks on fixed weights by Mallya, Davis and Lazebnik, "Piggyback", ECCV 2018,
     and Ramanujan et al., "What's Hidden in a Randomly Weighted Neural Network?", CVPR 2020.
 
-    `shifted`: batch norm's statistics move with the pruned network, batch by batch. `tell` hears what share is done.
+    `tell` hears what share is done.
     """
-    slopes_of = _Slopes(network, device, shifted)
-    most = network.at_once(CHUNK, gradients=True)
-    ranks = torch.from_numpy(_ranks(scores)).to(device)
+    ranks = torch.from_numpy(_ranks(scores)).to(slopes.device)
     velocity = torch.zeros_like(ranks)
     steps = max(1, tuning.images // tuning.batch)
-    for step, images in enumerate(_batches(data, tuning.images, steps, rng)):
+    known = tuning.images >= slopes.images
+    for step, rows in enumerate(_batches(slopes.images, tuning.images, steps, rng)):
         kept = round(rng.uniform(tuning.least, tuning.most) * len(ranks))
-        factors = _best(ranks, kept)
-        chunks = images.to(device).tensor_split(math.ceil(len(images) / most))
-        slopes = sum((slopes_of(factors, chunk) for chunk in chunks), torch.zeros_like(ranks))
-        size = slopes.square().mean().sqrt().clamp_min(torch.finfo(slopes.dtype).tiny)
-        velocity = tuning.momentum * velocity + (1 - tuning.momentum) * slopes / size
+        found = slopes(_best(ranks, kept), rows, known)
+        size = found.square().mean().sqrt().clamp_min(torch.finfo(found.dtype).tiny)
+        velocity = tuning.momentum * velocity + (1 - tuning.momentum) * found / size
         falling = (1 + math.cos(math.pi * step / steps)) / 2
         ranks -= (tuning.last_rate + (tuning.rate - tuning.last_rate) * falling) * velocity
         if tell:
@@ -87,46 +75,14 @@ def tune(
     return _reordered(scores, ranks.cpu().numpy(), tuning)
 
 
-class _Slopes:
-    """How fast the outputs' divergence from the unpruned network's grows with a factor before each unit.
-
-    In bfloat16 where a processor multiplies it itself, which is about twice as fast: slopes are noisy anyway, and no
-    number that is reported comes from these passes. Not where statistics shift: their differences are too small for it.
-    """
-
-    def __init__(self, network: Network, device: torch.device, shifted: bool) -> None:
-        self._network = network
-        halves = device.type == "cpu" and not shifted and multiplies_bfloat16(device)
-        self._halves = torch.autocast(device.type, torch.bfloat16, enabled=halves)
-        self._format = memory_format(network)
-        self._unpruned = copy.deepcopy(network.module).to(device).to(memory_format=self._format)
-        self._pruned = copy.deepcopy(self._unpruned)
-        self._parameters = {name: p.detach() for name, p in self._pruned.named_parameters()}
-        if shifted:
-            pair(self._unpruned, self._pruned)
-
-    def __call__(self, factors: Tensor, images: Tensor) -> Tensor:
-        """Summed over images, float32[units], at the factors given."""
-        images = images.contiguous(memory_format=self._format)
-        with torch.no_grad(), self._halves:
-            wanted = F.log_softmax(self._unpruned(images), dim=1)
-        factors = factors.detach().requires_grad_()
-        spread = self._network.spread(factors)
-        masked = {name: self._parameters[name] * factor for name, factor in spread.items()}
-        with self._halves:
-            found = F.log_softmax(functional_call(self._pruned, masked, (images,)), dim=1)
-        loss = F.kl_div(found, wanted, reduction="sum", log_target=True)
-        return torch.autograd.grad(loss, factors)[0]
-
-
-def _batches(data: Data, images: int, steps: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """So many training images in even batches; all of them come before any comes again."""
+def _batches(there: int, images: int, steps: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Rows of so many images in even batches; all that are there come before any comes again."""
     order = np.empty(0, dtype=np.int64)
     for step in range(steps):
         size = images * (step + 1) // steps - images * step // steps
         while len(order) < size:
-            order = np.append(order, rng.permutation(len(data.train)))
-        yield data.tensor(data.train.take(order[:size]))
+            order = np.append(order, rng.permutation(there))
+        yield order[:size]
         order = order[size:]
 
 
@@ -140,7 +96,7 @@ def _ranks(scores: Scores) -> Scores:
 def _best(ranks: Tensor, kept: int) -> Tensor:
     """1 for so many of the largest, 0 for the others."""
     factors = torch.zeros_like(ranks)
-    factors[ranks.topk(kept).indices] = 1
+    factors[ranks.topk(kept, sorted=False).indices] = 1
     return factors
 
 

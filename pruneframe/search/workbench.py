@@ -5,6 +5,7 @@ Nothing here is charged or logged; the door (`pruneframe.task`) and the study us
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,23 +15,25 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..encoding import Scores
-from ..engine import Engine, Precision, search_precision
+from ..engine import Engine, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
 from ..errors import InputError
 from ..mask import Masks
 from ..model.data import Split
-from ..model.network import Network, State, reweighted
+from ..model.inputs import Inputs, Shape
+from ..model.network import Network, State, reweighted, versioned
 from ..model.rows import Source
 from ..model.shrink import proved
-from ..model.training import Recipe, train
+from ..model.training import Aim, Recipe, train
 from ..objective import Candidate, Logits, Objective
 from ..problem import LoadedProblem
 from ..scorer import Scorer
 from ..target import Meter
 from .prices import PROOF, Prices
 from .shelf import Shelf
+from .slopes import Slopes
 from .spool import spooled
 from .tuning import Tuning, tune
 
@@ -72,6 +75,7 @@ class Workbench:
         shifting = None if calibration is None else loaded.data.source(calibration)
         sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
         self._engine = Engine(loaded.network, device, shifting, sample, self.precision)
+        self._latest: Images | None = None
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Source] = {}  # features of the dense network, by images and layer
@@ -209,6 +213,8 @@ class Workbench:
         """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that."""
         split = self.loaded.training_images(max(1, scorer.images))
         images, labels = self.loaded.data.tensor(split), torch.from_numpy(split.labels)
+        if images.dim() == 4:
+            images = images.contiguous(memory_format=self._format)  # in which torch is fastest
         network = self.network if weights == DENSE else self._reweighted(weights)
         scores = np.asarray(scorer.score(network, images, labels, rng), dtype=np.float32)
         wanted = (self.network.layout.total,)
@@ -224,21 +230,55 @@ class Workbench:
         self, scores: Scores, tuning: Tuning, rng: np.random.Generator, tell: Callable[[float], None] | None = None
     ) -> Scores:
         """A score that is tuned on training images, float32[units]; `tell` hears what share is done."""
-        loaded = self.loaded
-        device, shifted = torch.device(self.device), loaded.batch_norm_images is not None
-        return tune(self.network, loaded.data, scores, tuning, rng, device, shifted, tell)
+        return tune(self.slopes, scores, tuning, rng, tell)
+
+    @cached_property
+    def slopes(self) -> Slopes:
+        """What tuning follows; a guide alone, and so in bfloat16 wherever a processor multiplies it."""
+        device = torch.device(self.device)
+        guide = device.type == "cpu" and multiplies_bfloat16(device)
+        halves = guide or self.precision == "bfloat16"
+        return Slopes(self.network, self.loaded.data, device, self.loaded.batch_norm_images is not None, halves)
 
     def train(
         self, mask: Masks, weights: str, recipe: Recipe, seed: int, tell: Callable[[float], None] | None = None
     ) -> State:
         """The weights, on the CPU, after masked training on the train split; `tell` hears what share is done."""
-        split = self.loaded.training_images(recipe.images or len(self.loaded.data.train))
-        images = self.images(split)
-        module = reweighted(self.network.module, self.state(weights))
-        module.to(self.device)
+        images, learner = self._training(self.prices.epoch(recipe)), self._learner
         labels = torch.from_numpy(images.labels).to(self.device)
-        train(module, images.tensor, labels, recipe, seed, keep=self.network.keep(mask, 0), tell=tell)
-        return {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+        learner.module.load_state_dict(versioned(self.state(weights), self.network.module.state_dict()))
+        keep = self.network.keep(mask, 0)
+        steps, aim = learner.steps(images.tensor, Aim(labels), recipe, keep), Aim(labels)
+        train(learner.module, images.tensor, aim, recipe, seed, keep=keep, steps=steps, tell=tell)
+        return copied(learner.module)
+
+    @cached_property
+    def _learner(self) -> Trainable:
+        """A copy of the network whose weights change."""
+        return self.trainable(copy.deepcopy(self.network.module), self.network.inputs, 1.0)
+
+    def trainable(self, module: nn.Module, inputs: Inputs | Shape, share: float) -> Trainable:
+        """A module that trains on this device, `share` of the network's multiply-adds, in the search's precision."""
+        module.to(self.device)
+        halves = self.precision == "bfloat16"
+        return Trainable(module, inputs, share * self.network.total_macs, self._format, halves)
+
+    @cached_property
+    def _format(self) -> torch.memory_format:
+        return memory_format(self.network)
+
+    def _training(self, count: int) -> Images:
+        """Training images as they are trained on, and their labels; those of the latest count are kept."""
+        if self._latest is None or len(self._latest.labels) != count:
+            self._latest = None  # before others take memory
+            split = self.loaded.training_images(count)
+            self._latest = Images(self._learner.place(self.loaded.data.source(split)), split.labels)
+        return self._latest
+
+
+def copied(module: nn.Module) -> State:
+    """A module's parameters and buffers on the CPU, which its further training leaves alone."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
 
 
 def _finite(objective: Objective, values: list[float]) -> list[float]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pruneframe import InputError, Masks, Recipe
 from pruneframe.model.network import State, digest
 from pruneframe.search.shelf import Shelf
-from pruneframe.search.subnetwork import REST, Predecessor, SubNetwork, linear, pooled
+from pruneframe.search.subnetwork import REST, Predecessor, SubNetwork, detector, pooled
 from pruneframe.search.workbench import DENSE, Workbench
 from pruneframe.testing import CLASSES, tiny_problem
 
@@ -65,7 +65,7 @@ def test_a_detector_pools_positions_and_is_linear() -> None:
     expected = [
         [state["bias"][c] + state["weight"][c] @ image.mean(dim=(1, 2)) for c in range(2)] for image in features
     ]
-    assert torch.allclose(linear(state, features), torch.tensor(expected), atol=1e-6)
+    assert torch.allclose(detector(state, features.shape[1:])(features), torch.tensor(expected), atol=1e-6)
     assert torch.equal(pooled(features[:, :, 0, 0]), features[:, :, 0, 0])  # behind a linear layer
 
 

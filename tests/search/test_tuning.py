@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,14 @@ import torch.nn.functional as F
 from door import HERE, SEARCH, door
 from tiny import load, registry
 
-from pruneframe import Data, Masks, Recipe, Tuning
+from pruneframe import Masks, Recipe, Tuning
 from pruneframe.engine import pair
 from pruneframe.search.journal import Journal
 from pruneframe.search.ledger import BudgetSpent
 from pruneframe.search.shelf import Shelf
+from pruneframe.search.slopes import Slopes
 from pruneframe.search.task import Task
-from pruneframe.search.tuning import _batches, _Slopes, tune
+from pruneframe.search.tuning import _batches, tune
 from pruneframe.search.workbench import Workbench
 from pruneframe.testing import tiny_problem
 
@@ -55,6 +54,7 @@ def test_whoever_waits_hears_how_much_of_a_tuning_and_of_a_training_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, float, float]] = []
+    monkeypatch.setattr("pruneframe.engine.lesson.WORK", 1)  # a step at a time
     monkeypatch.setattr(Journal, "tell", lambda self, what, share, charge, seconds: told.append((what, share, charge)))
     with Journal(tmp_path / "journal.jsonl", HERE) as journal:
         task = door(journal=journal).task
@@ -73,12 +73,14 @@ def test_nothing_moves_without_a_rate() -> None:
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
 @pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("kernel", [False, True])
 def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
-    units: str, shifted: bool, monkeypatch: pytest.MonkeyPatch
+    units: str, shifted: bool, kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneframe.search.tuning.multiplies_bfloat16", lambda device: False)
+    if not kernel:
+        monkeypatch.setattr("pruneframe.engine.trainable.SMALL", 0)
     loaded = load(tiny_problem(units))
-    network, images = loaded.network, loaded.data.tensor(loaded.search)
+    network, images = loaded.network, loaded.data.tensor(loaded.data.train)
     rng = np.random.default_rng(0)
     factors = torch.from_numpy((rng.random(network.layout.total) < 0.7).astype(np.float32))
     unpruned = copy.deepcopy(network.module).double()
@@ -95,7 +97,7 @@ def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
         outputs = torch.func.functional_call(pruned, masked, (images.double(),))
         return float(F.kl_div(F.log_softmax(outputs, dim=1), wanted, reduction="sum", log_target=True))
 
-    slopes = _Slopes(network, CPU, shifted)(factors, images).numpy()
+    slopes = Slopes(network, loaded.data, CPU, shifted)(factors, np.arange(len(images))).numpy()
     largest = float(np.abs(slopes).max())
     for unit in np.argsort(-np.abs(slopes))[:8].tolist():
         step = torch.zeros(len(factors), dtype=torch.float64)
@@ -107,35 +109,58 @@ def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
 def test_slopes_in_bfloat16_point_the_same_way_and_shifting_statistics_stay_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("pruneframe.engine.trainable.SMALL", 0)
     loaded = load(registry().problem("lenet-digits").with_settings(units="weight"))
-    network, images = loaded.network, loaded.data.tensor(loaded.data.train)
+    network = loaded.network
     factors = (torch.rand(network.layout.total, generator=torch.Generator().manual_seed(0)) < 0.6).float()
 
-    def slopes(halves: bool, shifted: bool, rows: slice = slice(0, 100)) -> torch.Tensor:
-        monkeypatch.setattr("pruneframe.search.tuning.multiplies_bfloat16", lambda device: halves)
-        return _Slopes(network, CPU, shifted)(factors, images[rows])
+    def slopes(halves: bool, shifted: bool, first: int = 0) -> torch.Tensor:
+        return Slopes(network, loaded.data, CPU, shifted, halves)(factors, np.arange(first, first + 100))
 
     exact, rounded = slopes(False, False), slopes(True, False)
     assert not torch.equal(exact, rounded)
     moved = 1 - F.cosine_similarity(exact, rounded, dim=0)
     assert moved < 0.001
-    others = slopes(False, False, slice(100, 200))
+    others = slopes(False, False, 100)
     assert moved < 0.1 * (1 - F.cosine_similarity(exact, others, dim=0))  # the next images move them far more
     assert torch.equal(slopes(False, True), slopes(True, True))
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize(
     ("shifted", "halves", "rounding"), [(False, False, 1e-4), (True, True, 1e-4), (False, True, 1e-2)]
 )
 def test_an_unpruned_network_has_no_divergence_to_lessen(
-    shifted: bool, halves: bool, rounding: float, monkeypatch: pytest.MonkeyPatch
+    shifted: bool, halves: bool, rounding: float, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pruneframe.search.tuning.multiplies_bfloat16", lambda device: halves)
+    if halves:
+        monkeypatch.setattr("pruneframe.engine.trainable.SMALL", 0)
     loaded = load(tiny_problem())
-    network, images = loaded.network, loaded.data.tensor(loaded.search)
-    slopes_of, everything = _Slopes(network, CPU, shifted), torch.ones(network.layout.total)
+    network, rows = loaded.network, np.arange(0, 60, 2)
+    slopes, everything = Slopes(network, loaded.data, CPU, shifted, halves), torch.ones(network.layout.total)
     half = (torch.arange(network.layout.total) % 2).float()
-    assert slopes_of(everything, images).abs().max() < rounding * slopes_of(half, images).abs().max()
+    assert slopes(everything, rows, known).abs().max() < rounding * slopes(half, rows, known).abs().max()
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+def test_what_is_known_of_the_unpruned_network_gives_the_same_slopes(
+    kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kernel:
+        monkeypatch.setattr("pruneframe.engine.trainable.SMALL", 0)
+    loaded = load(tiny_problem())
+    factors = (torch.arange(loaded.network.layout.total) % 2).float()
+    rows = np.random.default_rng(0).permutation(60)[:37]
+    one, other = (Slopes(loaded.network, loaded.data, CPU)(factors, rows, known) for known in (False, True))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+
+
+def test_images_that_are_many_are_read_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load(tiny_problem())
+    factors, rows = (torch.arange(loaded.network.layout.total) % 2).float(), np.arange(5, 40)
+    whole = Slopes(loaded.network, loaded.data, CPU)(factors, rows)
+    monkeypatch.setattr("pruneframe.search.slopes.WHOLE", 0)
+    assert torch.equal(Slopes(loaded.network, loaded.data, CPU)(factors, rows, known=True), whole)
 
 
 def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> None:
@@ -165,7 +190,8 @@ def test_the_network_is_left_as_it_was(shifted: bool) -> None:
     network = loaded.network
     before = {name: tensor.clone() for name, tensor in network.module.state_dict().items()}
     scores = np.random.default_rng(0).random(network.layout.total).astype(np.float32)
-    tune(network, loaded.data, scores, Tuning(images=40, batch=20), np.random.default_rng(0), CPU, shifted)
+    slopes = Slopes(network, loaded.data, CPU, shifted)
+    tune(slopes, scores, Tuning(images=40, batch=20), np.random.default_rng(0))
     after = network.module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(module.training for module in network.module.modules())
@@ -173,12 +199,9 @@ def test_the_network_is_left_as_it_was(shifted: bool) -> None:
 
 
 def test_every_training_image_comes_before_any_comes_again() -> None:
-    data = load(tiny_problem()).data
-    marked = dataclasses.replace(
-        data.train, images=np.arange(len(data.train), dtype=np.float32)[:, None, None, None] + 0 * data.train.images
-    )
-    batches: Iterator[torch.Tensor] = _batches(Data(marked, data.search, data.test), 150, 7, np.random.default_rng(0))
-    seen = torch.cat(list(batches))[:, 0, 0, 0].tolist()
+    batches = list(_batches(60, 150, 7, np.random.default_rng(0)))
+    assert {len(batch) for batch in batches} == {21, 22}
+    seen = np.concatenate(batches).tolist()
     assert len(seen) == 150
     assert sorted(seen[:60]) == sorted(seen[60:120]) == list(range(60))
     assert len(set(seen[120:])) == 30
