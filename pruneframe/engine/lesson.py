@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..model.rows import Source, Stream
 from ..model.training import Aim, Recipe
 from .operations import CLASSES, DISTANCE, Op, Recording, Value, addresses
 
@@ -32,27 +33,26 @@ class Training(ctypes.Structure):
 class Lesson:
     """Steps of SGD for some `learned` parameters of a recording, which judges what `middle` holds.
 
-    images float32[n, ...] and the `target` of the aim stay where they lie; `kept` holds 1 for what stays of a parameter
-    and 0 for what is pruned.
+    images float32[n, ...] and the aim's target stay where they lie; of streams a batch is
+    read at a time. `kept` holds 1 for what stays of a parameter and 0 for what is pruned.
     """
 
     def __init__(
         self,
         recording: Recording,
         middle: Value,
-        images: Tensor,
+        images: Source,
         aim: Aim,
-        target: Tensor | None,
         recipe: Recipe,
         learned: Sequence[nn.Parameter],
         kept: Mapping[nn.Parameter, Tensor],
         macs: float,
     ) -> None:
-        self.at_once = max(1, int(WORK / (macs * recipe.batch)))
-        near = [] if target is None else [Op(DISTANCE, middle, middle)]
+        streams = isinstance(images, Stream) or isinstance(aim.target, Stream)
+        self.at_once = 1 if streams else max(1, int(WORK / (macs * recipe.batch)))
+        near = [] if aim.target is None else [Op(DISTANCE, middle, middle)]
         self._table = recording.ending([*near, Op(CLASSES, recording.result, recording.result)])
-        self._images, self._labels, self._aim, self._recipe = images.contiguous(), aim.labels.contiguous(), aim, recipe
-        self._target = None if target is None else target.contiguous()
+        self._images, self._aim, self._recipe, self._streams = images, aim, recipe, streams
         self._parameters, own = self._table.parameters, set(map(id, learned))
         self._wanted = tuple(id(parameter) in own for parameter in self._parameters)
         self._gradients = [
@@ -69,15 +69,29 @@ class Lesson:
 
     def __call__(self, batches: Sequence[Tensor], rates: Sequence[float]) -> float:
         """Train on batches of rows, at a rate each; the sum of their mean losses, each times its images."""
+        images, labels, target = self._images, self._aim.labels, self._aim.target
+        if self._streams:
+            (rows,) = batches
+            images, labels, target = images[rows], labels[rows], None if target is None else target[rows]
+            batches = [torch.arange(len(rows))]
+        assert isinstance(images, Tensor)
+        assert not isinstance(target, Stream)
+        return self._steps(batches, rates, images, labels, target)
+
+    def _steps(
+        self, batches: Sequence[Tensor], rates: Sequence[float], images: Tensor, labels: Tensor, target: Tensor | None
+    ) -> float:
         sizes = np.array([len(batch) for batch in batches])
         order, bounds = torch.cat(list(batches)), np.concatenate([[0], np.cumsum(sizes)])
         steps, losses = np.array(rates, dtype=np.float64), np.zeros(len(batches))
         n = int(sizes.max())
         values, gradients = (torch.empty(self._table.floats(n)) for _ in range(2))  # each begins where a vector may
         rows = self._table.rows(self._parameters, values)
-        rows["rows"][0], rows["labels"][-1] = self._images.data_ptr(), self._labels.data_ptr()
-        if self._target is not None:
-            rows["rows"][-2], rows["alpha"][-2] = self._target.data_ptr(), self._aim.alpha
+        images, labels = images.contiguous(), labels.contiguous()
+        rows["rows"][0], rows["labels"][-1] = images.data_ptr(), labels.data_ptr()
+        if target is not None:
+            target = target.contiguous()
+            rows["rows"][-2], rows["alpha"][-2] = target.data_ptr(), self._aim.alpha
         self._table.ask(rows, self._gradients, (False, *self._wanted))
         call = self._table.call(rows, n, values, gradients)
         training = Training(

@@ -86,15 +86,12 @@ class Trainable:
         return _TapePass(self._tape, self._tape.run(images, used), used)
 
     def steps(self, images: Source, aim: Aim, recipe: Recipe, keep: Mapping[str, Tensor]) -> Steps:
-        """Steps of SGD on images in their `place`, for `train`.
-
-        The kernel's, where it runs the judge as well and all that they read lies in memory.
-        """
-        kept, own, target = masks(self.module, keep), self._recording, aim.target
+        """Steps of SGD on images in their `place`, for `train`: the kernel's, where it runs the judge as well."""
+        kept, own = masks(self.module, keep), self._recording
         whole = own if aim.judge is None else self._behind(aim.judge)
-        if own is None or whole is None or isinstance(images, Stream) or isinstance(target, Stream):
+        if own is None or whole is None:
             return TorchSteps(self.module, images, aim, recipe, kept, self.forward)
-        return Lesson(whole, own.result, images, aim, target, recipe, list(self.module.parameters()), kept, self._macs)
+        return Lesson(whole, own.result, images, aim, recipe, list(self.module.parameters()), kept, self._macs)
 
     def _behind(self, judge: object) -> Recording | None:
         """This module with a judge behind it; None where the kernel does not run both."""
