@@ -208,7 +208,8 @@ def test_in_bfloat16_each_candidate_takes_its_own_path_whoever_is_beside_it(
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
 def test_torch_alone_rounds_the_search_and_nothing_else(units: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pruneframe.engine.sparse.kernel", lambda: None)
+    for caller in ("sparse", "operations"):
+        monkeypatch.setattr(f"pruneframe.engine.{caller}.kernel", lambda: None)
     multiplies(monkeypatch, "amx_bf16")
     network = network_of("resnet", units)
     exact, engine = Engine(network), Engine(network, precision="bfloat16")
