@@ -36,7 +36,7 @@ class Plain:
         self._format = memory_format(network)
         self._module = copy.deepcopy(network.module).to(self.device).to(memory_format=self._format)
         self._calibration = None if calibration is None else self.place(calibration)
-        self._parts: dict[tuple[int, int], Trainable] = {}
+        self._parts: dict[tuple[int, int, bool], Trainable] = {}
         self._loaded: State | None = None
         self._unmasked_statistics: State = {}
 
@@ -68,20 +68,20 @@ class Plain:
 
         Batches stay on the device. All must have been taken before another candidate is computed.
         """
-        part = self._part(start, stop)
+        part = self._part(start, stop, rounded)
         with torch.inference_mode(), precision(tf32=False):
             self._apply(mask, 0, state)
         size = SMALL_BATCH if part.kernel else self.batch
         for batch in features.split(size):
-            with torch.inference_mode(), precision(tf32=False), bfloat16(self.device, rounded and not part.kernel):
-                outputs = part(batch if part.kernel else batch.to(self.device, copy=True))
-            yield outputs.float()
+            with torch.inference_mode(), precision(tf32=False):
+                yield part(batch if part.kernel else batch.to(self.device, copy=True))
 
-    def _part(self, start: int, stop: int) -> Trainable:
-        if (start, stop) not in self._parts:
+    def _part(self, start: int, stop: int, rounded: bool) -> Trainable:
+        key = start, stop, rounded
+        if key not in self._parts:
             inputs, macs = self.network.entering(start), self.network.share(start, stop) * self.network.total_macs
-            self._parts[start, stop] = Trainable(self._cutter.part(start, stop), inputs, macs, self._format)
-        return self._parts[start, stop]
+            self._parts[key] = Trainable(self._cutter.part(start, stop), inputs, macs, self._format, rounded)
+        return self._parts[key]
 
     @cached_property
     def _cutter(self) -> Cutter:
