@@ -305,3 +305,18 @@ def test_a_rematch_times_all_fronts_in_one_series(tmp_path: Path) -> None:
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "'analytic' times nothing" in refused.stderr
+
+
+@pytest.mark.parametrize("work", ["training", "tuning", "scoring"])
+def test_a_row_of_learning_says_what_was_compared(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import learning
+
+    row = learning.learned("digits", work, "float32", 1)
+    assert {key: row[key] for key in ("network", "work", "precision")} == {
+        "network": "digits",
+        "work": work,
+        "precision": "float32",
+    }
+    assert row["ratio_q1"] <= row["ratio"] <= row["ratio_q3"]
+    assert min(row["ratio"], row["per_pass"], row["milliseconds"]) > 0

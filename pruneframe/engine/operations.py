@@ -160,7 +160,11 @@ class Table:
     @property
     def parameters(self) -> list[Tensor | None]:
         """Weight and bias of every operation, as they are now."""
-        return [parameter for op in self.ops for parameter in op.parameters]
+        found: list[Tensor | None] = [None] * (2 * len(self.ops))
+        for row, op in enumerate(self.ops):
+            if op.module is not None:
+                found[2 * row : 2 * row + 2] = op.parameters
+        return found
 
     @property
     def training(self) -> list[Any]:

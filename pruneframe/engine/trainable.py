@@ -53,7 +53,8 @@ class Trainable:
         self._tape = None if self._recording is None else Tape(self._recording)
         self._judged: dict[Trainable, Recording] = {}  # with those behind it
         self._layout = torch.contiguous_format if self._tape is not None else layout
-        module.to(memory_format=self._layout)
+        if self._tape is None:
+            module.to(memory_format=layout)
         self._halves = torch.autocast(self._device.type, torch.bfloat16, enabled=bfloat16)
         self._names = {id(parameter): name for name, parameter in module.named_parameters()}
 
@@ -89,7 +90,7 @@ class Trainable:
         """Steps of SGD on images in their `place`, for `train`: the kernel's, where it runs the judge as well."""
         kept, own = masks(self.module, keep), self._recording
         whole = own if aim.judge is None else self._behind(aim.judge)
-        if own is None or whole is None:
+        if own is None or whole is None or not _in_rows(self.module) or not _in_rows(aim.judge):
             return TorchSteps(self.module, images, aim, recipe, kept, self.forward)
         return Lesson(whole, own.result, images, aim, recipe, list(self.module.parameters()), kept, self._macs)
 
@@ -126,6 +127,16 @@ class Trainable:
             self.module.train(training)
         spread = float(expected.max() - expected.min()) or 1.0
         return recording if float((expected - found).abs().max()) <= TOLERANCE * spread else None
+
+
+def _in_rows(module: object) -> bool:
+    """Whether all parameters of a module lie as the kernel writes them, which those of images can be made to."""
+    if isinstance(module, Trainable):
+        module = module.module
+    if not isinstance(module, nn.Module):
+        return True
+    module.to(memory_format=torch.contiguous_format)
+    return all(parameter.is_contiguous() for parameter in module.parameters())
 
 
 class _TapePass:

@@ -169,10 +169,17 @@ class TorchSteps:
         loss = self._aim.loss(outputs, rows)
         (slopes,) = torch.autograd.grad(loss, outputs)
         for parameter, gradient in zip(self._parameters, done.gradients(slopes, self._parameters), strict=True):
-            parameter.grad = gradient
+            parameter.grad = None if gradient is None else _laid_out(gradient, parameter)
         self._optimiser.step()
         self._optimiser.zero_grad()
         with torch.no_grad():
             for parameter, mask in self._kept.items():  # momentum and weight decay may move a pruned weight
                 parameter.mul_(mask)
         return loss.item()
+
+
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """A gradient in its parameter's layout, by which torch's fused SGD goes through both."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)

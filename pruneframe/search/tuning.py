@@ -66,10 +66,10 @@ def tune(
     for step, rows in enumerate(_batches(slopes.images, tuning.images, steps, rng)):
         kept = round(rng.uniform(tuning.least, tuning.most) * len(ranks))
         found = slopes(_best(ranks, kept), rows, known)
-        size = found.square().mean().sqrt().clamp_min(torch.finfo(found.dtype).tiny)
-        velocity = tuning.momentum * velocity + (1 - tuning.momentum) * found / size
+        size = torch.linalg.vector_norm(found).div_(math.sqrt(len(found))).clamp_min_(torch.finfo(found.dtype).tiny)
+        velocity.lerp_(found.div_(size), 1 - tuning.momentum)
         falling = (1 + math.cos(math.pi * step / steps)) / 2
-        ranks -= (tuning.last_rate + (tuning.rate - tuning.last_rate) * falling) * velocity
+        ranks.sub_(velocity, alpha=tuning.last_rate + (tuning.rate - tuning.last_rate) * falling)
         if tell:
             tell((step + 1) / steps)
     return _reordered(scores, ranks.cpu().numpy(), tuning)

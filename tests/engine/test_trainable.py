@@ -135,3 +135,23 @@ def test_steps_taken_one_by_one_or_together_give_the_same(monkeypatch: pytest.Mo
     (several, one), (alone, other) = found
     assert several > 1 == alone
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@needs_kernel
+def test_weights_in_any_layout_are_trained_alike() -> None:
+    images, labels = digits()
+    found = []
+    for laid in (False, True):
+        module = fresh()
+        if laid:
+            module.to(memory_format=torch.channels_last)
+        turned = nn.Linear(10, 10)
+        torch.manual_seed(0)
+        weight = torch.randn(10, 10).div_(10).t()
+        turned.weight = nn.Parameter(weight if laid else weight.contiguous())
+        module = nn.Sequential(module, turned)
+        steps = Trainable(module, (1, 8, 8), 1e5).steps(images, Aim(labels), RECIPE, {})
+        train(module, images, labels, RECIPE, seed=1, steps=steps)
+        found.append(module.state_dict())
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, rtol=1e-2, atol=1e-3)
