@@ -182,11 +182,7 @@ class Network:
         return digest(self.module.state_dict())
 
     def keep(self, masks: Masks, row: int) -> dict[str, Tensor]:
-        """What one mask keeps, as bool tensors of the shapes of the parameters that it touches, by parameter name.
-
-        Single weights: the weights of every prunable layer. Filters: also the filter's bias, its batch-norm scale and
-        shift, and the inputs of the layers that read it.
-        """
+        """What one mask keeps, as bool tensors of the shapes of the parameters that it touches, by parameter name."""
         return self.spread(torch.from_numpy(masks.unpack(row)))
 
     def spread(self, values: Tensor) -> dict[str, Tensor]:
