@@ -29,6 +29,7 @@ import click
 import learning
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
@@ -42,9 +43,11 @@ from pruneframe.units import Units
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import LeNet
 
+LARGE, FEW = ("resnet18", "mobilenet_v2", "efficientnet_b0"), 32  # networks of 224 pixels, and images at most of these
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "resnet56": (lambda: CifarResNet(9), (3, 32, 32)),
     "lenet5": (LeNet, (1, 28, 28)),
+    **{name: (getattr(torchvision.models, name), (3, 224, 224)) for name in LARGE},
 }
 WORK: tuple[tuple[str, str, float], ...] = (
     *(("resnet56", "mask", density) for density in (0.5, 0.2, 0.1, 0.05)),
@@ -52,6 +55,7 @@ WORK: tuple[tuple[str, str, float], ...] = (
     ("resnet56", "filter", 0.5),
     *(("resnet56", "neighbour", density) for density in (0.5, 0.1)),
     *(("resnet56", "precision", density) for density in (1.0, 0.7, 0.5, 0.3)),
+    *((name, "mask", 0.2) for name in LARGE),
 )
 NEIGHBOURS = 100
 
@@ -172,14 +176,15 @@ def main(images: int, pairs: int, work: tuple[str, ...], as_json: bool) -> None:
         kinds.remove("precision")
         click.echo("precision is left out: this processor would emulate bfloat16", err=True)
     for name, kind, density in [row for row in WORK if row[1] in kinds]:
-        row = (rounded if kind == "precision" else measure)(name, kind, density, images, pairs)
+        few = min(images, FEW) if name in LARGE else images
+        row = (rounded if kind == "precision" else measure)(name, kind, density, few, pairs)
         if as_json:
             print(json.dumps(row), flush=True)
         else:
             against = "float32" if kind == "precision" else "naive"
             figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x {against}"
             checks = f"logits differ by {row['logit_difference']:.0e}, {row['predictions_differ']} predictions"
-            print(f"{name:9} {kind:9} {density:5} {figures:34} {checks}", flush=True)
+            print(f"{name:15} {kind:9} {density:5} {figures:34} {checks}", flush=True)
     for name, kind, precision in [row for row in learning.WORK if row[1] in kinds]:
         if precision == "bfloat16" and not multiplier("cpu"):
             continue
@@ -188,7 +193,7 @@ def main(images: int, pairs: int, work: tuple[str, ...], as_json: bool) -> None:
             print(json.dumps(row), flush=True)
         else:
             figures = f"{row['ratio']:5} [{row['ratio_q1']}, {row['ratio_q3']}] x usual"
-            print(f"{name:9} {kind:9} {precision:8} {figures:34} {row['per_pass']:5} x evaluation a pass", flush=True)
+            print(f"{name:15} {kind:9} {precision:8} {figures:34} {row['per_pass']:5} x evaluation a pass", flush=True)
 
 
 if __name__ == "__main__":

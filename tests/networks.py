@@ -129,6 +129,7 @@ class OnItself(nn.Module):
         self.second = nn.Conv2d(4, 4, 3, padding=1)
         self.third = nn.Conv2d(4, 4, 3, padding=1)
         self.fourth = nn.Conv2d(4, 4, 3, padding=1)
+        self.fifth = nn.Conv2d(4, 4, 3, padding=1)
         self.mean = nn.AdaptiveAvgPool2d(1)
         self.last = nn.Linear(4, 2)
 
@@ -136,7 +137,7 @@ class OnItself(nn.Module):
         first = self.first(images)
         second = first + self.second(first)
         third = second + self.fourth(self.third(second))
-        return self.last(self.mean(F.relu(third)).flatten(1))
+        return self.last(self.mean(F.relu(self.fifth(third))).flatten(1))
 
 
 MAKERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {

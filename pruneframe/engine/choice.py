@@ -21,7 +21,7 @@ from ..model.trace import device_of
 from .agreement import Reference, check_copies
 from .batch_norm import shifted_statistics
 from .gpu import Gpu
-from .halves import WORTH, Halves
+from .halves import WORTH, Halves, foldable
 from .lists import Pruned
 from .moments import Moments
 from .plain import Plain, memory_format
@@ -106,7 +106,9 @@ class Engine:
         return rounding
 
     def _beside(self, sparse: Sparse, reference: Reference | None) -> Halves | None:
-        """What answers in bfloat16 beside the kernel; None where it would take longer even on the dense network."""
+        """What answers in bfloat16 beside the kernel; None where it cannot, or takes longer even on the dense network."""
+        if not foldable(self.network, sparse.plan):
+            return None
         halves = Halves(self.network, sparse.plan, memory_format(self.network), WORTH[multiplier(self.device)])
 
         def logits(masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:

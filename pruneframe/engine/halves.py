@@ -89,6 +89,18 @@ class Halves:
         return images.to(torch.bfloat16).contiguous(memory_format=self._format)
 
 
+def foldable(network: Network, plan: Plan) -> bool:
+    """Whether all that a plan multiplies are layers, and their norms modules that a layer can take in."""
+    traced = record(network.module, "it needs")
+    for weights in filter(None, plan.weights):
+        kinds = isinstance(network.module.get_submodule(weights.layer), nn.Conv2d | nn.Linear)
+        if not kinds or (weights.factor, weights.shift) != (1, 0):
+            return False
+        if weights.norm is not None and not calls(traced, weights.norm):
+            return False
+    return True
+
+
 def _filled(layer: Layer) -> float:
     """The multiply-adds that torch computes for a layer: channels that are not there are multiplied as zeros."""
     outputs, inputs, *window = layer.shape

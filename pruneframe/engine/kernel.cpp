@@ -2,7 +2,8 @@
 // in cache. A zero weight costs nothing. See plan.py for how a network becomes steps, sparse.py for who calls this.
 //
 // Activations lie as [channel][row][column][16 images]: one vector holds the same pixel of 16 images, so that each
-// non-zero weight is one broadcast and a run of fused multiply-adds. Planes have a border of zeros for padding. What
+// non-zero weight is one broadcast and a run of fused multiply-adds. Planes that convolutions pad have a border of zeros,
+// which whoever writes them writes as well. What
 // enters linear layers lies as [feature][slot][16 images], so that they run for SLOTS groups of images at once.
 
 #include <Python.h>
@@ -20,8 +21,10 @@ constexpr int64_t SLOTS = 8;
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum Kind { SUMS, COPY, MAXIMUM, MEAN };
+enum Kind { SUMS, COPY, MAXIMUM, MEAN, CENTRE };
 enum Space { ARENA, IMAGES, WIDE };  // where a tensor lies: this thread's arena, the images, or with SLOTS groups a pixel
+// Activations; mirrors NAMES in curves.py. The first few are done in registers.
+enum Curve { NOTHING, RELU, RELU6, LEAKY_RELU, HARDSWISH, HARDSIGMOID, SIGMOID, SILU, GELU, GELU_TANH, ELU, TANH };
 
 // One line of the plan; all distances are in floats. Mirrors FIELDS in plan.py.
 struct Step {
@@ -29,11 +32,21 @@ struct Step {
   int64_t in_space, in, in_plane, in_row, in_column;         // input: origin, channel, output row, output column
   int64_t out_space, out, out_plane, out_row, out_column;    // output
   int64_t channels, rows, columns;                           // of the output
+  int64_t lead, gap;                                         // zeros before each plane and after the last, before rows
   int64_t add_space, add, add_plane, add_row, add_column;    // added to the output: origin (-1: nothing) and distances
   int64_t add_from, add_to;                                  // output channels that it is added to
-  int64_t act;                                               // 0 nothing, 1 ReLU, 2 ReLU6
+  int64_t times;                                             // copies: multiplied with, in place of added
+  int64_t act, bend;                                         // activation, and its setting: a float32 by its bits
   int64_t pool;                                              // sums: 1 if only the largest of each 2 x 2 is written
-  int64_t window_rows, window_columns, row_gap, column_gap;  // others: the window, and the distance of its pixels
+  int64_t block;                                             // sums: output channels that read the same input channels
+  int64_t row_spans, column_spans, row_gap, column_gap;      // pooling: windows, and the distance of input pixels
+  int64_t epsilon;                                           // centring: beside the variance, a float32 by its bits
+};
+
+// A pooling window along one axis, pixels [first, last), and what its sum is multiplied with. Mirrors SPAN in plan.py.
+struct Span {
+  int32_t first, last;
+  float share;
 };
 
 // What to do next: run a step for a candidate, with the weights at `starts` and `biases`, `runs` of them for each output.
@@ -50,6 +63,7 @@ struct Network {
   const int32_t *offsets;
   const float *weights, *biases;
   const int32_t *packed;              // weights of dense products; see winograd.h
+  const Span *spans;
   const float *images;
   int64_t image_group;                // floats of 16 images
   int64_t level;                      // floats of a level of the arena
@@ -180,8 +194,8 @@ EXPORT int64_t pruneframe_bfloat16() {
   return 0;
 }
 
-// Runs groups [first, last) of 16 images on a processor that can. `arena` and `wide` are the calling thread's own memory;
-// the arena is zero where nothing is ever written. Behind the wide tensors of all candidates there is room for what dense
+// Runs groups [first, last) of 16 images on a processor that can. `arena` and `wide` are the calling thread's own memory.
+// Behind the wide tensors of all candidates there is room for what dense
 // products need.
 EXPORT void pruneframe_run(int64_t processor, const Network *n, int64_t first, int64_t last, float *arena, float *wide) {
 #if defined(__x86_64__)

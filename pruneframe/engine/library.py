@@ -30,7 +30,7 @@ class Call(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("steps", "orders", "tail")),
         *((name, ctypes.c_int64) for name in ("order_count", "tail_count", "candidates")),
-        *((name, ctypes.c_void_p) for name in ("starts", "offsets", "weights", "biases", "packed", "images")),
+        *((name, ctypes.c_void_p) for name in ("starts", "offsets", "weights", "biases", "packed", "spans", "images")),
         *(
             (name, ctypes.c_int64)
             for name in ("image_group", "level", "partial", "wide_size", "result", "classes", "groups")

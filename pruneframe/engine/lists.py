@@ -32,6 +32,9 @@ class Affine:
     def __init__(self, network: Network, plan: Plan) -> None:
         self._network = network
         self._layers = [weights for weights in plan.weights if weights is not None]
+        outputs = [layer.outputs for layer in self._layers]
+        self._factors = np.repeat([layer.factor for layer in self._layers], outputs)
+        self._shifts = np.repeat([layer.shift for layer in self._layers], outputs)
         self._last: tuple[State, dict[str, NDArray[np.float64]]] | None = None
 
     def __call__(self, state: State, statistics: State, keep: dict[str, NDArray[np.bool_]]) -> tuple[Floats, Floats]:
@@ -40,6 +43,7 @@ class Affine:
             values = self._gather({**state, **statistics}, keep)
         scales = values["weight"] / np.sqrt(values["variance"])
         biases = values["shift"] + (values["bias"] - values["mean"]) * scales
+        scales, biases = scales * self._factors, biases * self._factors + self._shifts
         return scales.astype(np.float32), biases.astype(np.float32)
 
     def _of(self, state: State) -> dict[str, NDArray[np.float64]]:
@@ -60,7 +64,7 @@ class Affine:
 
         for layer in self._layers:
             n, norm = layer.outputs, layer.norm
-            add("bias", f"{layer.layer}.bias", n, 0.0)
+            add("bias", layer.bias, n, 0.0)
             for what, leaf, otherwise in (
                 ("weight", "weight", 1.0),
                 ("shift", "bias", 0.0),
@@ -75,7 +79,8 @@ class Affine:
 
 def _vectors(layer: Weights) -> Iterable[str]:
     """The parameters of a layer and its norm with one value per output."""
-    yield f"{layer.layer}.bias"
+    if layer.bias is not None:
+        yield layer.bias
     if layer.norm is not None:
         yield from (f"{layer.norm}.weight", f"{layer.norm}.bias")
 
@@ -150,7 +155,7 @@ class _Layer:
     def __init__(self, weights: Weights, pruned: Pruned) -> None:
         self.weights = weights
         self.pruned = pruned
-        self.mask = pruned.keep.get(f"{weights.layer}.weight")
+        self.mask = None if weights.weight is None else pruned.keep.get(weights.weight)
         inputs = len(weights.offsets)
         self.kept = weights.outputs * inputs if self.mask is None else int(np.count_nonzero(self.mask))
         self.run = weights.run(self.kept)
@@ -164,7 +169,8 @@ class _Layer:
     def arrays(self) -> tuple[NDArray | None, NDArray, NDArray]:
         """Its mask, weights and scales as the kernel reads them."""
         mask = None if self.mask is None else np.ascontiguousarray(self.mask)
-        weights = self.pruned.state[f"{self.weights.layer}.weight"].numpy()
+        name, shape = self.weights.weight, (self.weights.outputs, len(self.weights.offsets))
+        weights = np.ones(shape, dtype=np.float32) if name is None else self.pruned.state[name].numpy()
         return mask, np.ascontiguousarray(weights, dtype=np.float32), self.pruned.scales[self.outputs]
 
     @property

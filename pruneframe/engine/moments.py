@@ -39,8 +39,6 @@ class Moments:
         self._sparse = sparse
         self._plan = plan = compiled(sparse.network, fused=False)
         normed = [step for step, weights in enumerate(plan.weights) if weights is not None and weights.norm]
-        if any(plan.column("tail")[step] for step in normed):
-            raise Unsupported("it has a batch norm behind the last feature map")
         self._steps = range(max(normed) + 1)
         self._raw = plan.steps.copy()
         self._raw[np.ix_(normed, [FIELDS.index("add"), FIELDS.index("act")])] = [-1, 0]
@@ -70,20 +68,23 @@ class Moments:
 
     def _without_norms(self, state: State, keep: dict[str, NDArray[np.bool_]]) -> Pruned:
         """The layers alone: nothing is folded in."""
-        biases = np.zeros(self._plan.outputs, dtype=np.float32)
+        scales, biases = np.ones(self._plan.outputs), np.zeros(self._plan.outputs)
         for weights in filter(None, self._plan.weights):
-            name = f"{weights.layer}.bias"
-            if name in state:
-                outputs = slice(weights.first, weights.first + weights.outputs)
-                biases[outputs] = _masked(state, keep, name)
-        return Pruned(state, keep, np.ones(self._plan.outputs, dtype=np.float32), biases)
+            outputs = slice(weights.first, weights.first + weights.outputs)
+            if weights.bias is not None:
+                biases[outputs] = _masked(state, keep, weights.bias)
+            if weights.norm is None:
+                scales[outputs] = weights.factor
+                biases[outputs] = biases[outputs] * weights.factor + weights.shift
+        return Pruned(state, keep, scales.astype(np.float32), biases.astype(np.float32))
 
     def _statistics(self, batch: _Batch, pruned: Pruned, lists: Lists) -> Iterator[tuple[str, NDArray[np.float64]]]:
         """Mean and variance of each norm's input over one batch, every norm using those before it."""
         plan, groups = self._plan, len(batch.images)
         call = Call(
             *(address(self._raw), None, None, 0, 0, 1),
-            *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, lists.packed, batch.groups)),
+            *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, lists.packed)),
+            *map(address, (plan.spans, batch.groups)),
             *(batch.groups[0].size, plan.arena, plan.partial, plan.wide, plan.result, plan.classes, groups, None),
         )
         finish, scales, shifts = -1, np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32)
@@ -129,6 +130,7 @@ class Moments:
         shifts = -mean * scales
         if f"{norm}.bias" in pruned.state:
             shifts = shifts + _masked(pruned.state, pruned.keep, f"{norm}.bias")
+        scales, shifts = scales * weights.factor, shifts * weights.factor + weights.shift
         return scales.astype(np.float32), shifts.astype(np.float32)
 
 

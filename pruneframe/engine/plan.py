@@ -13,16 +13,17 @@ SLOTS = 8  # groups that linear layers take at once
 # Bytes of inputs that a run of weights reads for a tile, of a first cache of 48 KiB or more. A few are not worth
 # a run of their own, even where it reads more; many leave room for sums that wait for another run.
 CACHE, FEW, CACHE_OF_FEW, MANY, CACHE_OF_MANY = 40 * 1024, 12, 80 * 1024, 48, 34 * 1024
-SUMS, COPY, MAXIMUM, MEAN = 0, 1, 2, 3
+SUMS, COPY, MAXIMUM, MEAN, CENTRE = 0, 1, 2, 3, 4
 ARENA, IMAGES, WIDE = 0, 1, 2  # where a tensor lies: see kernel.cpp
-NOTHING, RELU, RELU6 = 0, 1, 2
 # The columns of a step, all distances in floats; mirrors Step in kernel.cpp.
 FIELDS = (
     *("kind", "tail", "in_space", "in", "in_plane", "in_row", "in_column"),
-    *("out_space", "out", "out_plane", "out_row", "out_column", "channels", "rows", "columns"),
-    *("add_space", "add", "add_plane", "add_row", "add_column", "add_from", "add_to"),
-    *("act", "pool", "window_rows", "window_columns", "row_gap", "column_gap"),
+    *("out_space", "out", "out_plane", "out_row", "out_column", "channels", "rows", "columns", "lead", "gap"),
+    *("add_space", "add", "add_plane", "add_row", "add_column", "add_from", "add_to", "times"),
+    *("act", "bend", "pool", "block", "row_spans", "column_spans", "row_gap", "column_gap", "epsilon"),
 )
+# Where a pooling window begins and ends along an axis, and what it multiplies a sum with; mirrors Span in kernel.cpp.
+SPAN = np.dtype([("first", np.int32), ("last", np.int32), ("share", np.float32)])
 
 
 class Unsupported(Exception):
@@ -31,15 +32,27 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class Weights:
-    """A layer behind a step of sums, and where its weights read: origins[output] + offsets[weight of the output]."""
+    """What a step of sums multiplies, and where its weights read: origins[output] + offsets[weight of the output].
 
-    layer: str
-    norm: str | None  # the batch norm that is folded in
+    Weights and biases are parameters by name; None stands for ones, and for zeros. What comes of them and of the batch
+    norm is multiplied with a factor, and then something is added.
+    """
+
+    weight: str | None  # of the state dict
+    bias: str | None
+    norm: str | None  # the batch norm that is folded in, by its module
+    factor: float
+    shift: float
     first: int  # its first output among those of all layers
     origins: NDArray[np.int32]  # [outputs]
     offsets: NDArray[np.int32]  # [weights per output]
     taps: int  # weights of an output that read the same input channel
     window: int  # bytes of an input channel that a tile of outputs reads
+
+    @property
+    def layer(self) -> str:
+        """The module that holds the weights; of ones, the norm."""
+        return (self.norm or "") if self.weight is None else self.weight.rpartition(".")[0]
 
     @property
     def outputs(self) -> int:
@@ -61,6 +74,17 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Planes:
+    """How the images lie, all in floats: where the first pixel is, from there to other channels, rows and columns."""
+
+    size: int
+    origin: int
+    plane: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """A compiled network.
 
@@ -68,13 +92,14 @@ class Plan:
     """
 
     steps: NDArray[np.int64]  # [steps, fields]
+    spans: NDArray[np.void]  # of all pooling windows
     weights: tuple[Weights | None, ...]  # of each step; None where there are none
     reads: tuple[tuple[int | None, int | None], ...]  # buffers of each step's input and addition; None: not the arena's
     writes: tuple[int | None, ...]
     arena: int  # floats that the steps need for a group
     partial: int  # the last of them, where sums wait for their other weights
     wide: int  # floats for what linear layers read and write, per candidate
-    image_border: int
+    images: Planes
     result: int  # where the outputs are, among the wide tensors
     classes: int
 

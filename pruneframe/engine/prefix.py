@@ -22,10 +22,19 @@ ORDER = ("step", "starts", "biases", "runs", "candidate", "level", "in_level", "
 
 @dataclass(frozen=True)
 class Shared:
-    """How many of a plan's first steps can be shared, and the share of the network's work up to each of them."""
+    """How many of a plan's first steps can be shared, and the share of the network's work up to each of them.
+
+    A concatenation, which several steps write, is shared as a whole or not at all: `bounds` are where candidates may
+    part.
+    """
 
     steps: int
     work: NDArray[np.float64]  # [steps + 1]
+    bounds: tuple[int, ...]  # from 0 to `steps`
+
+    def stretch(self, step: int) -> slice:
+        """The steps from one on that are shared together."""
+        return slice(step, next(bound for bound in self.bounds if bound > step))
 
 
 def work_of(plan: Plan) -> NDArray[np.int64]:
@@ -39,7 +48,14 @@ def shared_steps(plan: Plan) -> Shared:
     wide = plan.column("out_space") == WIDE
     work = work_of(plan)
     steps = int(np.flatnonzero(wide)[0])
-    return Shared(steps, np.concatenate([[0.0], np.cumsum(work)[:steps]]) / work.sum())
+    first: dict[int, int] = {}
+    inside: set[int] = set()  # steps before which a buffer has been written to, and will be again
+    for step, buffer in enumerate(plan.writes):
+        if buffer is not None:
+            inside.update(range(first.setdefault(buffer, step) + 1, step + 1))
+    bounds = tuple(step for step in range(steps + 1) if step not in inside)
+    steps = bounds[-1]
+    return Shared(steps, np.concatenate([[0.0], np.cumsum(work)[:steps]]) / work.sum(), bounds)
 
 
 def families(keys: Sequence[Key], shared: Shared) -> list[list[int]]:
@@ -56,7 +72,8 @@ def families(keys: Sequence[Key], shared: Shared) -> list[list[int]]:
 
 def _common(one: Key, other: Key, shared: Shared) -> int:
     """The number of first steps in which two candidates agree."""
-    return next((i for i in range(shared.steps) if one[i] != other[i]), shared.steps)
+    alike = next((i for i in range(shared.steps) if one[i] != other[i]), shared.steps)
+    return max(bound for bound in shared.bounds if bound <= alike)
 
 
 @dataclass
@@ -85,15 +102,17 @@ class Work:
     def _visit(self, members: list[int], step: int, level: int, at: dict[int, int]) -> None:
         """From a step on that all members reach with the same activations; `at` is the level of each buffer so far."""
         self.levels = max(self.levels, level + 1)
-        while step < self.shared.steps and len({self.keys[m][step] for m in members}) == 1:
-            self._order(step, members[0], level, at)
-            step += 1
+        while step < self.shared.steps and len({self.keys[m][self.shared.stretch(step)] for m in members}) == 1:
+            stretch = self.shared.stretch(step)
+            for own in range(stretch.start, stretch.stop):
+                self._order(own, members[0], level, at)
+            step = stretch.stop
         if step == self.shared.steps:
             branches = [[member] for member in members]
         else:
-            alike: dict[int, list[int]] = {}
+            alike: dict[Key, list[int]] = {}
             for member in members:
-                alike.setdefault(self.keys[member][step], []).append(member)
+                alike.setdefault(self.keys[member][self.shared.stretch(step)], []).append(member)
             branches = sorted(alike.values(), key=len)
         go_on = self._finish if step == self.shared.steps else self._visit
         for branch in branches[:-1]:

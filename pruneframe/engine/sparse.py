@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 from ..mask import Masks
@@ -51,15 +52,15 @@ class Sparse:
         return float(work_of(self.plan)[list(self._dense)].sum() / work_of(self.plan).sum())
 
     def groups(self, images: Tensor) -> Floats:
-        """Images float32[n, channels, rows, columns] for the kernel: [groups, channels, rows, columns, 16].
+        """Images float32[n, channels, rows, columns] for the kernel: [groups, floats], where it wants them.
 
         Rows of features float32[n, features] are images of one pixel.
         """
         n, channels, rows, columns = (*images.shape, 1, 1)[:4]
-        border = self.plan.image_border
-        count = -(-n // LANES)
-        laid = aligned((count, channels, rows + 2 * border, columns + 2 * border, LANES))
-        inner = laid[:, :, border : border + rows, border : border + columns]
+        lies, count = self.plan.images, -(-n // LANES)
+        laid = aligned((count, lies.size))
+        distances = [4 * distance for distance in (lies.size, lies.plane, lies.row, lies.column, 1)]
+        inner = as_strided(laid[:, lies.origin :], (count, channels, rows, columns, LANES), distances)
         for group, part in zip(inner, images.split(LANES), strict=True):
             group[..., : len(part)] = part.numpy().reshape(-1, channels, rows, columns).transpose(1, 2, 3, 0)
         return laid
@@ -96,7 +97,8 @@ class Sparse:
             call = Call(
                 *map(address, (plan.steps, orders, last)),
                 *(len(orders), len(last), len(candidates)),
-                *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, lists.packed, groups)),
+                *map(address, (lists.starts, lists.offsets, lists.weights, lists.biases, lists.packed)),
+                *map(address, (plan.spans, groups)),
                 *(groups[0].size, plan.arena, plan.partial, plan.wide, plan.result, plan.classes, len(groups)),
                 address(logits),
             )
@@ -137,7 +139,7 @@ class Sparse:
             if weights is None:
                 yield None
             else:
-                kept = candidate.keep.get(f"{weights.layer}.weight")
+                kept = None if weights.weight is None else candidate.keep.get(weights.weight)
                 outputs = slice(weights.first, weights.first + weights.outputs)
                 affine = candidate.scales[outputs].tobytes() + candidate.biases[outputs].tobytes()
                 yield id(candidate.state), None if kept is None else np.packbits(kept).tobytes(), affine

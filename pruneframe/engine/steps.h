@@ -15,9 +15,44 @@ INLINE Vector all(float x) {
 
 INLINE Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
+INLINE float number(int64_t bits) {
+  const int32_t half = int32_t(bits);
+  float found;
+  memcpy(&found, &half, sizeof found);
+  return found;
+}
+
+// Activations of one comparison or two.
 INLINE Vector activated(Vector v, int64_t act) {
   if (act) v = larger(v, Vector{});
-  return act == 2 ? (v < 6 ? v : all(6)) : v;
+  return act == RELU6 ? (v < 6 ? v : all(6)) : v;
+}
+
+#include "curves.h"
+
+// Bends what has been written: R x C pixels, where activations take more than that.
+static __attribute__((noinline)) void bent(const Step &s, float *out, int64_t rows, int64_t columns, int64_t row,
+                                           int64_t column, int64_t lanes) {
+  const float bend = number(s.bend);
+  auto each = [&](auto curve) __attribute__((always_inline)) {
+    for (int64_t y = 0; y < rows; y++)
+      for (int64_t x = 0; x < columns; x++)
+        for (int64_t lane = 0; lane < lanes; lane += WIDTH) {
+          Vector *value = (Vector *)(out + y * row + x * column + lane);
+          *value = curve.of(*value, bend);
+        }
+  };
+  switch (s.act) {
+    case LEAKY_RELU: return each(LeakyRelu{});
+    case HARDSWISH: return each(Hardswish{});
+    case HARDSIGMOID: return each(Hardsigmoid{});
+    case SIGMOID: return each(Sigmoid{});
+    case SILU: return each(Silu{});
+    case GELU: return each(Gelu{});
+    case GELU_TANH: return each(GeluTanh{});
+    case ELU: return each(Elu{});
+    case TANH: return each(Tanh{});
+  }
 }
 
 // R x C neighbouring pixels of one output channel; their sums stay in registers while a run of weights goes by. They
@@ -50,7 +85,7 @@ INLINE void tile(const Step &s, const float *in, const int32_t *offsets, const f
   if (add)
 #pragma GCC unroll 16
     for (int t = 0; t < R * C; t++) sums[t] += *(const Vector *)(add + t / C * s.add_row + t % C * add_column);
-  if (s.act)
+  if (s.act && s.act <= RELU6)
 #pragma GCC unroll 16
     for (int t = 0; t < R * C; t++) sums[t] = activated(sums[t], s.act);
   if (R % 2 == 0 && C % 2 == 0 && s.pool) {
@@ -60,18 +95,20 @@ INLINE void tile(const Step &s, const float *in, const int32_t *offsets, const f
       const Vector above = larger(sums[at], sums[at + 1]), below = larger(sums[at + C], sums[at + C + 1]);
       *(Vector *)(out + at / C / 2 * s.out_row + at % C / 2 * out_column) = larger(above, below);
     }
+    if (s.act > RELU6) bent(s, out, R / 2, C / 2, s.out_row, out_column, WIDTH);
     return;
   }
 #pragma GCC unroll 16
   for (int t = 0; t < R * C; t++) *(Vector *)(out + t / C * s.out_row + t % C * out_column) = sums[t];
+  if (s.act > RELU6) bent(s, out, R, C, s.out_row, out_column, WIDTH);
 }
 
-// One tile of all output channels, by runs of weights: the windows that a run reads fit the first cache.
+// One tile of a block of output channels, by runs of weights: the windows that a run reads fit the first cache.
 template <int R, int C, bool NEAR>
-INLINE void tiles(const Step &s, const Network &n, const Order &o, const float *in, const float *add, float *partial,
-                  float *out) {
+INLINE void tiles(const Step &s, const Network &n, const Order &o, int64_t from, const float *in, const float *add,
+                  float *partial, float *out) {
   for (int64_t r = 0; r < o.runs; r++)
-    for (int64_t c = 0; c < s.channels; c++) {
+    for (int64_t c = from; c < from + s.block; c++) {
       const int64_t *run = n.starts + o.starts + c * o.runs + r;
       const bool last = r + 1 == o.runs;
       if (r && !last && run[0] == run[1]) continue;
@@ -79,13 +116,14 @@ INLINE void tiles(const Step &s, const Network &n, const Order &o, const float *
       for (int64_t i = 0; i < LANES; i += WIDTH)
         tile<R, C, NEAR>(s, in + i, n.offsets + run[0], n.weights + run[0], run[1] - run[0],
                          r ? nullptr : n.biases + o.biases + c, adds ? add + (c - s.add_from) * s.add_plane + i : nullptr,
-                         partial + c * R * C * LANES + i, last, out + c * s.out_plane + i);
+                         partial + (c - from) * R * C * LANES + i, last, out + c * s.out_plane + i);
     }
 }
 
+// All tiles of a block of output channels.
 template <bool NEAR>
-INLINE void weighted(const Step &s, const Network &n, const Order &o, const float *in, const float *add,
-                     float *partial, float *out, int64_t columns) {
+INLINE void blocked(const Step &s, const Network &n, const Order &o, int64_t c, const float *in, const float *add,
+                    float *partial, float *out, int64_t columns) {
   for (int64_t y = 0; y < s.rows;) {
     const int64_t down = s.rows - y;
     const int64_t rows = down == 1 ? 1 : SUMS_FIT >= 16 && columns < 8 && down >= 4 ? 4 : 2;
@@ -97,17 +135,17 @@ INLINE void weighted(const Step &s, const Network &n, const Order &o, const floa
       const float *plus = add ? add + y * s.add_row + x * s.add_column : nullptr;
       float *to = out + (y >> s.pool) * s.out_row + (x >> s.pool) * s.out_column;
       switch (rows * 16 + width) {
-        case 0x11: tiles<1, 1, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x12: tiles<1, 2, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x14: tiles<1, 4, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x18: tiles<1, 8, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x21: tiles<2, 1, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x22: tiles<2, 2, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x24: tiles<2, 4, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x28: if (SUMS_FIT >= 16) tiles<2, 8, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x41: tiles<4, 1, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x42: tiles<4, 2, NEAR>(s, n, o, from, plus, partial, to); break;
-        case 0x44: if (SUMS_FIT >= 16) tiles<4, 4, NEAR>(s, n, o, from, plus, partial, to); break;
+        case 0x11: tiles<1, 1, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x12: tiles<1, 2, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x14: tiles<1, 4, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x18: tiles<1, 8, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x21: tiles<2, 1, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x22: tiles<2, 2, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x24: tiles<2, 4, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x28: if (SUMS_FIT >= 16) tiles<2, 8, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x41: tiles<4, 1, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x42: tiles<4, 2, NEAR>(s, n, o, c, from, plus, partial, to); break;
+        case 0x44: if (SUMS_FIT >= 16) tiles<4, 4, NEAR>(s, n, o, c, from, plus, partial, to); break;
       }
       x += width;
     }
@@ -115,24 +153,123 @@ INLINE void weighted(const Step &s, const Network &n, const Order &o, const floa
   }
 }
 
-INLINE void windowed(const Step &s, const float *in, const float *add, float *out, int64_t columns) {
-  const Vector share = all(1.0f / float(s.window_rows * s.window_columns));
+// Weighted sums, block by block of output channels, since others read other planes.
+template <bool NEAR>
+INLINE void weighted(const Step &s, const Network &n, const Order &o, const float *in, const float *add,
+                     float *partial, float *out, int64_t columns) {
+  for (int64_t c = 0; c < s.channels; c += s.block) blocked<NEAR>(s, n, o, c, in, add, partial, out, columns);
+}
+
+// Sums or the largest of windows that may differ in size.
+template <bool LARGEST>
+INLINE void windowed(const Step &s, const Network &n, const float *in, float *out) {
+  const Span *rows = n.spans + s.row_spans, *columns = n.spans + s.column_spans;
   for (int64_t c = 0; c < s.channels; c++)
+    for (int64_t y = 0; y < s.rows; y++)
+      for (int64_t x = 0; x < s.columns; x++)
+        for (int64_t lane = 0; lane < LANES; lane += WIDTH) {
+          const Span down = rows[y], right = columns[x];
+          Vector value = LARGEST ? all(-__builtin_inff()) : Vector{};
+          for (int64_t i = down.first; i < down.last; i++) {
+            const float *pixel = in + c * s.in_plane + i * s.row_gap + right.first * s.column_gap + lane;
+            int64_t left = right.last - right.first;
+            Vector one = LARGEST ? value : Vector{}, two = one, three = one, four = one;  // so that none waits for another
+            for (; left >= 4; left -= 4, pixel += 4 * s.column_gap) {
+              const Vector a = *(const Vector *)pixel, b = *(const Vector *)(pixel + s.column_gap);
+              const Vector d = *(const Vector *)(pixel + 2 * s.column_gap);
+              const Vector e = *(const Vector *)(pixel + 3 * s.column_gap);
+              one = LARGEST ? larger(one, a) : one + a;
+              two = LARGEST ? larger(two, b) : two + b;
+              three = LARGEST ? larger(three, d) : three + d;
+              four = LARGEST ? larger(four, e) : four + e;
+            }
+            for (; left; left--, pixel += s.column_gap) {
+              const Vector a = *(const Vector *)pixel;
+              one = LARGEST ? larger(one, a) : one + a;
+            }
+            one = LARGEST ? larger(larger(one, two), larger(three, four)) : (one + two) + (three + four);
+            value = LARGEST ? larger(value, one) : value + one;
+          }
+          if (!LARGEST) value *= all(down.share * right.share);
+          float *to = out + c * s.out_plane + y * s.out_row + x * s.out_column + lane;
+          *(Vector *)to = s.act <= RELU6 ? activated(value, s.act) : value;
+        }
+}
+
+// A tensor as it is, with another one added to it or multiplied with it.
+INLINE void copied(const Step &s, const float *in, const float *add, float *out, int64_t columns) {
+  for (int64_t c = 0; c < s.channels; c++) {
+    const bool adds = add && c >= s.add_from && c < s.add_to;
     for (int64_t y = 0; y < s.rows; y++)
       for (int64_t x = 0; x < columns; x++)
         for (int64_t lane = 0; lane < LANES; lane += WIDTH) {
-          const float *source = in + c * s.in_plane + y * s.in_row + x * s.in_column + lane;
-          Vector value = *(const Vector *)source;
-          for (int64_t i = 0; i < s.window_rows; i++)
-            for (int64_t j = i == 0 ? 1 : 0; j < s.window_columns; j++) {
-              const Vector other = *(const Vector *)(source + i * s.row_gap + j * s.column_gap);
-              value = s.kind == MAXIMUM ? larger(value, other) : value + other;
-            }
-          if (s.kind == MEAN) value *= share;
-          if (add && c >= s.add_from && c < s.add_to)
-            value += *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column + lane);
-          *(Vector *)(out + c * s.out_plane + y * s.out_row + x * s.out_column + lane) = activated(value, s.act);
+          Vector value = *(const Vector *)(in + c * s.in_plane + y * s.in_row + x * s.in_column + lane);
+          if (adds) {
+            const Vector other = *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column + lane);
+            value = s.times ? value * other : value + other;
+          }
+          float *to = out + c * s.out_plane + y * s.out_row + x * s.out_column + lane;
+          *(Vector *)to = s.act <= RELU6 ? activated(value, s.act) : value;
         }
+  }
+}
+
+// Each pixel less the mean of its channels, divided by their deviation, as in layer norm.
+INLINE void centred(const Step &s, const float *in, float *out, int64_t columns) {
+  const Vector share = all(1.0f / float(s.channels)), epsilon = all(number(s.epsilon));
+  for (int64_t y = 0; y < s.rows; y++)
+    for (int64_t x = 0; x < columns; x++)
+      for (int64_t lane = 0; lane < LANES; lane += WIDTH) {
+        const float *pixel = in + y * s.in_row + x * s.in_column + lane;
+        Vector mean{}, variance{};
+        for (int64_t c = 0; c < s.channels; c++) mean += *(const Vector *)(pixel + c * s.in_plane);
+        mean *= share;
+        for (int64_t c = 0; c < s.channels; c++) {
+          const Vector off = *(const Vector *)(pixel + c * s.in_plane) - mean;
+          variance += off * off;
+        }
+        variance = variance * share + epsilon;
+        Vector scale;
+        for (int64_t k = 0; k < WIDTH; k++) scale[k] = 1.0f / __builtin_sqrtf(variance[k]);
+        float *to = out + y * s.out_row + x * s.out_column + lane;
+        for (int64_t c = 0; c < s.channels; c++) {
+          const Vector value = (*(const Vector *)(pixel + c * s.in_plane) - mean) * scale;
+          *(Vector *)(to + c * s.out_plane) = s.act <= RELU6 ? activated(value, s.act) : value;
+        }
+      }
+}
+
+INLINE void zeros(float *from, int64_t floats) {
+  for (int64_t i = 0; i < floats; i += WIDTH) {
+    *(Vector *)(from + i) = Vector{};
+    asm volatile("" : : : "memory");  // keeps GCC from calling memset for a vector or two
+  }
+}
+
+// Zeros around the planes that a step writes.
+INLINE void bordered(const Step &s, float *out) {
+  if (!s.lead && !s.gap) return;
+  const int64_t rows = s.rows >> s.pool, columns = s.columns >> s.pool;
+  for (int64_t c = 0; c < s.channels; c++) {
+    float *plane = out + c * s.out_plane;
+    zeros(plane - s.lead, s.lead);
+    for (int64_t y = 1; y < rows; y++) zeros(plane + y * s.out_row - s.gap, s.gap);
+  }
+  zeros(out + (s.channels - 1) * s.out_plane + (rows - 1) * s.out_row + columns * s.out_column, s.lead);
+}
+
+// What remains to be done with what a step has written: to bend it, if that is not done, and its border.
+INLINE void finished(const Step &s, float *out, int64_t columns, bool bends) {
+  if (bends)
+    for (int64_t c = 0; c < s.channels; c++)
+      bent(s, out + c * s.out_plane, s.rows >> s.pool, columns >> s.pool, s.out_row, s.out_column, LANES);
+  bordered(s, out);
+}
+
+// Where a tensor of group `g` begins.
+INLINE float *place(const Network &n, float *arena, float *wide, int64_t g, int64_t space, int64_t origin) {
+  if (space == IMAGES) return const_cast<float *>(n.images) + g * n.image_group + origin;
+  return (space == WIDE ? wide : arena) + origin;
 }
 
 // Follows one order for group `g`, which has slot `slot`; tail steps run for `slots` groups at once.
@@ -142,21 +279,24 @@ INLINE void follow(const Network &n, const Order &o, float *arena, float *wide, 
   float *room = wide + n.candidates * n.wide_size;
 #endif
   wide += o.candidate * n.wide_size + slot * LANES;
-  auto at = [&](int64_t space, int64_t level, int64_t origin) -> float * {
-    if (space == IMAGES) return const_cast<float *>(n.images) + g * n.image_group + origin;
-    return (space == WIDE ? wide : arena + level * n.level) + origin;
-  };
-  const float *in = at(s.in_space, o.in_level, s.in);
-  const float *add = s.add < 0 ? nullptr : at(s.add_space, o.add_level, s.add);
-  float *out = at(s.out_space, o.level, s.out);
+  const float *in = place(n, arena + o.in_level * n.level, wide, g, s.in_space, s.in);
+  const float *add = s.add < 0 ? nullptr : place(n, arena + o.add_level * n.level, wide, g, s.add_space, s.add);
+  float *out = place(n, arena + o.level * n.level, wide, g, s.out_space, s.out);
 #if WIDTH == 16 && defined(BFLOAT16)
-  if (o.packed >= 0) return bfloat16::run(s, n.packed + o.packed, n.biases + o.biases, in, add, room, out);
+  if (o.packed >= 0) {
+    bfloat16::run(s, n.packed + o.packed, n.biases + o.biases, in, add, room, out);
+    return finished(s, out, s.columns, s.act > RELU6);
+  }
 #endif
   const int64_t columns = s.tail ? slots : s.columns;
   const bool near = s.in_column == LANES && s.out_column == LANES && (!add || s.add_column == LANES);
   if (s.kind == SUMS && near) weighted<true>(s, n, o, in, add, arena + n.partial, out, columns);
   else if (s.kind == SUMS) weighted<false>(s, n, o, in, add, arena + n.partial, out, columns);
-  else windowed(s, in, add, out, columns);
+  else if (s.kind == COPY) copied(s, in, add, out, columns);
+  else if (s.kind == CENTRE) centred(s, in, out, columns);
+  else if (s.kind == MAXIMUM) windowed<true>(s, n, in, out);
+  else windowed<false>(s, n, in, out);
+  finished(s, out, columns, s.kind != SUMS && s.act > RELU6);
 }
 
 // Groups [first, last) of 16 images through the orders, then SLOTS groups at once through those of the tail.
@@ -185,8 +325,9 @@ INLINE void affine(const Step &s, const float *scales, const float *shifts, cons
           Vector *value = (Vector *)(out + c * s.out_plane + y * s.out_row + x * s.out_column + lane);
           Vector sum = *value * scale + shift;
           if (adds) sum += *(const Vector *)(add + (c - s.add_from) * s.add_plane + y * s.add_row + x * s.add_column + lane);
-          *value = activated(sum, s.act);
+          *value = s.act <= RELU6 ? activated(sum, s.act) : sum;
         }
+    if (s.act > RELU6) bent(s, out + c * s.out_plane, s.rows, s.columns, s.out_row, s.out_column, LANES);
   }
 }
 
@@ -229,13 +370,13 @@ static void stage(const Network &n, const Stage &t, int64_t first, int64_t last)
     float *arena = t.arenas + g * n.level, *wide = t.wide + g * n.wide_size;
     if (t.finish) {
       const Step &s = *t.finish;
-      float *add = s.add < 0 ? nullptr : (s.add_space == WIDE ? wide : arena) + s.add;
-      affine(s, t.scales, t.shifts, add, (s.out_space == WIDE ? wide : arena) + s.out);
+      const float *add = s.add < 0 ? nullptr : place(n, arena, wide, g, s.add_space, s.add);
+      affine(s, t.scales, t.shifts, add, place(n, arena, wide, g, s.out_space, s.out));
     }
     follow(n, t.next, arena, wide, g, 0, 1);
     const Step &s = n.steps[t.next.step];
     if (t.means)
-      moments(s, (s.out_space == WIDE ? wide : arena) + s.out, t.images[g], t.means + g * s.channels,
+      moments(s, place(n, arena, wide, g, s.out_space, s.out), t.images[g], t.means + g * s.channels,
               t.squares + g * s.channels);
   }
 }

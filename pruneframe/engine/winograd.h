@@ -104,9 +104,11 @@ INLINE void multiplied(const __m512i *values, int64_t tile, const int32_t *weigh
   for (int k = 0; k < OUTPUTS * T; k++) to[k * SUM] = sums[k];
 }
 
+// Activations of one comparison or two; whoever runs a step does others.
 INLINE Vector activated(Vector v, int64_t act) {
+  if (act > RELU6) return v;
   if (act) v = _mm512_max_ps(v, Vector{});
-  return act == 2 ? _mm512_min_ps(v, _mm512_set1_ps(6)) : v;
+  return act == RELU6 ? _mm512_min_ps(v, _mm512_set1_ps(6)) : v;
 }
 
 // The 2 x 2 outputs of one channel that a tile's sums make, or those of them that are no further `right` or `below`.

@@ -21,7 +21,7 @@ def test_a_sum_takes_the_place_of_what_is_added_to_it_where_nothing_else_reads_t
     network = network_of("on itself")
     plan, whole = compiled(network), compiled(network, fused=False)
     add, out = plan.column("add").tolist(), plan.column("out").tolist()
-    assert plan.column("kind").tolist() == [SUMS, SUMS, SUMS, SUMS, MEAN, SUMS]
+    assert plan.column("kind").tolist() == [SUMS, SUMS, SUMS, SUMS, SUMS, MEAN, SUMS]
     assert add[1] >= 0
     assert add[1] != out[1]
     assert add[3] == out[3]
