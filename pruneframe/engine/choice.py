@@ -106,7 +106,7 @@ class Engine:
         return rounding
 
     def _beside(self, sparse: Sparse, reference: Reference | None) -> Halves | None:
-        """What answers in bfloat16 beside the kernel; None where it cannot, or takes longer even on the dense network."""
+        """What answers in bfloat16 beside the kernel; None where nothing can, or only in more time."""
         if not foldable(self.network, sparse.plan):
             return None
         halves = Halves(self.network, sparse.plan, memory_format(self.network), WORTH[multiplier(self.device)])

@@ -87,6 +87,24 @@ def test_dense_layers_equal_the_modules_up_to_rounding(shape: tuple[int, int, in
 
 
 @rounds
+def test_any_activation_and_the_border_of_the_next_layer_follow_a_dense_layer() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            *(nn.Conv2d(3, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 16, 3, padding=1), nn.SiLU()),
+            *(nn.Conv2d(16, 16, 3, padding=1), nn.MaxPool2d(2), nn.GELU(), nn.Conv2d(16, 16, 5, padding=2)),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3)),
+        )
+    network = tiny.network(module, (3, 12, 10), "weight")
+    sparse, images, masks = Sparse(network, bfloat16=True), images_of(network, 20), network.layout.full()
+    with torch.inference_mode():
+        expected = network.module(images).numpy()
+    assert {1, 2} <= packed(sparse, masks, 0)
+    candidate = sparse.pruned(masks, 0, network.module.state_dict(), {})
+    close(sparse.logits([candidate], sparse.groups(images), 20)[0], expected)
+
+
+@rounds
 def test_what_bfloat16_holds_exactly_loses_nothing() -> None:
     """Weights of 0 and 4, whose transforms are whole, and inputs of 0 to 6."""
     module = nn.Sequential(
