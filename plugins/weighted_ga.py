@@ -209,7 +209,8 @@ def computation(task: pf.Task) -> pd.DataFrame:
     """For the record: undominated candidates' errors, and the shares of multiply-adds, and of convolutions', kept."""
     members, network = task.archive.members, task.network
     convolutional = [layer.convolutional for layer in network.layers]
-    macs = np.concatenate([network.layer_macs(task.archive.masks([row])) for row in range(len(members))])
+    macs = np.array([network.layer_macs(task.archive.masks([row]))[0] for row in range(len(members))])
+    macs = macs.reshape(len(members), len(network.layers))
     dense = network.layer_macs(task.layout.full())[0]
     shares = {"multiply-adds kept": macs.sum(axis=1) / dense.sum()}
     if any(convolutional):
