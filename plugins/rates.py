@@ -34,7 +34,7 @@ class Rates:
         self._seen = len(archive.evaluations)
         if not latest:
             return 1.0
-        entered = sum(member.number in latest for member in archive.front()[1])
+        entered = sum(member.number in latest for member in archive.members)
         return STEP if entered > SUCCESS * len(latest) else 1 / STEP
 
 

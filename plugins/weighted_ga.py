@@ -207,10 +207,10 @@ class WeightedGA(pf.Method):
 
 def computation(task: pf.Task) -> pd.DataFrame:
     """For the record: undominated candidates' errors, and the shares of multiply-adds, and of convolutions', kept."""
-    masks, members = task.archive.front()
-    network = task.network
+    members, network = task.archive.members, task.network
     convolutional = [layer.convolutional for layer in network.layers]
-    macs = network.layer_macs(masks)
+    macs = np.array([network.layer_macs(task.archive.masks([row]))[0] for row in range(len(members))])
+    macs = macs.reshape(len(members), len(network.layers))
     dense = network.layer_macs(task.layout.full())[0]
     shares = {"multiply-adds kept": macs.sum(axis=1) / dense.sum()}
     if any(convolutional):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..mask import Bits, Layout, Masks
+from .pile import Pile
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,19 @@ class Evaluation:
 
 @dataclass
 class Archive:
-    """All evaluations in order; the masks of the non-dominated ones alone, since a mask is large."""
+    """All evaluations in order; the masks of the non-dominated ones alone, since a mask is large.
+
+    Many large ones are kept in a file in `folder`, without a name.
+    """
 
     layout: Layout
+    folder: Path | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
     _front: list[int] = field(default_factory=list)
-    _bits: list[Bits] = field(default_factory=list)
+
+    @cached_property
+    def _pile(self) -> Pile:
+        return Pile(self.layout.width, self.folder)
 
     def add(self, evaluation: Evaluation, bits: Bits) -> None:
         """Take in one evaluation; its packed mask uint8[bytes] is kept only while nothing dominates it."""
@@ -38,11 +49,12 @@ class Archive:
         front = self.front_values()
         if np.any(np.all(front <= values, axis=1)):
             return  # dominated, or equal to a member that came first
-        stays = ~np.all(front >= values, axis=1)
-        self._front = [i for i, stay in zip(self._front, stays, strict=True) if stay]
-        self._bits = [b for b, stay in zip(self._bits, stays, strict=True) if stay]
+        goes = np.all(front >= values, axis=1)
+        for row in np.flatnonzero(goes):
+            self._pile.drop(self._front[row])
+        self._front = [i for i, gone in zip(self._front, goes, strict=True) if not gone]
         self._front.append(len(self.evaluations) - 1)
-        self._bits.append(bits.copy())
+        self._pile.put(self._front[-1], bits)
 
     def front_values(self) -> NDArray[np.float64]:
         """Objective values of the front, float64[members, objectives]."""
@@ -51,7 +63,18 @@ class Archive:
             return np.empty((0, width))
         return np.array([self.evaluations[i].values for i in self._front])
 
+    @property
+    def members(self) -> list[Evaluation]:
+        """The non-dominated evaluations in the order they were found."""
+        return [self.evaluations[i] for i in self._front]
+
+    def masks(self, rows: Sequence[int] | NDArray[np.integer]) -> Masks:
+        """Masks of some members, by their places among `members`."""
+        bits = np.empty((len(rows), self.layout.width), dtype=np.uint8)
+        for at, row in enumerate(rows):
+            bits[at] = self._pile.take(self._front[row])
+        return Masks(bits, self.layout)
+
     def front(self) -> tuple[Masks, list[Evaluation]]:
-        """The non-dominated members in the order they were found, with their masks."""
-        bits = np.array(self._bits, dtype=np.uint8).reshape(len(self._bits), self.layout.width)
-        return Masks(bits, self.layout), [self.evaluations[i] for i in self._front]
+        """All members with their masks; of millions of units ask for those of a few with `masks`."""
+        return self.masks(range(len(self._front))), self.members

@@ -55,7 +55,7 @@ class Task:
         self.rng = np.random.default_rng(self._desk.seed)
         self.budget = Budget(ledger)
         self.prices = workbench.prices
-        self.archive = Archive(self.layout)
+        self.archive = Archive(self.layout, workbench.shelf.folder)
         self.records: dict[str, pd.DataFrame] = {}
         self.drawn = False  # whether scores were asked for that another seed would have drawn otherwise
 

@@ -67,10 +67,10 @@ def measure_members(
     Each is journalled, so that a killed run does not measure it again; nothing here is charged. What is physical is
     measured anew in one series, and members that are dominated then are left out: least values flatter their owners.
     """
-    masks, found = archive.front()
+    found = archive.members
     values = np.array([evaluation.values for evaluation in found]).reshape(len(found), len(objectives))
     chosen = thin(values / references)
-    masks, weights = masks[chosen], tuple(found[i].weights for i in chosen)
+    masks, weights = archive.masks(chosen), tuple(found[i].weights for i in chosen)
     physical = any(objective.physical for objective in objectives)
     series = measure_series(bench, masks, weights, objectives, journal) if physical else None
     look = Look(bench, objectives, journal, series)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import moocore
 import numpy as np
 import pytest
@@ -8,14 +10,15 @@ from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from tiny import layout
 
+from pruneframe.search import pile
 from pruneframe.search.archive import Archive, Evaluation
 
 LAYOUT = layout(a=10, b=7)
 
 
-def filled(values: np.ndarray) -> Archive:
+def filled(values: np.ndarray, folder: Path | None = None) -> Archive:
     """An archive after some evaluations; the bits of each are those of its number."""
-    archive = Archive(LAYOUT)
+    archive = Archive(LAYOUT, folder)
     for number, row in enumerate(values):
         evaluation = Evaluation(number, f"mask {number}", "dense", tuple(row.tolist()), number + 1.0, 0.5 * number)
         archive.add(evaluation, bits_of(number))
@@ -48,6 +51,21 @@ def test_the_front_is_the_non_dominated_set_of_all_values(objectives: int, data:
         first = next(i for i, value in enumerate(values) if tuple(value) == member.values)
         assert member.number == first  # of equal points, the first
         assert np.array_equal(masks.bits[row], bits_of(member.number))
+
+
+@pytest.mark.parametrize("held", [0, 20])
+def test_what_does_not_fit_memory_is_read_from_a_file(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).random((400, 2)) + np.linspace(1, 0, 400)[:, None]  # members come and go
+    expected, _ = filled(values).front()
+    monkeypatch.setattr(pile, "HELD", held)
+    archive = filled(values, tmp_path)
+    found, members = archive.front()
+    assert len(members) < len(values) / 2
+    assert np.array_equal(found.bits, expected.bits)
+    assert np.array_equal(archive.masks([2, 0]).bits, expected.bits[[2, 0]])
+    assert not list(tmp_path.iterdir()), "the file has no name"
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 5])
