@@ -7,10 +7,10 @@ torch.nn.utils.prune, loop over a DataLoader with batch 128. It has a process of
 other side leaves to the memory allocator changes its time. The sides take turns, with one thread each. Networks have
 random weights: time depends on their shapes and on what is zero, not on the values. `mask` and `filter` are one random
 mask; `neighbour` is a population of masks that differ from one parent in a random layer each, timed per candidate.
-`precision` is one random mask at bench's --precision bfloat16 against the float32 default; `ratio_dense` is what the
-ratio would be were every candidate computed densely in bfloat16: the rule in pruneframe/engine/halves.py lies where
-that is 1. It is left out where the processor would emulate bfloat16. For `training`, `tuning` and
-`scoring` see learning.py.
+`precision` is one random mask at bench's --precision bfloat16 against the float32 default; `ratio_torch` is what the
+ratio would be were every candidate computed by torch's dense pass in bfloat16: the rule in pruneframe/engine/halves.py
+lies where that is 1. It is left out where the processor would emulate bfloat16. For `training`, `tuning` and `scoring`
+see learning.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
-from pruneframe.engine import Engine, multiplier
+from pruneframe.engine import Engine, choice, multiplier
 from pruneframe.engine.halves import WORTH
 from pruneframe.mask import Masks
 from pruneframe.model.network import Network
@@ -122,42 +122,36 @@ def measure(name: str, work: str, density: float, images: int, pairs: int) -> di
             if pair:  # the first warms up
                 ratios.append(seconds / (fast / len(masks)))
     found = answers[mask]
-    q1, median, q3 = np.quantile(ratios, [0.25, 0.5, 0.75])
     return {
         "network": name,
         "work": work,
         "density": density,
-        "ratio": round(float(median), 2),
-        "ratio_q1": round(float(q1), 2),
-        "ratio_q3": round(float(q3), 2),
+        **learning.quartiles(ratios),
         "logit_difference": float(np.abs(found - expected).max() / np.ptp(expected)),
         "predictions_differ": int((found.argmax(axis=1) != expected.argmax(axis=1)).sum()),
     }
 
 
 def rounded(name: str, work: str, density: float, images: int, pairs: int) -> dict[str, object]:
-    """One row of what --precision bfloat16 gains, and would gain if no candidate were left to the kernel."""
+    """One row of what --precision bfloat16 gains, and would gain if torch computed every candidate."""
     network, masks, data = prepared(name, work, density, images)
     state, kind = [network.module.state_dict()], multiplier("cpu")
     engines = {"float32": Engine(network), "bfloat16": Engine(network, precision="bfloat16")}
-    with patch.dict(WORTH, {kind: 0.0}):
-        engines["dense"] = Engine(network, precision="bfloat16")
+    with patch.dict(WORTH, {kind: 0.0}), patch.object(choice, "KERNEL", ""):
+        engines["torch"] = Engine(network, precision="bfloat16")
     placed = engines["float32"].place(data)
     seconds: list[dict[str, float]] = []
     for _ in range(pairs + 1):  # the first warms up
         found = {side: timed(lambda e=one: next(e.logits(masks, state, placed))) for side, one in engines.items()}
         seconds.append({side: lasted for side, (lasted, _) in found.items()})
-    q1, median, q3 = np.quantile([one["float32"] / one["bfloat16"] for one in seconds[1:]], [0.25, 0.5, 0.75])
     expected, answer = (found[side][1] for side in ("float32", "bfloat16"))
     return {
         "network": name,
         "work": work,
         "density": density,
         "processor": kind,
-        "ratio": round(float(median), 2),
-        "ratio_q1": round(float(q1), 2),
-        "ratio_q3": round(float(q3), 2),
-        "ratio_dense": round(float(np.median([one["float32"] / one["dense"] for one in seconds[1:]])), 2),
+        **learning.quartiles([one["float32"] / one["bfloat16"] for one in seconds[1:]]),
+        "ratio_torch": round(float(np.median([one["float32"] / one["torch"] for one in seconds[1:]])), 2),
         "logit_difference": float(np.abs(answer - expected).max() / np.ptp(expected)),
         "predictions_differ": int((answer.argmax(axis=1) != expected.argmax(axis=1)).sum()),
     }

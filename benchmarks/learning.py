@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
@@ -136,6 +137,12 @@ class Sides:
         return min(self.n, Registry().component(pf.Scorer, "taylor").images)
 
 
+def quartiles(ratios: ArrayLike) -> dict[str, float]:
+    """The median of ratios as `ratio`, and the quartiles beside it."""
+    found = np.quantile(ratios, [0.5, 0.25, 0.75]).round(2).tolist()
+    return dict(zip(("ratio", "ratio_q1", "ratio_q3"), found, strict=True))
+
+
 def learned(name: str, work: str, precision: Precision, pairs: int) -> dict[str, Any]:
     """One row."""
     sides = Sides(name, precision)
@@ -150,14 +157,11 @@ def learned(name: str, work: str, precision: Precision, pairs: int) -> dict[str,
         seconds.append(row)
     usual, own, dense = np.array(seconds[1:]).T
     ratios, passes = usual / own, own / (dense * share) / PASSES[work]
-    q1, median, q3 = np.quantile(ratios, [0.25, 0.5, 0.75])
     return {
         "network": name,
         "work": work,
         "precision": precision,
-        "ratio": round(float(median), 2),
-        "ratio_q1": round(float(q1), 2),
-        "ratio_q3": round(float(q3), 2),
+        **quartiles(ratios),
         "per_pass": round(float(np.median(passes)), 2),
         "milliseconds": round(float(np.median(own)) / (sides.n * share) * 1000, 3),
     }
