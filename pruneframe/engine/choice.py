@@ -32,8 +32,8 @@ from .sparse import Sparse
 
 MEMORY = 2**30  # bytes that candidates may take that are looked at together
 KERNEL = "avx512_bf16"  # what multiplies bfloat16 for the kernel; AMX is faster, but only in torch
-# The least share of a network's multiply-adds that the kernel must be able to round. A dense ResNet-56 takes it 0.31 of
-# its time in float32, and torch 0.49: what it cannot round must be so little that it does not lose that.
+# The least share of a network's multiply-adds that the kernel must be able to round. It is ahead of torch by less than
+# a factor of two, as benchmarks/evaluation.py prints: what it cannot round must be so little that it stays ahead.
 MOST = 0.75
 BYTES_PER_UNIT = 9  # a kept weight takes 4 for its value, 4 for where it reads, 1 for the mask
 

@@ -18,7 +18,8 @@ from .prefix import ORDER
 
 Floats = NDArray[np.float32]
 ALIGNMENT = 64  # bytes; the kernel's vectors
-LARGE = 10_000_000  # multiply-adds per image from which two threads gain: `benchmarks/scaling.py` prints by how much
+# Multiply-adds per image from which two threads gain most of what two cores can: benchmarks/scaling.py prints how much.
+LARGE = 10_000_000
 PROCESSORS = ("portable code", "AVX2", "AVX-512")  # what the kernel's `pruneframe_processor` answers
 
 _cores = 1  # that the kernel may take for a large network
