@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.anytime import Curve
 from pruneframe.comparison.style import Look, legend_below, looks, panels
 
 STEPS = 200  # points along a curve
@@ -43,7 +44,6 @@ class Progress(pf.Report):
 
     def _figure(self, ended: dict[tuple[str, int], pd.DataFrame], board: pf.Board, style: dict[str, Look]) -> Any:
         figure, (axis,) = panels(1)
-        spent = "passes_spent" if self.over == "passes" else "seconds"
         grid = np.linspace(
             0,
             board.budget if self.over == "passes" else max(run.seconds.max() for run in ended.values() if len(run)),
@@ -51,7 +51,7 @@ class Progress(pf.Report):
         )
         for method in sorted({name for name, _ in ended}):
             runs = [run for (name, _), run in ended.items() if name == method]
-            curves = np.array([_curve(run, board, spent, grid) for run in runs])
+            curves = np.array([Curve.of(run, board).at(grid, self.over) for run in runs])
             low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
             look = style[method]
             axis.plot(grid, median, label=method, **look.line)
@@ -61,13 +61,6 @@ class Progress(pf.Report):
         axis.margins(x=0)
         legend_below(figure, axis)
         return figure
-
-
-def _curve(run: pd.DataFrame, board: pf.Board, spent: str, grid: np.ndarray) -> np.ndarray:
-    """One run's hypervolume at the grid's places: what it had reached by then, 0 before its first answer."""
-    run = run.sort_values("number")
-    reached = np.concatenate([[0.0], pf.hypervolume_curve(pf.normalised(run, board))])
-    return reached[np.searchsorted(run[spent].to_numpy(), grid + 1e-9, side="right")]
 
 
 @pf.hookimpl

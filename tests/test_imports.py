@@ -30,7 +30,7 @@ kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing
 study: machine timing result store progress run member finetuning worker executor suitability plan labels
 study: rows facts table
-comparison: statistics summary style latex protocol document page receipt
+comparison: statistics anytime ioh summary style latex protocol document page receipt
 cli: options progress summary report bench data export info list plugins train main
 """
 ORDER = [
@@ -43,7 +43,7 @@ MOST = 22  # modules at the top of the core
 ALLOWED = {
     "pruneframe_plugins": {"kit"},
     "pruneframe_problems": set(),
-    "pruneframe_reports": {"kit", "comparison.style"},
+    "pruneframe_reports": {"kit", "comparison.style", "comparison.anytime"},
 }
 
 

@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     "--template", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A Typst file of your own."
 )
 @click.option("--html", is_flag=True, help="Also write one page for a browser, with interactive fronts.")
+@click.option(
+    "--ioh",
+    "curves",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write the curves over passes for IOHanalyzer into a new folder, and nothing else.",
+)
 @click.option("--trace", metavar="ID", help="List the runs behind a figure or table, and write nothing.")
 @options.as_json
 @options.plugins
@@ -55,6 +62,7 @@ def command(
     anonymous: bool,
     template: Path | None,
     html: bool,
+    curves: Path | None,
     trace: str | None,
     as_json: bool,
     sources: tuple[str, ...],
@@ -69,7 +77,10 @@ def command(
     edition = Edition(_specs(registry, chosen), control, highlight, paper, anonymous, template, html)
     if trace is not None:
         return _trace(folders, registry, edition, trace, as_json)
-    written = write(folders, registry, output or folders[0].pdf, edition)
+    if curves is not None:
+        written = _curves(folders, registry, edition, curves)
+    else:
+        written = write(folders, registry, output or folders[0].pdf, edition)
     click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
     return 0
 
@@ -201,6 +212,18 @@ def _composed(
     reports = [registry.component(Report, spec) for spec in edition.reports]
     settings, bibtex = [study.settings for study in studies], _bibtex(registry, known)
     return compose(reports, table, known, settings, complain, edition.anonymous, bibtex), complaints
+
+
+def _curves(studies: Sequence[StudyFolder], registry: Registry, edition: Edition, folder: Path) -> list[Path]:
+    """Write the curves of all finished runs; returns the folders of the methods."""
+    from ..comparison.ioh import write_ioh
+    from ..study.table import long_table
+
+    known = _known(studies, registry, edition)
+    try:
+        return write_ioh(long_table(*studies), known, folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror}); choose another with --ioh") from error
 
 
 def _trace(studies: Sequence[StudyFolder], registry: Registry, edition: Edition, wanted: str, as_json: bool) -> int:

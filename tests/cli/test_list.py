@@ -29,7 +29,17 @@ BUNDLED = {
     ),
     "report": (
         *("fronts", "difference", "progress", "results", "reductions", "operating-points", "distances"),
-        *("generalisation", "layers", "parallel", "ranks", "profile", "published", "finetuned", "records"),
+        *(
+            "generalisation",
+            "layers",
+            "parallel",
+            "running-times",
+            "ranks",
+            "profile",
+            "published",
+            "finetuned",
+            "records",
+        ),
     ),
 }
 

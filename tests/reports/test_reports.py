@@ -19,6 +19,7 @@ from studies import Fronts as Points
 from studies import bundled, hand_made, joined, study_of
 
 import pruneframe as pf
+from pruneframe.comparison.anytime import GAPS
 from pruneframe.front import hypervolume
 from pruneframe.report import normalised
 from pruneframe.study.facts import facts, summaries
@@ -39,6 +40,7 @@ from pruneframe_reports.ranks import Ranks
 from pruneframe_reports.records import Records
 from pruneframe_reports.reductions import Reductions
 from pruneframe_reports.results import Results
+from pruneframe_reports.running_times import RunningTimes
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,8 @@ def lines_of(figure: pf.Figure | pf.Table) -> dict[str, np.ndarray]:
 def test_every_bundled_report_draws_a_small_study(small: StudyFolder) -> None:
     items = drawn(small)
     names = ("front", "difference", "progress", "results", "reductions", "operating-points", "distances")
-    assert set(items) == {f"{name}-1" for name in (*names, "generalisation", "layers")}
+    others = ("generalisation", "layers", "reached", "running-times")
+    assert set(items) == {f"{name}-1" for name in (*names, *others)}
     for item in items.values():
         assert re.fullmatch(r"[A-Za-z0-9-]+", item.id)
         assert item.caption.startswith("lenet-digits: ")
@@ -104,6 +107,27 @@ def test_progress_shows_what_was_reached_for_what_was_spent() -> None:
 
 
 FIRST = ([(0.10, 80.0), (0.20, 40.0)], [(0.10, 60.0), (0.30, 20.0)])
+
+
+def test_running_times_count_what_runs_that_fail_have_spent() -> None:
+    table, study = hand_made()
+    (figure, times) = RunningTimes().draw(table, study)
+    assert isinstance(times, pf.Table)
+    assert times.data is not None
+    curves = [[hypervolume(np.array(points[:k]) / [0.5, 100]) for k in (1, 2)] for points in FIRST]
+    assert max(map(max, curves)) == pytest.approx(curves[1][1])
+    found = times.data.set_index(["method", "over", "gap"])
+    near = found.loc[("first", "passes", 0.003)]  # only the second run gets there, with its second answer
+    assert (near.expected, near.reached, near.runs) == (6.0 + 6.0, 1, 2)
+    assert found.loc[("first", "seconds", 0.003)].expected == 2.0 + 2.0
+    assert np.isinf(found.loc[("second", "passes", 0.1)].expected)
+    row = times.frame.set_index("method").loc["first"]
+    assert (row["0.003 below"], row["0.003 below, s"]) == ("12 (1/2)", "4 (1/2)")
+    assert list(times.frame.set_index("method").loc["second"].unique()) == ["never"]
+    assert {heading for _, heading in times.best} == set(times.frame.columns) - {"method"}
+    shares = lines_of(figure)["first"]
+    assert shares[-1, 1] == pytest.approx(np.mean([curves[0][1] >= curves[1][1] - GAPS, np.ones(len(GAPS))]))
+    assert lines_of(figure)["second"][-1, 1] == 0
 
 
 def test_progress_ends_at_the_search_hypervolume_of_the_summary(small: StudyFolder) -> None:

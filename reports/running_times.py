@@ -1,0 +1,125 @@
+"""How soon methods reach targets: empirical cumulative distributions, and expected running times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import pruneframe as pf
+from pruneframe.comparison.anytime import GAPS, NARROWEST, WIDEST, Curve, Over, running_time
+from pruneframe.comparison.style import Look, legend_below, logarithmic, looks, panels
+
+SHOWN = (0.1, 0.03, 0.01, 0.003)  # gaps of the table's columns
+HELD = 0.01  # of the end, where axes begin
+UNITS: dict[Over, str] = {"passes": "compute (passes)", "seconds": "seconds"}
+
+Curves = dict[str, list[Curve]]
+
+
+@dataclass(frozen=True, repr=False)
+class RunningTimes(pf.Report):
+    """Per problem, the share of (run, target) pairs reached over passes and over seconds, and expected running times.
+
+    Hansen et al., "COCO", Optimization Methods and Software 36, 2021.
+    """
+
+    name = "running-times"
+    place = 15
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
+        for number, board in enumerate(study.boards, 1):
+            rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
+            if not len(rows):
+                continue
+            curves = _curves(rows, board, study.done(board))
+            if len(curves) < 2:
+                continue
+            top = max(curve.last for own in curves.values() for curve in own)
+            style = looks(study.methods, study.highlight)
+            yield pf.Figure(f"reached-{number}", _caption(board, top), _figure(curves, top, style), board.hash)
+            frame, bold, data = _times(pf.best_first(study.done(board)), curves, top)
+            yield pf.Table(f"running-times-{number}", _told(board, top), frame, board.hash, bold, data)
+
+
+def _curves(rows: pd.DataFrame, board: pf.Board, done: Iterable[pf.RunSummary]) -> Curves:
+    """Those of each method's finished runs, also of runs without any evaluation."""
+    own, found = pf.by_run(rows), Curves()
+    for run in done:
+        found.setdefault(run.method, []).append(Curve.of(own.get((run.method, run.seed), rows[:0]), board))
+    return dict(sorted(found.items()))
+
+
+def _caption(board: pf.Board, top: float) -> str:
+    return (
+        f"{board.label}: share of pairs of a run and a target that are reached, over compute and over seconds. "
+        f"Targets: {len(GAPS)} hypervolumes on the search split, from {WIDEST:g} to {NARROWEST:g} below {top:.4f}, "
+        "which the best run reached. Higher and further left is better; a line ends where its method's last run does."
+    )
+
+
+def _figure(curves: Curves, top: float, style: Mapping[str, Look]) -> Any:
+    figure, axes = panels(2)
+    for over, axis in zip(UNITS, axes, strict=True):
+        end = max(curve.end(over) for own in curves.values() for curve in own)
+        for method, own in curves.items():
+            x, share = distribution(own, top, over)
+            last = max(curve.end(over) for curve in own)
+            axis.step([*x, last], [*share, share[-1]], where="post", label=method, **style[method].line)
+        axis.set_xlim(HELD * end, end)
+        axis.set_ylim(0, 1.02)
+        axis.set_xlabel(UNITS[over])
+        logarithmic(axis, "x")
+    axes[0].set_ylabel("share of targets reached")
+    legend_below(figure, axes[0])
+    return figure
+
+
+def distribution(curves: Sequence[Curve], top: float, over: Over) -> tuple[np.ndarray, np.ndarray]:
+    """What had been spent, ascending from 0, and the share of (run, target) pairs that were reached by then."""
+    hits = np.concatenate([curve.hits(top - GAPS, over) for curve in curves])
+    spent, counts = np.unique(hits[np.isfinite(hits)], return_counts=True)
+    return np.concatenate([[0.0], spent]), np.concatenate([[0.0], counts.cumsum() / len(hits)])
+
+
+def _told(board: pf.Board, top: float) -> str:
+    return (
+        f"{board.label}: expected running time, in passes and in seconds (s), to a hypervolume on the search split so "
+        f"far below {top:.4f}, which the best run reached: what all runs spent until they were there, or in all, "
+        "divided by how many got there; in brackets how many, where not all did. The least in bold."
+    )
+
+
+def _times(
+    order: Sequence[str], curves: Curves, top: float
+) -> tuple[pd.DataFrame, frozenset[tuple[int, str]], pd.DataFrame]:
+    """The table, its least cells, and the numbers behind it."""
+    rows: list[dict[str, Any]] = [{"method": method} for method in order]
+    numbers: list[dict[str, Any]] = []
+    bold: set[tuple[int, str]] = set()
+    for over, gap in product(UNITS, SHOWN):
+        heading = f"{gap:g} below" + (", s" if over == "seconds" else "")
+        for row, method in zip(rows, order, strict=True):
+            time, reached = running_time(curves[method], top - gap, over)
+            row[heading] = _cell(time, reached, len(curves[method]))
+            counts = {"reached": reached, "runs": len(curves[method])}
+            numbers.append({"method": method, "over": over, "gap": gap, "target": top - gap, "expected": time} | counts)
+        times = [number["expected"] for number in numbers[-len(order) :]]
+        bold |= {(row, heading) for row, time in enumerate(times) if time == min(times) < math.inf}
+    return pd.DataFrame(rows), frozenset(bold), pd.DataFrame(numbers)
+
+
+def _cell(time: float, reached: int, runs: int) -> str:
+    if not reached:
+        return "never"
+    return f"{time:.3g}" + (f" ({reached}/{runs})" if reached < runs else "")
+
+
+@pf.hookimpl
+def pruneframe_reports() -> Sequence[type[pf.Report]]:
+    return [RunningTimes]

@@ -1,0 +1,35 @@
+"""Curves over what was spent, targets, and expected running times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pruneframe.comparison.anytime import Curve, running_time
+
+
+def curve(spent: list[float], reached: list[float]) -> Curve:
+    passes = np.array(spent)
+    return Curve({"passes": passes, "seconds": passes / 10}, np.array(reached))
+
+
+def test_a_curve_is_what_was_reached_by_then() -> None:
+    one = curve([1.0, 2.5, 4.0], [0.2, 0.2, 0.6])
+    assert one.at(np.array([0.0, 0.9, 1.0, 3.9, 4.0, 9.0]), "passes").tolist() == [0, 0, 0.2, 0.2, 0.6, 0.6]
+    assert one.at(0.4, "seconds") == 0.6
+    assert one.hits([0.0, 0.2, 0.3, 0.6, 0.7], "passes").tolist() == [1.0, 1.0, 4.0, 4.0, np.inf]
+    assert (one.end("passes"), one.last) == (4.0, 0.6)
+
+
+def test_a_run_without_answers_reaches_nothing() -> None:
+    none = curve([], [])
+    assert none.at(3.0, "passes") == 0
+    assert none.hits([0.1], "passes").tolist() == [np.inf]
+    assert (none.end("passes"), none.last) == (0.0, 0.0)
+
+
+def test_running_time_is_all_that_was_spent_over_successes() -> None:
+    runs = [curve([1.0, 5.0], [0.3, 0.9]), curve([2.0, 7.0], [0.9, 0.9]), curve([3.0, 30.0], [0.1, 0.4])]
+    assert running_time(runs, 0.9, "passes") == (pytest.approx((5 + 2 + 30) / 2), 2)
+    assert running_time(runs, 0.9, "seconds") == (pytest.approx((0.5 + 0.2 + 3) / 2), 2)
+    assert running_time(runs, 0.95, "passes") == (np.inf, 0)
