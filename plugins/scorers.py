@@ -5,9 +5,9 @@ A unit's score is a mean over its weights in its layer, not a sum, so that filte
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,8 +27,19 @@ def weights_behind(network: pf.Network, group: pf.Group) -> list[str]:
 
 def unit_weights(network: pf.Network) -> list[Tensor]:
     """The weights of every unit, group by group: [units, weights of a unit]."""
+    return by_unit(network, [network.parameter(name).detach() for name in all_behind(network)])
+
+
+def all_behind(network: pf.Network) -> list[str]:
+    """The parameters behind the units of every group, one group after the other."""
+    return [name for group in network.layout.groups for name in weights_behind(network, group)]
+
+
+def by_unit(network: pf.Network, values: list[Tensor]) -> list[Tensor]:
+    """Values of the shapes of the parameters behind all groups, group by group: [units, weights of a unit]."""
+    left = iter(values)
     return [
-        torch.cat([of_units(group, network.parameter(name).detach()) for name in weights_behind(network, group)], dim=1)
+        torch.cat([of_units(group, next(left)) for _ in weights_behind(network, group)], dim=1)
         for group in network.layout.groups
     ]
 
@@ -150,27 +161,24 @@ class BnScale(pf.Scorer):
         return torch.cat([one[own] for one, own in zip(found, places, strict=True)], dim=1).mean(dim=1).numpy()
 
 
-def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """For each batch of images: (weight, gradient of the mean cross-entropy) behind each layer of the layout.
+def gradients(network: pf.Network, images: Tensor, labels: Tensor, batch: int) -> Iterator[list[Tensor]]:
+    """For each batch of images: the gradients of the mean cross-entropy by the parameters behind all groups.
 
-    Both as `unit_weights` shapes them. Batch norm stays in evaluation mode.
+    Batch norm stays in evaluation mode.
     """
-    module = copy.deepcopy(network.module).eval()
-    groups, weights = network.layout.groups, unit_weights(network)
-    names = [weights_behind(network, group) for group in groups]
-    parameters = [module.get_parameter(name).requires_grad_(True) for own in names for name in own]
-    most = network.at_once(batch, gradients=True)
-    for x, y in zip(images.split(batch), labels.split(batch), strict=True):
-        sums: list[Tensor] = []
+    gradient, most = pf.Gradients(network, all_behind(network)), network.at_once(batch, gradients=True)
+    truths = F.one_hot(labels, network.outputs).float()
+    for x, y in zip(images.split(batch), truths.split(batch), strict=True):
+        total: list[Tensor] = []
         for part, truth in zip(x.split(most), y.split(most), strict=True):
-            loss = F.cross_entropy(module(part), truth) * (len(truth) / len(y))
-            own = torch.autograd.grad(loss, parameters)
-            sums = [before + now for before, now in zip(sums, own, strict=True)] if sums else list(own)
-        found = iter(sums)
-        joined = [
-            torch.cat([of_units(group, next(found)) for _ in own], 1) for group, own in zip(groups, names, strict=True)
-        ]
-        yield list(zip(weights, joined, strict=True))
+            found = gradient(part, partial(errors, truth, len(y)))
+            total = [before + now for before, now in zip(total, found, strict=True)] if total else found
+        yield total
+
+
+def errors(truth: Tensor, n: int, logits: Tensor) -> Tensor:
+    """Gradient of the cross-entropy by the logits, as the share of these images in a mean over n of them."""
+    return (logits.softmax(dim=1) - truth) / n
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,9 +193,9 @@ class Taylor(pf.Scorer):
     passes = 3
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        total = np.zeros(network.layout.total)
-        for pairs in gradients(network, images, labels, batch=100):
-            products = [(w * g).sum(dim=1) for w, g in pairs]
+        total, weights = np.zeros(network.layout.total), unit_weights(network)
+        for found in gradients(network, images, labels, batch=100):
+            products = [(w * g).sum(dim=1) for w, g in zip(weights, by_unit(network, found), strict=True)]
             total += torch.cat(products).square().numpy()
         return relative(total)
 
@@ -201,12 +209,12 @@ class Snip(pf.Scorer):
     passes = 3
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        sums: list[Tensor] = [torch.zeros(1)] * len(network.layout.names)
         sizes = [len(part) for part in labels.split(100)]
-        for size, pairs in zip(sizes, gradients(network, images, labels, batch=100), strict=True):
-            sums = [s + size * w * g for s, (w, g) in zip(sums, pairs, strict=True)]
-        products = [(s / len(labels)).abs() for s in sums]
-        return torch.cat([p.sum(dim=1) for p in products]).numpy()
+        total = [torch.zeros(())] * len(all_behind(network))
+        for size, found in zip(sizes, gradients(network, images, labels, batch=100), strict=True):
+            total = [before + size / len(labels) * now for before, now in zip(total, found, strict=True)]
+        pairs = zip(unit_weights(network), by_unit(network, total), strict=True)
+        return torch.cat([(w * g).abs().sum(dim=1) for w, g in pairs]).numpy()
 
 
 @dataclass(frozen=True, repr=False)
@@ -222,11 +230,11 @@ class Fisher(pf.Scorer):
     passes = 3
 
     def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
-        total = np.zeros(network.layout.total)
-        for pairs in gradients(network, images, labels, batch=10):
-            damages = [0.5 * w.square() * g.square() for w, g in pairs]
-            total += torch.cat([d.sum(dim=1) for d in damages]).numpy()
-        return relative(total)
+        total = [torch.zeros(())] * len(all_behind(network))
+        for found in gradients(network, images, labels, batch=10):
+            total = [torch.addcmul(before, now, now) for before, now in zip(total, found, strict=True)]
+        pairs = zip(unit_weights(network), by_unit(network, total), strict=True)
+        return relative(torch.cat([(0.5 * w.square() * g).sum(dim=1) for w, g in pairs]).double().numpy())
 
 
 @dataclass(frozen=True, repr=False)

@@ -23,6 +23,7 @@ _HOMES = {
     "Encoding": "encoding",
     "Figure": "report",
     "Genomes": "encoding",
+    "Gradients": "engine.gradients",
     "Group": "mask",
     "InputError": "errors",
     "Inputs": "model.inputs",
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from .encoding import Genomes as Genomes
     from .encoding import Scores as Scores
     from .encoding import Variables as Variables
+    from .engine.gradients import Gradients as Gradients
     from .errors import InputError as InputError
     from .front import REGION_MARGIN as REGION_MARGIN
     from .front import Points as Points

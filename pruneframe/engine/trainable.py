@@ -9,7 +9,7 @@ device and the precision alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -78,13 +78,15 @@ class Trainable:
 
     def forward(self, images: Tensor, parameters: Mapping[str, Tensor] | None = None) -> Pass:
         """The same as a pass that goes back once; some parameters, by name, may be replaced by others."""
-        parameters = parameters or {}
-        if self._tape is None:
-            return TorchPass(self._by_torch(images, parameters))
-        used = self._tape.parameters
-        if parameters:
-            used = [one if one is None else parameters.get(self._names[id(one)], one) for one in used]
-        return _TapePass(self._tape, self._tape.run(images, used), used)
+        return self.bound(parameters or {})(images)
+
+    def bound(self, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Pass]:
+        """`forward` with these parameters and, unless others take their places later, the module's own."""
+        tape = self._tape
+        if tape is None:
+            return lambda images: TorchPass(self._by_torch(images, parameters))
+        used = [one if one is None else parameters.get(self._names[id(one)], one) for one in tape.parameters]
+        return lambda images: _TapePass(tape, tape.run(images, used), used)
 
     def steps(self, images: Source, aim: Aim, recipe: Recipe, keep: Mapping[str, Tensor]) -> Steps:
         """Steps of SGD on images in their `place`, for `train`: the kernel's, where it runs the judge as well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pruneframe.engine import kernel, trainable
 from pruneframe.errors import InputError
 from pruneframe.model import network as network_module
 from pruneframe.model.network import Network, digest
@@ -29,6 +31,7 @@ from pruneframe_plugins.scorers import (
     Taylor,
     pruneframe_scorers,
 )
+from pruneframe_problems.lenet import SmallLeNet
 
 UNITS = ("weight", "filter")
 FILTERS_ONLY = (Fpgm, BnScale)
@@ -264,3 +267,39 @@ def test_gradients_of_large_images_are_added_up_in_pieces(name: str, monkeypatch
     monkeypatch.setattr(network_module, "TRAINED", 0)
     assert network.at_once(100, gradients=True) == 8
     assert scored(scorer, network, 100) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.skipif(kernel() is None, reason="the kernel is not built")
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("name", ["taylor", "snip", "fisher"])
+def test_the_kernel_scores_as_torch_does(name: str, units: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, found = tiny.lookup(Scorer, name), []
+    images = torch.randn(230, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    for small in (trainable.SMALL, 0):
+        monkeypatch.setattr(trainable, "SMALL", small)
+        torch.manual_seed(0)
+        network = tiny.network(SmallLeNet(), (1, 8, 8), units)
+        found.append(scorer.score(network, images, torch.arange(230) % 10, np.random.default_rng(0)))
+    by_kernel, by_torch = found
+    assert not np.array_equal(by_kernel, by_torch)  # two ways indeed
+    assert by_kernel == pytest.approx(by_torch, rel=0, abs=1e-5 * float(by_torch.max()))
+
+
+def test_a_scorer_may_ask_torch_itself() -> None:
+    @dataclass(frozen=True, repr=False)
+    class Own(Scorer):
+        """What anybody may write."""
+
+        name = "own"
+        images = 100
+        passes = 3
+
+        def score(self, network: Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> np.ndarray:
+            module = copy.deepcopy(network.module).requires_grad_(True)
+            F.cross_entropy(module(images), labels).backward()
+            found = [network.parameter(name) * module.get_parameter(name).grad for name in behind]
+            return torch.cat([product.flatten() for product in found]).abs().numpy()
+
+    network = tiny_network("weight")
+    behind = [f"{name}.weight" for name in network.layout.names]
+    assert scored(Own(), network, 100) == pytest.approx(scored(Snip(), network, 100), rel=1e-3, abs=1e-6)
