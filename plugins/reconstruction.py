@@ -38,8 +38,8 @@ class Moments:
     effect: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def inputs(self, columns: Tensor, groups: int) -> None:
-        """Take in inputs [groups x k, columns]."""
-        parts = columns.double().chunk(groups)
+        """Take in inputs float64[groups x k, columns]."""
+        parts = columns.chunk(groups)
         found = [[block @ block.t() for block in part.split(BLOCK)] for part in parts]
         for before, now in zip(self.products, found, strict=False):
             now[:] = [a + b for a, b in zip(before, now, strict=True)]
@@ -69,11 +69,14 @@ def columns_of(layer: Any, inputs: Tensor, rng: np.random.Generator) -> Tensor:
     if isinstance(layer, nn.Linear):
         return inputs.flatten(0, -2).t()
     windows = windows_of(layer, inputs)
-    sizes = windows.shape[2 : 2 + len(layer.kernel_size)]
+    sides = len(layer.kernel_size)
+    sizes = windows.shape[2 : 2 + sides]
     chosen = rng.permutation(math.prod(sizes))[:POSITIONS]
-    places: list[Any] = [torch.from_numpy(along) for along in np.unravel_index(chosen, sizes)]
-    picked = windows[:, :, *places]
-    return picked.movedim((0, 2), (-2, -1)).flatten(-2).flatten(0, -2)
+    if len(chosen) < math.prod(sizes):
+        places: list[Any] = [torch.from_numpy(along) for along in np.unravel_index(chosen, sizes)]
+        windows, sides = windows[:, :, *places], 1
+    kernel = windows.movedim((0, *range(2, 2 + sides)), tuple(range(-1 - sides, 0)))
+    return kernel.flatten(-1 - sides).flatten(0, -2)
 
 
 def windows_of(layer: Any, inputs: Tensor) -> Tensor:
@@ -105,7 +108,7 @@ def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.r
     def watch(name: str) -> None:
         def hook(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             linear = isinstance(layer, nn.Linear)
-            found[name].inputs(columns_of(layer, inputs[0].detach(), rng), 1 if linear else layer.groups)
+            found[name].inputs(columns_of(layer, inputs[0].detach().double(), rng), 1 if linear else layer.groups)
             outputs.append((name, output.requires_grad_()))  # no weight needs a gradient
             return output.clone()  # which what follows may write into
 
@@ -176,22 +179,21 @@ def removal_damage(weights: Tensor, second: Tensor) -> Tensor:
     Removing the set R from row w changes its sum by w[R] . x[R], whose mean square is w[R] second[R, R] w[R]. Damages
     are a running maximum along the order of removal, told apart so that they sort in that order.
     """
-    rows, k = weights.shape
+    k = weights.shape[1]
     weights, second = weights.double(), second.double()
-    own = weights.square() * second.diagonal()
+    own, twice = weights.square() * second.diagonal(), 2 * weights
     shared = torch.zeros_like(weights)  # second @ removed part of the row
-    damages, highest = torch.full_like(weights, torch.inf), torch.zeros(rows, 1, dtype=torch.float64)
-    gone = torch.zeros_like(weights, dtype=torch.bool)
-    at_once = -(-k // STEPS)
+    at_once, order, highest = -(-k // STEPS), [], []
     for step in range(0, k, at_once):
-        added = (own + 2 * weights * shared).masked_fill(gone, torch.inf)
-        least, units = added.topk(min(at_once, k - step), dim=1, largest=False)
-        highest = torch.maximum(highest, least[:, -1:])
-        places = torch.arange(step, step + units.shape[1])
-        damages.scatter_(1, units, highest * (1 + ORDER * places))
-        gone.scatter_(1, units, True)
-        shared += torch.einsum("rb,rbk->rk", weights.gather(1, units), second[units])
-    return damages
+        least, units = torch.addcmul(own, twice, shared).topk(min(at_once, k - step), dim=1, largest=False)
+        own.scatter_(1, units, torch.inf)  # is gone
+        removed = weights.gather(1, units)
+        for column in range(units.shape[1]):
+            shared.addcmul_(removed[:, column, None], second[units[:, column]])
+        order.append(units)
+        highest.append(least[:, -1:].expand_as(least))
+    damages = torch.cat(highest, dim=1).clamp_min(0).cummax(dim=1).values * (1 + ORDER * torch.arange(k))
+    return torch.empty_like(weights).scatter_(1, torch.cat(order, dim=1), damages)
 
 
 def weight_damages(network: pf.Network, found: dict[str, Moments]) -> list[Tensor]:
