@@ -22,8 +22,9 @@ pruneframe: errors files spec component mask front
 model: inputs trace acceptance layers cut places network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows training data fetch weights
 pruneframe: units encoding scorer variation target objective problem profile
-engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson trainable
-engine: gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise pooling views
+engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson segments
+engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
+engine: pooling views
 engine: compiler sparse moments halves agreement choice
 search: slopes tuning prices pile archive journal ledger desk shelf spool workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution

@@ -6,7 +6,8 @@
 without the removed filters; on a GPU `gpu`, CUDA graphs (`capture`) over weights in one row (`flat`). `precision` says
 what is rounded; `batch_norm` is batch_norm=shifted, `moments` its statistics by the kernel; `library` calls the kernel,
 on `lists`. `trainable` computes outputs with gradients: of a small network by the kernel (`lesson` and `tape`, on
-`operations` that `taping` records); `gradients` are those by a network's own parameters.
+`operations` that `taping` records), of a large one by torch, in `segments` where a batch would keep too much;
+`gradients` are those by a network's own parameters.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ device and the precision alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, fx, nn
@@ -24,6 +24,7 @@ from ..model.training import Aim, Pass, Recipe, Steps, TorchPass, TorchSteps, ma
 from .lesson import Lesson
 from .operations import Recording
 from .plan import Unsupported
+from .segments import Segments
 from .tape import Done, Tape
 from .taping import recorded
 
@@ -56,6 +57,7 @@ class Trainable:
         if self._tape is None:
             module.to(memory_format=layout)
         self._halves = torch.autocast(self._device.type, torch.bfloat16, enabled=bfloat16)
+        self._segments: Segments | None = None
         self._names = {id(parameter): name for name, parameter in module.named_parameters()}
 
     @property
@@ -84,7 +86,8 @@ class Trainable:
         """`forward` with these parameters and, unless others take their places later, the module's own."""
         tape = self._tape
         if tape is None:
-            return lambda images: TorchPass(self._by_torch(images, parameters))
+            large = self.module.training and not parameters and self._device.type == "cpu"
+            return lambda images: TorchPass(self._segmented(images) if large else self._by_torch(images, parameters))
         used = [one if one is None else parameters.get(self._names[id(one)], one) for one in tape.parameters]
         return lambda images: _TapePass(tape, tape.run(images, used), used)
 
@@ -103,6 +106,12 @@ class Trainable:
         if judge not in self._judged:
             self._judged[judge] = recorded(judge._graph, judge._inputs, self._recording)
         return self._judged[judge]
+
+    def _segmented(self, images: Tensor) -> Tensor:
+        """In training, where a batch may keep more than there is memory for."""
+        if self._segments is None:
+            self._segments = Segments(self.module, partial(self._by_torch, parameters={}), images)
+        return self._segments.outputs(images)
 
     def _by_torch(self, images: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         with self._halves:
