@@ -85,7 +85,7 @@ def main(problem: str, method: str, budget: float, search_images: int | None, pa
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sides = {}
         for name, (jobs, threads) in ways.items():
-            planned = plan(Registry(), [method], [problem], [0], settings, "cpu", threads, options.say)
+            planned = plan(Registry(), [method], [problem], [0], [0], settings, "cpu", threads, options.say)
             executor = stack.enter_context(LocalExecutor(jobs, threads))
             sides[name] = Side(planned.runs[0], executor, folder / name)
             sides[name].seconds()

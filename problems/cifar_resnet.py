@@ -80,10 +80,10 @@ class CifarResNet(nn.Module):
         return self.linear(F.adaptive_avg_pool2d(features, 1).flatten(1))
 
 
-def cifar10_data() -> pf.Data:
+def cifar10_data(instance: int) -> pf.Data:
     """The weights have seen all training images, so the official test images are split in halves: search and test."""
     train, unseen = pf.cifar10()
-    search, test = unseen.stratified(5000)
+    search, test = unseen.stratified(5000, instance)
     return pf.Data(train, search, test, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
@@ -97,7 +97,7 @@ def problem(depth: int, file: str, weights: str) -> pf.Problem:
     return pf.Problem(
         f"resnet{depth}-cifar10",
         resnet(depth),
-        cifar10_data,
+        pf.Splits(cifar10_data),
         weights=pf.Published(PUBLISHER + file, prefix="module."),
         search_images=5000,
         budget=300,

@@ -1,13 +1,15 @@
-"""LeNets on handwritten digits; both are trained on first use."""
+"""LeNets on handwritten digits; their trained weights lie beside this file, as `pruneframe train --into` made them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
 import pruneframe as pf
 
+WEIGHTS = Path(__file__).parent / "weights"
 HELD_OUT = 10_000  # of MNIST's training images, as search images
 DIGITS_BIBTEX = """
 @misc{alpaydin1998optical,
@@ -72,18 +74,23 @@ class SmallLeNet(nn.Module):
         return self.fc2(self.relu(self.fc1(self.flatten(features))))
 
 
-def digits_data() -> pf.Data:
+def digits_data(instance: int) -> pf.Data:
     """The 1,797 digits: 360 for the search, 360 for the test, the rest for training."""
-    test, rest = pf.digits().stratified(360)
-    search, train = rest.stratified(360)
+    test, rest = pf.digits().stratified(360, instance)
+    search, train = rest.stratified(360, instance)
     return pf.Data(train, search, test)
 
 
-def mnist_data() -> pf.Data:
+def mnist_data(instance: int) -> pf.Data:
     """10,000 of the training images for the search, the official test images for the test."""
     train, test = pf.mnist()
-    search, rest = train.stratified(HELD_OUT)
+    search, rest = train.stratified(HELD_OUT, instance)
     return pf.Data(rest, search, test, mean=(0.1307,), std=(0.3081,))
+
+
+def shipped(name: str, recipe: pf.Recipe) -> pf.Shipped:
+    """The trained weights of the first instances, and how further ones are trained."""
+    return pf.Shipped(WEIGHTS / name, pf.Trained(recipe))
 
 
 @pf.hookimpl
@@ -92,23 +99,23 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
         pf.Problem(
             "lenet-digits",
             SmallLeNet,
-            digits_data,
-            weights=pf.Trained(pf.Recipe(epochs=20, learning_rate=0.05, weight_decay=5e-3, batch=32)),
+            pf.Splits(digits_data),
+            weights=shipped("lenet-digits", pf.Recipe(epochs=20, learning_rate=0.05, weight_decay=5e-3, batch=32)),
             budget=300,
             summary="a small LeNet on scikit-learn's 8x8 digits; needs no download",
-            source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained here on first use, "
+            source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained by us, "
             "search and test images held out before",
             bibtex=DIGITS_BIBTEX,
         ),
         pf.Problem(
             "lenet-mnist",
             LeNet,
-            mnist_data,
-            weights=pf.Trained(pf.Recipe(epochs=6, learning_rate=0.02, batch=64)),
+            pf.Splits(mnist_data),
+            weights=shipped("lenet-mnist", pf.Recipe(epochs=6, learning_rate=0.02, batch=64)),
             search_images=2000,
             budget=300,
             summary="Caffe's LeNet-5 (20-50-500-10) on MNIST, 430,500 weights",
-            source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained here on first use, the "
+            source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained by us, the "
             "search images, 10,000 of the official training images, held out before; tested "
             "on the official test images",
             bibtex=MNIST_BIBTEX,

@@ -21,12 +21,13 @@ _HOMES = {
     "DENSE": "search.workbench",
     "Data": "model.data",
     "Encoding": "encoding",
-    "Figure": "report",
+    "Figure": "item",
     "Genomes": "encoding",
     "Gradients": "engine.gradients",
     "Group": "mask",
     "InputError": "errors",
     "Inputs": "model.inputs",
+    "Instance": "report",
     "Layer": "model.layers",
     "Layout": "mask",
     "Masks": "mask",
@@ -44,16 +45,19 @@ _HOMES = {
     "Published": "model.weights",
     "REGION_MARGIN": "front",
     "REST": "search.subnetwork",
+    "RUN": "report",
     "Recipe": "model.training",
-    "Remark": "report",
+    "Remark": "item",
     "Report": "report",
     "RunSummary": "report",
     "Scorer": "scorer",
     "Scores": "encoding",
+    "Shipped": "model.shipped",
     "Slices": "mask",
     "Split": "model.data",
+    "Splits": "model.data",
     "StudyFacts": "report",
-    "Table": "report",
+    "Table": "item",
     "Target": "target",
     "Task": "search.task",
     "Trained": "model.weights",
@@ -120,6 +124,9 @@ if TYPE_CHECKING:
     from .front import pick as pick
     from .front import thin as thin
     from .hookspecs import hookimpl as hookimpl
+    from .item import Figure as Figure
+    from .item import Remark as Remark
+    from .item import Table as Table
     from .mask import Bits as Bits
     from .mask import Group as Group
     from .mask import Layout as Layout
@@ -131,6 +138,7 @@ if TYPE_CHECKING:
     from .model.branches import block_groups as block_groups
     from .model.data import Data as Data
     from .model.data import Split as Split
+    from .model.data import Splits as Splits
     from .model.fetch import cifar10 as cifar10
     from .model.fetch import digits as digits
     from .model.fetch import mnist as mnist
@@ -142,6 +150,7 @@ if TYPE_CHECKING:
     from .model.memory import peak_memory as peak_memory
     from .model.network import Network as Network
     from .model.network import single_weights as single_weights
+    from .model.shipped import Shipped as Shipped
     from .model.training import Recipe as Recipe
     from .model.weights import Published as Published
     from .model.weights import Trained as Trained
@@ -149,14 +158,13 @@ if TYPE_CHECKING:
     from .objective import Objective as Objective
     from .problem import Problem as Problem
     from .profile import Profile as Profile
+    from .report import RUN as RUN
     from .report import Board as Board
-    from .report import Figure as Figure
+    from .report import Instance as Instance
     from .report import OperatingPoint as OperatingPoint
-    from .report import Remark as Remark
     from .report import Report as Report
     from .report import RunSummary as RunSummary
     from .report import StudyFacts as StudyFacts
-    from .report import Table as Table
     from .report import best_first as best_first
     from .report import by_run as by_run
     from .report import fronts as fronts

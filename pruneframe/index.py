@@ -24,7 +24,7 @@ from .errors import InputError
 from .files import cache_folder, write_whole
 from .spec import fits, parse_spec, split
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Described:
     settings: tuple[Setting, ...]
     bibtex: str = ""
     claims: tuple[Claim, ...] = ()
+    instances: str = ""  # of a problem: how many, and what varies
 
     @classmethod
     def of(cls, kind: str, value: Any) -> Described:
@@ -47,7 +48,7 @@ class Described:
         else:
             about, source, settings = inspect.getdoc(value) or "", getattr(value, "provenance", ""), value.settings()
         papers = getattr(value, "bibtex", ""), tuple(getattr(value, "claims", ()))
-        found = cls(kind, value.name, about, source, tuple(settings), *papers)
+        found = cls(kind, value.name, about, source, tuple(settings), *papers, getattr(value, "instances", ""))
         return cls.read(json.loads(json.dumps(asdict(found), default=str)))
 
     @classmethod

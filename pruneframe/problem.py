@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,12 +13,14 @@ from torch import nn
 
 from .component import Lookup
 from .errors import InputError
-from .model.data import Data, Split
+from .model.data import Data, Split, Splits
 from .model.network import Network
+from .model.shipped import Shipped
 from .model.shrink import proved_network
 from .model.training import Recipe
 from .model.weights import Progress, Published, Trained
 from .objective import Objective
+from .spec import ranges
 from .target import Meter, Target
 from .units import Units
 
@@ -29,25 +32,28 @@ BatchNorm = Literal["frozen", "shifted"]
 
 @dataclass(frozen=True)
 class Problem:
-    """What all methods of a study are compared on.
+    """What all methods of a study are compared on: a trained network with a split of its data, or a family of such.
 
     `network` is a trained module, or a function that makes one (then `weights` says how it gets its weights); `data`
-    is a Data or a function that loads one. `search_images` None means all of the search split. `units`, `objectives`,
-    `target`, `batch_norm`, `search_images` and `budget` (passes) are what `bench` may set otherwise. `batch_norm` says
+    is a Data or a function that loads one. Its instances, 0, 1, ..., differ in what varies: the training, where
+    `weights` are Trained or Shipped, and the split, where `data` are Splits; where neither does there is only 0.
+    `search_images` None means all of the search split. `units`, `objectives`, `target`, `batch_norm`, `search_images`,
+    `budget` (passes) and `instance` are what `bench` may set otherwise. `batch_norm` says
     whether running statistics stay as trained (frozen) or follow what pruning does to them (shifted). `finetuning` is
     what `bench --finetune` gives every final member, for as many epochs as it says. `summary` is a line for lists.
     """
 
     name: str
     network: nn.Module | Callable[[], nn.Module]
-    data: Data | Callable[[], Data]
-    weights: Published | Trained | None = None
+    data: Data | Callable[[], Data] | Splits
+    weights: Published | Trained | Shipped | None = None
     units: str = "weight"  # what is pruned
     objectives: tuple[str, ...] = ("error", "params")
     target: str = "local-cpu"  # what objectives such as latency are measured on
     batch_norm: BatchNorm = "frozen"
     search_images: int | None = None
     budget: float = 300.0
+    instance: int = 0
     finetuning: Recipe = FINETUNING
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
@@ -60,6 +66,30 @@ class Problem:
             raise InputError(f"objectives must be distinct, at least one, but got {self.objectives}")
         if not 0 < self.budget < float("inf"):
             raise InputError(f"budget > 0 must hold, but got {self.budget}")
+        if self.instance and not self.varies:
+            raise InputError(
+                f"instance must be 0 for {self.name!r}, whose network and split are fixed, but got {self.instance}; "
+                "weights that are Trained or data that are Splits give it more"
+            )
+
+    @property
+    def varies(self) -> tuple[str, ...]:
+        """What its instances differ in: training, split, both, or nothing where there is only one."""
+        trained, split = self.weights is not None and self.weights.vary, isinstance(self.data, Splits)
+        return ("training",) * trained + ("split",) * split
+
+    @property
+    def instances(self) -> str:
+        """How many instances there are, and what varies, in a few words."""
+        if not self.varies:
+            return "one"
+        shipped = self.weights.instances if isinstance(self.weights, Shipped) else []
+        return f"any number, other {' and '.join(self.varies)}" + (f"; {ranges(shipped)} shipped" if shipped else "")
+
+    @property
+    def called(self) -> str:
+        """Its name, and behind it the instance where it is not the first."""
+        return f"{self.name}, instance {self.instance}" if self.instance else self.name
 
     def with_settings(self, **changes: Any) -> Problem:
         """The same problem with some fields replaced; None leaves a field as it is."""
@@ -80,13 +110,23 @@ class Problem:
             )
         return Meter(lookup(Target, self.target), any(one.timed for one in physical))
 
+    def images(self) -> Data:
+        """Its data, loaded, as this instance splits them."""
+        if isinstance(self.data, Splits):
+            return self.data.of(self.instance)
+        return self.data if isinstance(self.data, Data) else self.data()
+
+    def module(self) -> nn.Module:
+        """Its network, before `weights` fill it; one that is filled is a copy, since other instances have their own."""
+        if isinstance(self.network, nn.Module):
+            return self.network if self.weights is None else copy.deepcopy(self.network)
+        return self.network()
+
     def load(self, lookup: Lookup, report: Progress = lambda line: None) -> LoadedProblem:
         """Fetch or train what is missing, and check that it fits together; `lookup` finds its units."""
-        units = lookup(Units, self.units)
-        data = self.data if isinstance(self.data, Data) else self.data()
-        module = self.network if isinstance(self.network, nn.Module) else self.network()
+        units, data, module = lookup(Units, self.units), self.images(), self.module()
         if self.weights is not None:
-            self.weights.load(module, lambda: data, report)
+            self.weights.load(module, lambda: data, report, self.instance)
         return LoadedProblem(self, proved_network(Network(module, data.inputs, units)), data)
 
 

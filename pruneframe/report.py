@@ -4,82 +4,85 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 
 from .component import Claim, Component
 from .front import DROPS
+from .item import Item
 
-if TYPE_CHECKING:  # which nobody needs who only reads
-    import matplotlib.figure
+RUN = ("method", "instance", "seed")  # the columns that tell a run from the others of its board
+RunKey = tuple[str, int, int]  # what they hold
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A drawn figure; `id` is short, unique in its report and made of letters, digits and dashes.
+class Instance:
+    """One trained network with one split of the data: what its runs are measured by.
 
-    `board` is the hash of the board that it is about; empty where it is about all of them. `methods` are those whose
-    finished runs are behind it, none of them where it shows no run; not given: all of its board's.
+    `number` is what `--instances` calls it. In the order of the board's objectives: `references` (what counts as 1 in
+    each) and the unpruned network's values, `dense_search` and `dense_test`. `dense_error` and `dense_test_error` are
+    its errors, whatever the objectives.
     """
 
-    id: str
-    caption: str
-    figure: matplotlib.figure.Figure
-    board: str = ""
-    methods: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as it is to be printed: one row a line, column names as headings.
-
-    `frame` is what is printed. `best` are the cells (row, column) to be set in bold; `data` has the numbers behind it,
-    for those who compute on, where they are not the same; `id`, `board` and `methods` as a figure's.
-    """
-
-    id: str
-    caption: str
-    frame: pd.DataFrame
-    board: str = ""
-    best: frozenset[tuple[int, str]] = frozenset()
-    data: pd.DataFrame | None = None
-    methods: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A sentence that a reader must not miss, such as a warning."""
-
-    text: str
-    board: str = ""
-
-
-Item = Figure | Table | Remark
+    number: int
+    references: tuple[float, ...]
+    dense_search: tuple[float, ...]
+    dense_test: tuple[float, ...]
+    dense_error: float
+    dense_test_error: float
 
 
 @dataclass(frozen=True)
 class Board:
     """What the runs that may be compared with each other share: one problem under one set of rules.
 
-    `objectives` are names, in the order of `references` (what counts as 1 in each), of the unpruned network's values
-    `dense_search` and `dense_test`, and of `quantities`.
+    Runs are compared with those of their own instance. `objectives` are names, in the order of `references`, of
+    `dense_search` and `dense_test`, which are medians over the instances, and of `quantities`.
     """
 
     hash: str  # what tables and runs call it
-    label: str  # what people call it: the problem, and what tells it from the problem's other boards
+    label: str  # what people call it: the problem, its instances, and what tells it from the problem's other boards
     problem: str
     objectives: tuple[str, ...]
-    references: tuple[float, ...]
-    dense_search: tuple[float, ...]
-    dense_test: tuple[float, ...]
+    instances: tuple[Instance, ...]  # ascending
     budget: float  # in passes
     rules: dict[str, Any] = field(default_factory=dict)  # units, batch_norm, search_images, device, threads, target
     source: str = ""  # where network and images come from
     quantities: tuple[str, ...] = ()  # what each objective counts: "parameters", "bytes"
+    varies: tuple[str, ...] = ()  # what its problem's instances differ in: training, split
+
+    @property
+    def references(self) -> tuple[float, ...]:
+        """What counts as 1 in each objective."""
+        return _median([one.references for one in self.instances])
+
+    @property
+    def dense_search(self) -> tuple[float, ...]:
+        """The unpruned network's objectives on search."""
+        return _median([one.dense_search for one in self.instances])
+
+    @property
+    def dense_test(self) -> tuple[float, ...]:
+        """The unpruned network's objectives on test."""
+        return _median([one.dense_test for one in self.instances])
+
+    @property
+    def over(self) -> str:
+        """What a median over its runs is a median over."""
+        return "seeds" if len(self.instances) == 1 else "instances and seeds"
+
+    @property
+    def unpruned(self) -> str:
+        """What a mark at `dense_test` stands for."""
+        return "the unpruned network" if len(self.instances) == 1 else "the median of the unpruned networks"
+
+    def instance(self, number: int) -> Instance:
+        """The instance of that number."""
+        return next(one for one in self.instances if one.number == number)
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,10 @@ class RunSummary:
     """One run as it is told of: what it is, how far it is, and what it reached. What is not known is not a number.
 
     `status` is done, failed (for a `reason`), partial, or missing: asked for and not begun. `board` is the hash of the
-    rules that runs must share to be compared, `hash` of all that the run is; `units`, `batch_norm`, `budget` (passes),
-    `search_images`, `objectives` and the search's `precision` are among them. `seconds` are those of all answers to the
-    search, `evaluations` how many of these were candidates. A `deterministic` run is the same under every seed.
+    rules that runs must share to be compared, each with those of its own `instance`, `hash` of all that the run is;
+    `units`, `batch_norm`, `budget` (passes), `search_images`, `objectives` and the search's `precision` are among them.
+    `seconds` are those of all answers to the search, `evaluations` how many of these were candidates. A `deterministic`
+    run is the same under every seed.
     `hypervolume` is with the errors on test, `hypervolume_search` on search, `hypervolume_region` where the error is
     near the unpruned network's, which is `dense_error` on search and `dense_test_error` on test; `front_size` counts
     final members, `points` are operating points. `folder` is where the run lies.
@@ -111,6 +115,7 @@ class RunSummary:
 
     problem: str
     method: str
+    instance: int
     seed: int
     status: str
     board: str = ""
@@ -144,6 +149,11 @@ class RunSummary:
         """Whether it has ended well."""
         return self.status == "done"
 
+    @property
+    def key(self) -> RunKey:
+        """What tells it from the other runs of its board."""
+        return self.method, self.instance, self.seed
+
     def point(self, drop: float) -> OperatingPoint:
         """The operating point at so many points lost."""
         return next(point for point in self.points if point.drop == drop)
@@ -168,9 +178,9 @@ class StudyFacts:
     """All that a report is told beside the long table: `boards` with a finished run, and all `runs`.
 
     `provenance` and `claims` are by method. `records` are what methods recorded (`Task.record`), below each other, with
-    board, method, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says what final
-    members keep: board, method, seed, number (of the member), layer, kept and units. `control` is the method that
-    others are tested against, `highlight` one that figures draw strongest.
+    board, method, instance, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says
+    what final members keep: board, method, instance, seed, number (of the member), layer, kept and units. `control` is
+    the method that others are tested against, `highlight` one that figures draw strongest.
     """
 
     boards: tuple[Board, ...]
@@ -198,9 +208,9 @@ class Report(Component):
 
     The long table has one row per evaluation (split `search`, kind `evaluation`), two per final member (kind `member`,
     split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board (its hash),
-    problem, method, seed, number, passes_spent, seconds, and for every objective its value and, as `NAME_normalised`,
-    its share of the reference. Rows of members have `error` and `removed`, the share of all parameters, whatever the
-    objectives.
+    problem, method, instance, seed, number, passes_spent, seconds, and for every objective its value and, as
+    `NAME_normalised`, its share of the reference. Rows of members have `error` and `removed`, the share of all
+    parameters, whatever the objectives.
     """
 
     kind = "report"
@@ -223,9 +233,13 @@ def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member")
     return table[(table.board == board.hash) & (table.kind == kind) & (table.split == split)]
 
 
-def by_run(rows: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
-    """Some rows of the long table, or of a study's records or layers, apart by method and seed; their order stays."""
-    return {(str(method), int(str(seed))): own for (method, seed), own in rows.groupby(["method", "seed"], sort=False)}
+def by_run(rows: pd.DataFrame) -> dict[RunKey, pd.DataFrame]:
+    """Some rows of the long table, or of a study's records or layers, apart by method, instance and seed.
+
+    Their order stays.
+    """
+    groups = rows.groupby(list(RUN), sort=False)
+    return {(str(method), int(str(instance)), int(str(seed))): own for (method, instance, seed), own in groups}
 
 
 def fronts(rows: pd.DataFrame, board: Board, runs: Iterable[RunSummary]) -> dict[str, list[np.ndarray]]:
@@ -233,8 +247,30 @@ def fronts(rows: pd.DataFrame, board: Board, runs: Iterable[RunSummary]) -> dict
     found: dict[str, list[np.ndarray]] = {}
     own = by_run(rows)
     for run in runs:
-        found.setdefault(run.method, []).append(normalised(own.get((run.method, run.seed), rows[:0]), board))
+        found.setdefault(run.method, []).append(normalised(own.get(run.key, rows[:0]), board))
     return dict(sorted(found.items()))
+
+
+class Told(Protocol):
+    """A run, planned or carried out, as people call it."""
+
+    @property
+    def problem(self) -> str: ...
+    @property
+    def instance(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def place(run: Told, among: Iterable[Told] = ()) -> str:
+    """Where a run belongs: problem and seed, and the instance where its own, or another among some runs, is not 0."""
+    told = f", instance {run.instance}" if any(one.instance for one in (run, *among)) else ""
+    return f"{run.problem}{told}, seed {run.seed}"
+
+
+def _median(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Column by column."""
+    return tuple(float(value) for value in np.median(rows, axis=0)) if len(rows) > 1 else rows[0]
 
 
 def best_first(runs: Iterable[RunSummary]) -> list[str]:

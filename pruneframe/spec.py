@@ -1,4 +1,4 @@
-"""Specs: components as text, `name[setting=value,...]`, and the values inside them."""
+"""Specs: components as text, `name[setting=value,...]`, and the values inside them; lists of numbers, such as seeds."""
 
 from __future__ import annotations
 
@@ -125,3 +125,28 @@ def _convert(text: str, hint: Any) -> object:
             raise ValueError
         return text == "true"
     return hint(text)
+
+
+def numbers(texts: Iterable[str], noun: str) -> list[int]:
+    """`0-4` or `1,5,9`, or both mixed, as distinct integers in the given order; `noun` says what they are."""
+    found: list[int] = []
+    for text, part in ((whole, part) for whole in texts for part in whole.split(",")):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InputError(f"{noun} are written 0-4 or 1,5,9, but got {text!r}")
+        start, stop = int(first), int(last or first)
+        if stop < start:
+            raise InputError(f"a range of {noun} must ascend, but got {part.strip()!r}")
+        found += range(start, stop + 1)
+    return list(dict.fromkeys(found))
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as one would write them: `0-4` or `1,5-7`, ascending."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from .encoding import Encoding, Genomes
 from .errors import PruneframeError
 from .front import hypervolume, non_dominated
+from .item import Remark
 from .mask import Masks
 from .method import Method
 from .model.data import Data, Split
@@ -31,7 +32,7 @@ from .model.shrink import proved
 from .objective import Objective
 from .problem import BatchNorm, LoadedProblem, Problem
 from .registry import Registry
-from .report import Board, Remark, Report, RunSummary, StudyFacts
+from .report import Board, Instance, Report, RunSummary, StudyFacts
 from .scorer import Scorer
 from .search.journal import Journal
 from .search.ledger import BudgetSpent, Ledger
@@ -266,7 +267,7 @@ def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
     rows: list[dict[str, Any]] = []
     runs = []
     for method, seed in product(methods, (0, 1)):
-        head: dict[str, Any] = {"board": "5ma11", "problem": "small", "method": method, "seed": seed}
+        head: dict[str, Any] = {"board": "5ma11", "problem": "small", "method": method, "instance": 0, "seed": seed}
         points = np.column_stack([np.sort(rng.uniform(0.05, 0.4, 4)), np.sort(rng.uniform(10, 90, 4))[::-1]])
         for number, (error, params) in enumerate(points):
             values = {"number": number, "error": error, "params": params, "removed": 1 - params / 100}
@@ -285,7 +286,8 @@ def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
         reached |= {"budget": 4.0, "passes_spent": 4.0, "seconds": 4.0}
         runs.append(RunSummary(status="done", **head, **reached))
     names, quantities = ("error", "params"), ("share", "parameters")
-    board = Board("5ma11", "small", "small", names, references, at_dense, at_dense, 4.0, quantities=quantities)
+    instances = (Instance(0, references, at_dense, at_dense, 0.05, 0.05),)
+    board = Board("5ma11", "small", "small", names, instances, 4.0, quantities=quantities)
     return pd.DataFrame(rows), StudyFacts((board,), tuple(runs), dict.fromkeys(methods, ""))
 
 

@@ -16,6 +16,7 @@ class Chosen:
     """One run's member: what is removed as a share of the unpruned network's, and points of error above its."""
 
     method: str
+    instance: int
     seed: int
     number: int
     removed: float
@@ -23,7 +24,7 @@ class Chosen:
     lost_on_test: float
 
 
-Fronts = dict[tuple[str, int], pd.DataFrame]  # by method and seed
+Fronts = dict[tuple[str, int, int], pd.DataFrame]  # by method, instance and seed
 
 
 def fronts(table: pd.DataFrame, board: pf.Board, kind: str = "member") -> Fronts:
@@ -31,15 +32,9 @@ def fronts(table: pd.DataFrame, board: pf.Board, kind: str = "member") -> Fronts
     rows, test = pf.members(table, board, "search", kind), pf.members(table, board, "test", kind)
     if not len(rows):
         return {}
-    own = ["method", "seed", "number"]
+    own = [*pf.RUN, "number"]
     both = rows.merge(test[[*own, "error"]].rename(columns={"error": "test_error"}), "left", own)
     return dict(sorted(pf.by_run(both).items()))
-
-
-def dense_errors(study: pf.StudyFacts, board: pf.Board) -> tuple[float, float]:
-    """The unpruned network's error on search and on test."""
-    run = study.done(board)[0]
-    return run.dense_error, run.dense_test_error
 
 
 def removed(front: pd.DataFrame, objective: str) -> pd.Series:
@@ -47,34 +42,30 @@ def removed(front: pd.DataFrame, objective: str) -> pd.Series:
     return front["removed"] if objective == "params" else 1 - front[f"{objective}_normalised"]
 
 
-def within(found: Fronts, study: pf.StudyFacts, board: pf.Board, objective: str, points: float) -> Iterator[Chosen]:
+def within(found: Fronts, board: pf.Board, objective: str, points: float) -> Iterator[Chosen]:
     """Of each run the member that saves most of an objective at so many points of *search* error above dense."""
-    dense, dense_test = dense_errors(study, board)
-    for (method, seed), front in found.items():
-        saved = removed(front, objective).to_numpy()
+    for key, front in found.items():
+        saved, dense = removed(front, objective).to_numpy(), board.instance(key[1]).dense_error
         row = pf.choose(front.error.to_numpy(), saved, dense + points / 100)
         if row is not None:
-            yield _chosen(method, seed, front, row, float(saved[row]), dense, dense_test)
+            yield _chosen(key, board, front, row, float(saved[row]))
 
 
-def at_size(found: Fronts, study: pf.StudyFacts, board: pf.Board, times: float) -> Iterator[Chosen]:
+def at_size(found: Fronts, board: pf.Board, times: float) -> Iterator[Chosen]:
     """Of each run the member with the least *search* error among those `times` smaller than the unpruned network."""
-    dense, dense_test = dense_errors(study, board)
-    for (method, seed), front in found.items():
+    for key, front in found.items():
         errors, saved = front.error.to_numpy(), front.removed.to_numpy()
         small = np.flatnonzero(saved >= 1 - 1 / times - 1e-12)
         if len(small):
             row = int(small[np.lexsort((-saved[small], errors[small]))[0]])
-            yield _chosen(method, seed, front, row, float(saved[row]), dense, dense_test)
+            yield _chosen(key, board, front, row, float(saved[row]))
 
 
-def _chosen(
-    method: str, seed: int, front: pd.DataFrame, row: int, saved: float, dense: float, dense_test: float
-) -> Chosen:
+def _chosen(key: tuple[str, int, int], board: pf.Board, front: pd.DataFrame, row: int, saved: float) -> Chosen:
     error, test_error, number = (front[name].to_numpy()[row] for name in ("error", "test_error", "number"))
-    return Chosen(
-        method, seed, int(number), saved, float(100 * (error - dense)), float(100 * (test_error - dense_test))
-    )
+    dense = board.instance(key[1])
+    lost, lost_on_test = error - dense.dense_error, test_error - dense.dense_test_error
+    return Chosen(*key, int(number), saved, float(100 * lost), float(100 * lost_on_test))
 
 
 def coverage(chosen: Sequence[Chosen], runs: int) -> str:

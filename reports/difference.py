@@ -56,8 +56,8 @@ def _pair(study: pf.StudyFacts, board: pf.Board) -> tuple[str, str] | None:
 def _caption(board: pf.Board, first: str, second: str) -> str:
     return (
         f"{board.label}: where {first} or {second} attains more (test split). The darker a place, the larger the "
-        "difference between the shares of the runs that attain it; white where both do as often. Star: the unpruned "
-        "network."
+        f"difference between the shares of the runs that attain it; white where both do as often. Star: "
+        f"{board.unpruned}."
     )
 
 

@@ -34,14 +34,19 @@ class Distances(pf.Report):
 
 def _measured(rows: pd.DataFrame, board: pf.Board, runs: Sequence[pf.RunSummary]) -> pd.DataFrame:
     """One row a run; no numbers for one whose front has no member."""
-    points = pf.normalised(rows, board)
-    union = points[pf.non_dominated(points)]
     found, members = [], pf.by_run(rows)
+    unions = {one.number: _union(rows[rows.instance == one.number], board) for one in board.instances}
     for run in runs:
-        own = pf.normalised(members.get((run.method, run.seed), rows[:0]), board)
+        own, union = pf.normalised(members.get(run.key, rows[:0]), board), unions[run.instance]
         values = (moocore.igd_plus(own, union), moocore.epsilon_additive(own, union)) if len(own) else (np.nan, np.nan)
-        found.append({"method": run.method, "seed": run.seed} | dict(zip(HEADINGS, values, strict=True)))
+        found.append(dict(zip((*pf.RUN, *HEADINGS), (*run.key, *values), strict=True)))
     return pd.DataFrame(found)
+
+
+def _union(rows: pd.DataFrame, board: pf.Board) -> np.ndarray:
+    """What all runs on an instance found together."""
+    points = pf.normalised(rows, board)
+    return points[pf.non_dominated(points)]
 
 
 def _table(data: pd.DataFrame, order: Sequence[str], board: pf.Board, number: int) -> pf.Table:
@@ -54,8 +59,8 @@ def _table(data: pd.DataFrame, order: Sequence[str], board: pf.Board, number: in
     return pf.Table(
         f"distances-{number}",
         f"{board.label}: distance of each final front (test split, normalised objectives) from the front of all runs "
-        "together, median over seeds with quartiles in brackets, and how many runs have a front where not all do; "
-        "smaller is better, the best in bold.",
+        f"together{'' if len(board.instances) == 1 else ' on its instance'}, median over {board.over} with quartiles "
+        "in brackets, and how many runs have a front where not all do; smaller is better, the best in bold.",
         pd.DataFrame(rows),
         board.hash,
         frozenset(best),

@@ -41,7 +41,7 @@ class Pairs:
 
     def __init__(self, table: pd.DataFrame, board: pf.Board, runs: Sequence[pf.RunSummary]) -> None:
         self.methods = pf.best_first(runs)
-        self._runs = [(run.method, run.seed) for run in runs]
+        self._runs = [run.key for run in runs]
         self._found = [fronts(table, board, kind) for kind in ("member", "finetuned")]
 
     def __call__(self, method: str) -> list[list[pd.DataFrame]]:
@@ -62,14 +62,14 @@ def _figure(pairs: Pairs, told: str, study: pf.StudyFacts, board: pf.Board, id: 
             surface = surface[np.argsort(surface[:, 1])]
             x, y = surface[:, 1], 100 * surface[:, 0]
             axis.step(x, y, where="post", color=look.color, ls=dashes, lw=look.width, alpha=look.alpha, label=label)
-    axis.plot(1, 100 * study.done(board)[0].dense_test_error, **DENSE)
+    axis.plot(1, 100 * np.median([one.dense_test_error for one in board.instances]), **DENSE)
     axis.set_xlabel("params (share of dense)")
     axis.set_ylabel("test error (%)")
     legend_below(figure, axis)
     return pf.Figure(
         id,
         f"{board.label}: the surface that half of the runs attain as searched (dotted) and after {told} (solid), which "
-        "every member had alike and which is not part of the budget. Star: the unpruned network.",
+        f"every member had alike and which is not part of the budget. Star: {board.unpruned}.",
         figure,
         board.hash,
         tuple(pairs.methods),
@@ -86,8 +86,8 @@ def _table(pairs: Pairs, told: str, board: pf.Board, id: str) -> pf.Table:
         rows.append(row)
     return pf.Table(
         id,
-        f"{board.label}: test error in per cent as searched and after {told}, median over seeds: of each front the "
-        "member with the least search error, before and after, among those with at least so much removed.",
+        f"{board.label}: test error in per cent as searched and after {told}, median over {board.over}: of each front "
+        "the member with the least search error, before and after, among those with at least so much removed.",
         pd.DataFrame(rows),
         board.hash,
         methods=tuple(pairs.methods),

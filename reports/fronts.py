@@ -59,7 +59,7 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
     )
     return (
         f"{board.label}: final fronts, measured on the test split, budget {board.budget:g} passes. {drawn} "
-        f"Star: the unpruned network. Error in per cent, all else as a share of its reference."
+        f"Star: {board.unpruned}. Error in per cent, all else as a share of its reference."
         f"{zoomed}{published}"
     )
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.comparison.style import folded, looks, panels
 
-from .chosen import dense_errors, fronts
+from .chosen import fronts
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,8 +24,8 @@ class Generalisation(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
             gaps: dict[str, list[float]] = {}
-            for (method, _), front in fronts(table, board).items():
-                gaps.setdefault(method, []).append(_gap(front, *dense_errors(study, board)))
+            for (method, instance, _), front in fronts(table, board).items():
+                gaps.setdefault(method, []).append(_gap(front, board.instance(instance)))
             if gaps:
                 yield self._figure(gaps, study, board, number)
 
@@ -51,8 +51,8 @@ class Generalisation(pf.Report):
         )
 
 
-def _gap(front: pd.DataFrame, dense: float, dense_test: float) -> float:
-    lost, lost_on_test = front.error - dense, front.test_error - dense_test
+def _gap(front: pd.DataFrame, dense: pf.Instance) -> float:
+    lost, lost_on_test = front.error - dense.dense_error, front.test_error - dense.dense_test_error
     return 100 * float((lost_on_test - lost).mean())
 
 

@@ -29,8 +29,8 @@ class Layers(pf.Report):
             kept = study.layers[study.layers.board == board.hash] if len(study.layers) else study.layers
             shares: dict[str, list[np.ndarray]] = {}
             own = pf.by_run(kept) if len(kept) else {}
-            for one in within(fronts(table, board), study, board, "params", POINTS) if len(kept) else ():
-                rows = own.get((one.method, one.seed), kept[:0])
+            for one in within(fronts(table, board), board, "params", POINTS) if len(kept) else ():
+                rows = own.get((one.method, one.instance, one.seed), kept[:0])
                 rows = rows[rows.number == one.number]
                 if len(rows):
                     shares.setdefault(one.method, []).append((rows.kept / rows.units).to_numpy())
@@ -59,8 +59,8 @@ def _figure(
     return pf.Figure(
         f"layers-{number}",
         f"{board.label}: share of each layer's {board.rules.get('units') or 'unit'}s that is kept by the smallest "
-        f"member within {POINTS:g} point of the unpruned network's search error. Lines: median over seeds; bands: "
-        "quartiles.",
+        f"member within {POINTS:g} point of the unpruned network's search error. Lines: median over {board.over}; "
+        "bands: quartiles.",
         figure,
         board.hash,
     )

@@ -26,7 +26,7 @@ class OperatingPoints(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
             members = fronts(table, board)
-            found = {("params", f"{times}x"): list(at_size(members, study, board, times)) for times in TIMES}
+            found = {("params", f"{times}x"): list(at_size(members, board, times)) for times in TIMES}
             rows, runs = [], Counter(run.method for run in study.done(board))
             for method in pf.best_first(study.done(board)):
                 own = {h: [c for c in chosen if c.method == method] for (_, h), chosen in found.items()}
@@ -36,8 +36,8 @@ class OperatingPoints(pf.Report):
             yield pf.Table(
                 f"operating-points-{number}",
                 f"{board.label}: points of accuracy lost on the test split at 2, 4, 8 and 16 times fewer parameters, "
-                "median over seeds with quartiles in brackets: of each run the member with the least search error "
-                "among those small enough, and how many runs have one where not all do.",
+                f"median over {board.over} with quartiles in brackets: of each run the member with the least search "
+                "error among those small enough, and how many runs have one where not all do.",
                 pd.DataFrame(rows),
                 board.hash,
                 data=rows_of(found),

@@ -16,7 +16,7 @@ from .ranks import FEWEST_BOARDS, medians
 
 @dataclass(frozen=True, repr=False)
 class Profile(pf.Report):
-    """Over problems, the share of runs whose missing hypervolume is within a factor of the least of their board.
+    """Over problems, the share of runs whose missing hypervolume is within a factor of the least of their instance.
 
     Dolan and Moré, "Benchmarking optimization software with performance profiles", Math. Program. 91, 2002.
     """
@@ -52,14 +52,17 @@ class Profile(pf.Report):
 
 
 def performance(study: pf.StudyFacts) -> dict[str, np.ndarray]:
-    """For each method on all boards its runs' (1 - HV) divided by the least of the board, float64[runs]."""
+    """For each method on all boards its runs' (1 - HV) divided by the least of the instance, float64[runs]."""
     found: dict[str, list[float]] = {method: [] for method in sorted(medians(study).columns)}
     for board in study.boards:
         runs = study.done(board)
-        least = max(1e-12, min(1 - run.hypervolume for run in runs))
+        least = {
+            one.number: max(1e-12, min(1 - run.hypervolume for run in runs if run.instance == one.number))
+            for one in board.instances
+        }
         for run in runs:
             if run.method in found:
-                found[run.method].append((1 - run.hypervolume) / least)
+                found[run.method].append((1 - run.hypervolume) / least[run.instance])
     return {method: np.array(values) for method, values in found.items()}
 
 

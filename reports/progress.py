@@ -28,7 +28,7 @@ class Progress(pf.Report):
         for number, board in enumerate(study.boards, 1):
             rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
             found = pf.by_run(rows)
-            ended = {key: found.get(key, rows[:0]) for key in ((run.method, run.seed) for run in study.done(board))}
+            ended = {key: found.get(key, rows[:0]) for key in (run.key for run in study.done(board))}
             if any(map(len, ended.values())):
                 counted = (
                     "compute; one pass is one dense forward pass over the search images"
@@ -36,21 +36,21 @@ class Progress(pf.Report):
                     else "seconds of answering, which depend on the machine"
                 )
                 caption = (
-                    f"{board.label}: hypervolume on the search split against {counted}. Lines: median over seeds; "
-                    "bands: quartiles."
+                    f"{board.label}: hypervolume on the search split against {counted}. Lines: median over "
+                    f"{board.over}; bands: quartiles."
                 )
                 style = looks(study.methods, study.highlight)
                 yield pf.Figure(f"progress-{number}", caption, self._figure(ended, board, style), board.hash)
 
-    def _figure(self, ended: dict[tuple[str, int], pd.DataFrame], board: pf.Board, style: dict[str, Look]) -> Any:
+    def _figure(self, ended: dict[tuple[str, int, int], pd.DataFrame], board: pf.Board, style: dict[str, Look]) -> Any:
         figure, (axis,) = panels(1)
         grid = np.linspace(
             0,
             board.budget if self.over == "passes" else max(run.seconds.max() for run in ended.values() if len(run)),
             STEPS,
         )
-        for method in sorted({name for name, _ in ended}):
-            runs = [run for (name, _), run in ended.items() if name == method]
+        for method in sorted({name for name, _, _ in ended}):
+            runs = [run for (name, _, _), run in ended.items() if name == method]
             curves = np.array([Curve.of(run, board).at(grid, self.over) for run in runs])
             low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
             look = style[method]

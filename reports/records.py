@@ -17,7 +17,7 @@ ROWS = 4  # a run's record with more is drawn
 WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
 MANY, LONGEST = 20, 40  # rows that are called by their names, and letters of one
 LETTER = 0.06  # inches that one takes in a row's name
-HEAD = ("record", "board", "method", "seed")
+HEAD = ("record", "board", *pf.RUN)
 BOUNDS = ["low", "high"]  # columns with the interval around a record's only other number
 
 
@@ -42,7 +42,7 @@ def _items(
     """One for each record."""
     for place, (record, rows) in enumerate(records.groupby("record", sort=False) if len(records) else (), 1):
         found = rows.dropna(axis=1, how="all")
-        longest = found.groupby(["method", "seed"]).size().max()
+        longest = found.groupby(list(pf.RUN)).size().max()
         own = tuple(found.method.unique())
         id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
         if longest <= ROWS:
@@ -55,9 +55,10 @@ def _items(
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Method and seed first."""
+    """What tells runs apart first, without the instance where there is only one."""
     rest = [name for name in rows if name not in HEAD]
-    return rows[["method", "seed", *rest]].map(_cell)
+    own = [name for name in pf.RUN if name != "instance" or rows.instance.nunique() > 1]
+    return rows[[*own, *rest]].map(_cell)
 
 
 def _cell(value: object) -> str:
@@ -91,7 +92,7 @@ def _changing(rows: pd.DataFrame) -> list[str]:
 def _row_names(rows: pd.DataFrame) -> list[str]:
     """What a column of words calls a few rows: distinct short names, the same in every run; else nothing."""
     for column in rows.columns.difference(list(HEAD)):
-        runs = [run[column].tolist() for _, run in rows.groupby(["method", "seed"])]
+        runs = [run[column].tolist() for _, run in rows.groupby(list(pf.RUN))]
         names = [name for name in runs[0] if isinstance(name, str) and len(name) <= LONGEST]
         if len(set(names)) == len(runs[0]) <= MANY and all(run == names for run in runs):
             return names
@@ -103,7 +104,7 @@ def _lines(rows: pd.DataFrame, names: Sequence[str], style: dict[str, Look]) -> 
     figure, axes = strips(len(names))
     for axis, name in zip(axes, names, strict=True):
         for method, found in rows.groupby("method"):
-            for number, (_, run) in enumerate(found.groupby("seed")):
+            for number, (_, run) in enumerate(found.groupby(["instance", "seed"])):
                 color, label, places = style[str(method)].color, None if number else str(method), np.arange(len(run))
                 axis.plot(places, run[name].to_numpy(dtype=np.float64), color=color, lw=0.7, label=label)
                 if set(BOUNDS) <= set(run) - set(names):

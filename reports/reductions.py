@@ -31,7 +31,7 @@ class Reductions(pf.Report):
             costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
             members = fronts(table, board)
             found = {
-                (cost, f"at {points:g}"): list(within(members, study, board, cost, points))
+                (cost, f"at {points:g}"): list(within(members, board, cost, points))
                 for cost in costs
                 for points in POINTS
             }
@@ -39,9 +39,9 @@ class Reductions(pf.Report):
             yield pf.Table(
                 f"reductions-{number}",
                 f"{board.label}: largest share removed among the members whose search error is at most 0, 0.5, 1 and 2 "
-                "points above the unpruned network's, median over seeds; in brackets the points that these members "
-                "lose on the test split, and how many runs have such a member where not all do. Nothing is chosen by "
-                "its test error.",
+                f"points above the unpruned network's, median over {board.over}; in brackets the points that these "
+                "members lose on the test split, and how many runs have such a member where not all do. Nothing is "
+                "chosen by its test error.",
                 frame if len(costs) > 1 else frame.drop(columns="of"),
                 board.hash,
                 _largest(frame, found, runs),

@@ -46,8 +46,8 @@ class Results(pf.Report):
 def _caption(board: pf.Board, control: str, compared: bool, study: pf.StudyFacts) -> str:
     region = " HV region: the same, error divided by (that of the unpruned network + 10 points)."
     text = (
-        f"{board.label}: hypervolume of the final fronts, median over seeds with quartiles in brackets. HV: on the "
-        f"test split.{region if 'error' in board.objectives else ''} HV search: on the search split."
+        f"{board.label}: hypervolume of the final fronts, median over {board.over} with quartiles in brackets. HV: on "
+        f"the test split.{region if 'error' in board.objectives else ''} HV search: on the search split."
     )
     if not compared:
         return text
@@ -103,6 +103,8 @@ def _verdict(
     kinds: Sequence[bool],
 ) -> str:
     """What may be said of a method beside the control, one of several comparisons of their kinds."""
+    if len({run.instance for run in own}) > 1:
+        return "no claim: several instances"
     if different := unequal([*own, *theirs]):
         return f"no claim: {different}"
     if not found.attainable:

@@ -19,7 +19,8 @@ SHOWN = (0.1, 0.03, 0.01, 0.003)  # gaps of the table's columns
 HELD = 0.01  # of the end, where axes begin
 UNITS: dict[Over, str] = {"passes": "compute (passes)", "seconds": "seconds"}
 
-Curves = dict[str, list[Curve]]
+Aimed = tuple[Curve, float]  # a run, and the hypervolume that the best run on its instance reached
+Runs = dict[str, list[Aimed]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,39 +38,45 @@ class RunningTimes(pf.Report):
             rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
             if not len(rows):
                 continue
-            curves = _curves(rows, board, study.done(board))
-            if len(curves) < 2:
+            runs = _runs(rows, board, study.done(board))
+            if len(runs) < 2:
                 continue
-            top = max(curve.last for own in curves.values() for curve in own)
+            best = "; ".join(f"{top:.4f}" for top in sorted({top for own in runs.values() for _, top in own}))
             style = looks(study.methods, study.highlight)
-            yield pf.Figure(f"reached-{number}", _caption(board, top), _figure(curves, top, style), board.hash)
-            frame, bold, data = _times(pf.best_first(study.done(board)), curves, top)
-            yield pf.Table(f"running-times-{number}", _told(board, top), frame, board.hash, bold, data)
+            yield pf.Figure(f"reached-{number}", _caption(board, best), _figure(runs, style), board.hash)
+            frame, bold, data = _times(pf.best_first(study.done(board)), runs)
+            yield pf.Table(f"running-times-{number}", _told(board, best), frame, board.hash, bold, data)
 
 
-def _curves(rows: pd.DataFrame, board: pf.Board, done: Iterable[pf.RunSummary]) -> Curves:
-    """Those of each method's finished runs, also of runs without any evaluation."""
-    own, found = pf.by_run(rows), Curves()
+def _runs(rows: pd.DataFrame, board: pf.Board, done: Sequence[pf.RunSummary]) -> Runs:
+    """Those of each method, also runs without any evaluation."""
+    own = pf.by_run(rows)
+    curves = {run.key: Curve.of(own.get(run.key, rows[:0]), board) for run in done}
+    tops: dict[int, float] = {}
     for run in done:
-        found.setdefault(run.method, []).append(Curve.of(own.get((run.method, run.seed), rows[:0]), board))
-    return dict(sorted(found.items()))
+        tops[run.instance] = max(tops.get(run.instance, 0.0), curves[run.key].last)
+    found = Runs()
+    for run in sorted(done, key=lambda run: run.method):
+        found.setdefault(run.method, []).append((curves[run.key], tops[run.instance]))
+    return found
 
 
-def _caption(board: pf.Board, top: float) -> str:
+def _caption(board: pf.Board, best: str) -> str:
     return (
         f"{board.label}: share of pairs of a run and a target that are reached, over compute and over seconds. "
-        f"Targets: {len(GAPS)} hypervolumes on the search split, from {WIDEST:g} to {NARROWEST:g} below {top:.4f}, "
-        "which the best run reached. Higher and further left is better; a line ends where its method's last run does."
+        f"Targets: {len(GAPS)} hypervolumes on the search split, from {WIDEST:g} to {NARROWEST:g} below what the best "
+        f"run on the same instance reached ({best}). Higher and further left is better; a line ends where its method's "
+        "last run does."
     )
 
 
-def _figure(curves: Curves, top: float, style: Mapping[str, Look]) -> Any:
+def _figure(runs: Runs, style: Mapping[str, Look]) -> Any:
     figure, axes = panels(2)
     for over, axis in zip(UNITS, axes, strict=True):
-        end = max(curve.end(over) for own in curves.values() for curve in own)
-        for method, own in curves.items():
-            x, share = distribution(own, top, over)
-            last = max(curve.end(over) for curve in own)
+        end = max(curve.end(over) for own in runs.values() for curve, _ in own)
+        for method, own in runs.items():
+            x, share = distribution(own, over)
+            last = max(curve.end(over) for curve, _ in own)
             axis.step([*x, last], [*share, share[-1]], where="post", label=method, **style[method].line)
         axis.set_xlim(HELD * end, end)
         axis.set_ylim(0, 1.02)
@@ -80,24 +87,22 @@ def _figure(curves: Curves, top: float, style: Mapping[str, Look]) -> Any:
     return figure
 
 
-def distribution(curves: Sequence[Curve], top: float, over: Over) -> tuple[np.ndarray, np.ndarray]:
+def distribution(runs: Sequence[Aimed], over: Over) -> tuple[np.ndarray, np.ndarray]:
     """What had been spent, ascending from 0, and the share of (run, target) pairs that were reached by then."""
-    hits = np.concatenate([curve.hits(top - GAPS, over) for curve in curves])
+    hits = np.concatenate([curve.hits(top - GAPS, over) for curve, top in runs])
     spent, counts = np.unique(hits[np.isfinite(hits)], return_counts=True)
     return np.concatenate([[0.0], spent]), np.concatenate([[0.0], counts.cumsum() / len(hits)])
 
 
-def _told(board: pf.Board, top: float) -> str:
+def _told(board: pf.Board, best: str) -> str:
     return (
         f"{board.label}: expected running time, in passes and in seconds (s), to a hypervolume on the search split so "
-        f"far below {top:.4f}, which the best run reached: what all runs spent until they were there, or in all, "
-        "divided by how many got there; in brackets how many, where not all did. The least in bold."
+        f"far below what the best run on the same instance reached ({best}): what all runs spent until then, "
+        "or in all, divided by how many got there; in brackets how many, where not all did. The least in bold."
     )
 
 
-def _times(
-    order: Sequence[str], curves: Curves, top: float
-) -> tuple[pd.DataFrame, frozenset[tuple[int, str]], pd.DataFrame]:
+def _times(order: Sequence[str], runs: Runs) -> tuple[pd.DataFrame, frozenset[tuple[int, str]], pd.DataFrame]:
     """The table, its least cells, and the numbers behind it."""
     rows: list[dict[str, Any]] = [{"method": method} for method in order]
     numbers: list[dict[str, Any]] = []
@@ -105,10 +110,11 @@ def _times(
     for over, gap in product(UNITS, SHOWN):
         heading = f"{gap:g} below" + (", s" if over == "seconds" else "")
         for row, method in zip(rows, order, strict=True):
-            time, reached = running_time(curves[method], top - gap, over)
-            row[heading] = _cell(time, reached, len(curves[method]))
-            counts = {"reached": reached, "runs": len(curves[method])}
-            numbers.append({"method": method, "over": over, "gap": gap, "target": top - gap, "expected": time} | counts)
+            curves, tops = zip(*runs[method], strict=True)
+            time, reached = running_time(curves, [top - gap for top in tops], over)
+            row[heading] = _cell(time, reached, len(curves))
+            counts = {"reached": reached, "runs": len(curves)}
+            numbers.append({"method": method, "over": over, "gap": gap, "expected": time} | counts)
         times = [number["expected"] for number in numbers[-len(order) :]]
         bold |= {(row, heading) for row, time in enumerate(times) if time == min(times) < math.inf}
     return pd.DataFrame(rows), frozenset(bold), pd.DataFrame(numbers)

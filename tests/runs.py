@@ -26,17 +26,18 @@ def planned(
     problems: Sequence[str] = ("lenet-digits",),
     sources: Sequence[str] = (),
     precision: Precision | None = None,
+    instances: Sequence[int] = (0,),
     **settings: Any,
 ) -> Plan:
     """What a command means; 20 passes over 100 images unless told, and `sources` are plugins' files."""
     settings = {"budget": 20.0, "search_images": 100} | settings
     known = Registry(tuple(sources)) if sources else registry()
-    return plan(known, methods, problems, seeds, settings, "cpu", 1, lambda line: None, precision)
+    return plan(known, methods, problems, instances, seeds, settings, "cpu", 1, lambda line: None, precision)
 
 
-def run_of(method: str, seed: int = 0, sources: Sequence[str] = (), **settings: Any) -> Run:
+def run_of(method: str, seed: int = 0, sources: Sequence[str] = (), instance: int = 0, **settings: Any) -> Run:
     """One run of it."""
-    (run,) = planned([method], [seed], sources=sources, **settings).runs
+    (run,) = planned([method], [seed], sources=sources, instances=[instance], **settings).runs
     return run
 
 

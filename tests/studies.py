@@ -30,12 +30,14 @@ REFERENCES = np.array([0.5, 100.0])  # guessing's error, and the unpruned networ
 DENSE, DENSE_TEST = 0.05, 0.1  # the unpruned network's errors on search and on test
 
 
-def hand_made(fronts: Fronts = TWO, board: str = "toy", extra: float = 0.0) -> tuple[pd.DataFrame, pf.StudyFacts]:
-    """A study of one board; errors on test are larger by `extra` than those on search."""
+def hand_made(
+    fronts: Fronts = TWO, board: str = "toy", extra: float = 0.0, instance: int = 0
+) -> tuple[pd.DataFrame, pf.StudyFacts]:
+    """A study of one instance; errors on test are larger by `extra` than those on search."""
     rows: list[dict[str, Any]] = []
     runs: list[pf.RunSummary] = []
     for (method, seed), found in fronts.items():
-        head = {"board": board, "problem": board, "method": method, "seed": seed}
+        head = {"board": board, "problem": board, "method": method, "instance": instance, "seed": seed}
         for number, (error, params) in enumerate(found):
             spent = {"number": number, "passes_spent": 3.0 * (number + 1), "seconds": 1.0 + number}
             rows.append(head | spent | _values(error, params) | {"kind": "evaluation", "split": "search"})
@@ -43,8 +45,9 @@ def hand_made(fronts: Fronts = TWO, board: str = "toy", extra: float = 0.0) -> t
                 removed = {"number": number, "removed": 1 - params / REFERENCES[1], "kind": "member", "split": split}
                 rows.append(head | removed | _values(error + more, params))
         runs.append(pf.RunSummary(**head, **_summary(np.array(found), extra)))
-    values = tuple(REFERENCES), (DENSE, 100.0), (DENSE_TEST, 100.0)
-    made = pf.Board(board, board, board, ("error", "params"), *values, 10.0, quantities=("share", "parameters"))
+    values = tuple(REFERENCES), (DENSE, 100.0), (DENSE_TEST, 100.0), DENSE, DENSE_TEST
+    instances = (pf.Instance(instance, *values),)
+    made = pf.Board(board, board, board, ("error", "params"), instances, 10.0, quantities=("share", "parameters"))
     methods = {method: "" for method, _ in fronts}
     return pd.DataFrame(rows), pf.StudyFacts((made,), tuple(runs), methods | {"first": "published"})
 
@@ -81,12 +84,18 @@ def joined(*studies: tuple[pd.DataFrame, pf.StudyFacts]) -> tuple[pd.DataFrame, 
     return pd.concat(tables, ignore_index=True), pf.StudyFacts(boards, runs, known[0].provenance)
 
 
-def study_of(folder: Path, methods: Sequence[str], seeds: Sequence[int] = (0,), **settings: Any) -> StudyFolder:
+def study_of(
+    folder: Path,
+    methods: Sequence[str],
+    seeds: Sequence[int] = (0,),
+    instances: Sequence[int] = (0,),
+    **settings: Any,
+) -> StudyFolder:
     """A small study of lenet-digits, run."""
     study = StudyFolder(folder)
     study.prepare({}, SETTINGS["environments"][0])
     settings = {"budget": 20.0, "search_images": 100} | settings
-    planned = plan(registry(), methods, ["lenet-digits"], seeds, settings, "cpu", 1, lambda line: None)
+    planned = plan(registry(), methods, ["lenet-digits"], instances, seeds, settings, "cpu", 1, lambda line: None)
     for run in planned.runs:
         assert carry_out(run, folder, ())["status"] == "done"
     return study

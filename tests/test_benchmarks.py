@@ -202,7 +202,7 @@ def studied(folder: Path, methods: list[str], budget: float, seeds: int, **chang
     study = StudyFolder(folder)
     study.prepare({}, {})
     settings = {"budget": budget, "search_images": 60} | changes
-    planned = plan(Registry(), methods, ["lenet-digits"], range(seeds), settings, "cpu", 1, lambda line: None)
+    planned = plan(Registry(), methods, ["lenet-digits"], [0], range(seeds), settings, "cpu", 1, lambda line: None)
     for run in planned.runs:
         carry_out(run, folder, ())
     return study

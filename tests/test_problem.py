@@ -118,16 +118,21 @@ def test_network_and_data_may_be_made_on_loading() -> None:
 
 def test_weights_are_filled_in_with_the_data_at_hand() -> None:
     class Recorded:
-        def load(self, module: nn.Module, data: Callable[[], Data], report: Callable[[str], None]) -> None:
+        vary = True
+
+        def load(
+            self, module: nn.Module, data: Callable[[], Data], report: Callable[[str], None], instance: int
+        ) -> None:
             assert isinstance(data(), Data)
-            report("filling")
+            report(f"filling instance {instance}")
             with torch.no_grad():
                 for parameter in module.parameters():
                     parameter.fill_(0.5)
 
     lines: list[str] = []
-    loaded = Problem("tiny", TinyNetwork, data_of(tiny_problem()), weights=Recorded()).load(lookup, lines.append)
-    assert lines == ["filling"]
+    problem = Problem("tiny", TinyNetwork, data_of(tiny_problem()), weights=Recorded(), instance=3)
+    loaded = problem.load(lookup, lines.append)
+    assert lines == ["filling instance 3"]
     assert all((parameter == 0.5).all() for parameter in loaded.network.module.parameters())
 
 

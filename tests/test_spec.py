@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from specs import specs, words
 
 from pruneframe.errors import InputError
-from pruneframe.spec import fits, names, parse_spec, read, split, type_name, write
+from pruneframe.spec import fits, names, numbers, parse_spec, ranges, read, split, type_name, write
 
 TYPES = {  # every type that a setting may have, by how people read it
     "int": int,
@@ -125,3 +125,30 @@ def test_what_fits_a_types_name_is_what_can_be_read_as_the_type(name: str, text:
     else:
         with pytest.raises(InputError, match=re.escape(f"here must be {name}, but got {text!r}")):
             read(text, TYPES[name], "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0", [0]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("1,5,9", [1, 5, 9]),
+        ("3-3", [3]),
+        ("7, 0-2", [7, 0, 1, 2]),
+        ("2,0-3,2", [2, 0, 1, 3]),
+    ],
+)
+def test_numbers(text: str, found: list[int]) -> None:
+    assert numbers([text], "seeds") == found
+    assert sorted(numbers([ranges(found)], "seeds")) == sorted(found)
+
+
+@pytest.mark.parametrize("text", ["", " ", "a", "1-", "-1", "1--2", "3-1", "1,,2", "1,", "0.5", "1e3", "0x1", "1-2-3"])
+def test_malformed_numbers(text: str) -> None:
+    with pytest.raises(InputError, match="instances"):
+        numbers([text], "instances")
+
+
+@pytest.mark.parametrize(("found", "text"), [([0], "0"), ([4, 0, 2, 1, 2], "0-2,4"), ([9, 8, 5], "5,8-9"), ([], "")])
+def test_ranges(found: list[int], text: str) -> None:
+    assert ranges(found) == text

@@ -53,6 +53,7 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 @click.command("bench", short_help="Compare methods on problems; the main job.")
 @click.option("--methods", multiple=True, required=True, help="Methods, as name or name[setting=value,...].")
 @click.option("--problems", multiple=True, default=["lenet-digits"], show_default=True, help="Problems.")
+@click.option("--instances", multiple=True, default=["0"], show_default=True, help="Of every problem: 0-4, 1,5,9.")
 @click.option("--seeds", multiple=True, default=["0-2"], show_default=True, help="Independent repetitions: 0-4, 1,5,9.")
 @click.option("--budget", type=float, help="Compute per run, in passes: dense forward passes over the search set.")
 @click.option("--units", help="What is pruned, e.g. weight or filter; see pruneframe list units.")
@@ -106,6 +107,7 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 def command(
     methods: tuple[str, ...],
     problems: tuple[str, ...],
+    instances: tuple[str, ...],
     seeds: tuple[str, ...],
     objectives: tuple[str, ...],
     output: Path,
@@ -120,19 +122,19 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Compare METHODS on PROBLEMS: same seeds, same compute. The same command again runs only what is missing.
+    """Compare METHODS on PROBLEMS: same instances, seeds and compute. The same command again runs only what is missing.
 
     Lists are separated by commas, or their option is given more than once.
 
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
-    from ..spec import names
+    from ..spec import names, numbers
 
     chosen, boards = names(methods), names(problems)
     if not chosen or not boards:
         raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
     settings["objectives"] = tuple(names(objectives)) if objectives else None
-    drawn = options.seeds(seeds)
+    which, drawn = numbers(instances, "instances"), numbers(seeds, "seeds")
     sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
     registry = options.registry(sources)
     _check(registry, {"method": chosen, "problem": boards, "objective": settings["objectives"] or ()}, settings)
@@ -147,7 +149,7 @@ def command(
     if settings["target"] is not None:
         registry.component(Target, settings["target"])  # told even where no objective asks it
     torch.set_num_threads(threads)
-    planned = plan(registry, chosen, boards, drawn, settings, device, threads, options.say, precision)
+    planned = plan(registry, chosen, boards, which, drawn, settings, device, threads, options.say, precision)
     if planned.measured and (jobs or 1) > 1:
         raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
     jobs = jobs or most_jobs(planned, threads)
@@ -194,6 +196,7 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
     wanted = {
         "methods": list(dict.fromkeys(run.method for run in planned.runs)),
         "problems": list(dict.fromkeys(run.problem for run in planned.runs)),
+        "instances": list(dict.fromkeys(run.instance for run in planned.runs)),
         "seeds": list(dict.fromkeys(run.seed for run in planned.runs)),
         "device": first.device,
         "threads": first.threads,
@@ -260,6 +263,7 @@ def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
 
 def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> None:
     """What a command would do."""
+    from ..report import place
     from ..study.plan import seconds_per_pass
 
     first = planned.runs[0]
@@ -273,6 +277,7 @@ def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> No
             {
                 "problem": run.problem,
                 "method": run.method,
+                "instance": run.instance,
                 "seed": run.seed,
                 "there": there,
                 "estimated_seconds": seconds,
@@ -281,10 +286,9 @@ def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> No
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    for row in rows:
-        click.echo(
-            f"{row['there']:8} {row['problem']}  {row['method']}  seed {row['seed']}  {row['estimated_seconds']:.0f} s"
-        )
+    for row, run in zip(rows, planned.runs, strict=True):
+        told = f"{run.method} on {place(run, planned.runs)}"
+        click.echo(f"{row['there']:8} {told}  {row['estimated_seconds']:.0f} s")
     at_once = min(jobs, max(1, sum(row["there"] != "done" for row in rows)))
     total = sum(row["estimated_seconds"] for row in rows) / at_once
     left_out = "start-up, tests of final fronts and fine-tuning"

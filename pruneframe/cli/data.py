@@ -31,14 +31,13 @@ def command(
     bench --target 'lookup-table[table=FILE.json]', here or on another machine.
     """
     from ..files import cache_folder
-    from ..model.data import Data
 
     if profile is None and not (target is None and threads is None):
         raise InputError("--target and --threads are those of --profile, which is missing")
     registry = options.registry(sources)
     found = registry.problem(problem)
     options.say(f"looking for the data of {problem}; downloads go to {cache_folder()}")
-    data = found.data if isinstance(found.data, Data) else found.data()
+    data = found.images()
     for name in ("train", "search", "test"):
         split = getattr(data, name)
         click.echo(f"{name:7} {len(split):6} images {list(split.images.shape[1:])}  {split.digest}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--problem", help="The problem.")
 @click.option("--method", help="The method, as the summary names it [default: any].")
+@click.option("--instance", type=int, help="The instance of the problem [default: any].")
 @click.option("--seed", type=int, help="The seed [default: any].")
 @click.option("--run", "hash", help="The run with this hash, as summary --json and report --trace name it.")
 @click.option(
@@ -34,6 +35,7 @@ def command(
     study: Path,
     problem: str | None,
     method: str | None,
+    instance: int | None,
     seed: int | None,
     hash: str | None,
     max_drop: float | None,
@@ -50,12 +52,12 @@ def command(
         raise InputError(f"-o must name a .safetensors file, but got {str(output)!r}")
     if problem is None and hash is None:
         raise InputError("--problem or --run must be given; pruneframe summary lists both")
-    wanted = {"problem": problem, "method": method, "seed": seed, "hash": hash}
+    wanted = {"problem": problem, "method": method, "instance": instance, "seed": seed, "hash": hash}
     runs = [run for run in StudyFolder.existing(study).runs() if run.finished and _fits(run.identity, wanted)]
     if not runs:
         raise NothingSelected(f"{study} has no finished run with {_words(wanted)}; see pruneframe summary {study}")
     if member is not None and len(runs) > 1:
-        raise InputError(f"--member needs one run, but {len(runs)} fit; add --method and --seed")
+        raise InputError(f"--member needs one run, but {len(runs)} fit; add --method, --instance and --seed")
     folder, row = (runs[0], _checked(runs[0], member)) if member is not None else _smallest(runs, max_drop or 0.0)
     _write(options.registry(sources), folder, row, output)
     return 0
@@ -63,7 +65,7 @@ def command(
 
 def _fits(identity: dict[str, Any], wanted: dict[str, Any]) -> bool:
     method = identity["method"]
-    names = {key: identity[key] for key in ("problem", "seed", "hash")}
+    names = {key: identity[key] for key in ("problem", "instance", "seed", "hash")}
     return wanted["method"] in (None, method, method.partition("[")[0]) and all(
         wanted[key] in (None, value) for key, value in names.items()
     )
@@ -111,8 +113,9 @@ def _write(registry: Registry, folder: RunFolder, row: int, output: Path) -> Non
     identity, front, result = folder.identity, folder.front(), folder.result
     drop = 100 * (front["search_error"][row] - result["dense_error"])
     test = 100 * front["test_error"][row]
+    told = f", instance {identity['instance']}" if identity["instance"] else ""
     share = 1 - front["params"][row] / result["total_params"]
     click.echo(
-        f"{output}: member {row} of {identity['method']}, seed {identity['seed']}: {100 * share:.2f} % of the "
+        f"{output}: member {row} of {identity['method']}{told}, seed {identity['seed']}: {100 * share:.2f} % of the "
         f"parameters removed, search error {drop:+.2f} points, test error {test:.2f} %"
     )

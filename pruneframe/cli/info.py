@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 @click.command("info", short_help="Show a component's settings, source and provenance.")
 @click.argument("name")
 @click.option("--units", help="Load the problem NAME, and say what of its network these units reach, e.g. filter.")
+@click.option("--instance", default=0, show_default=True, help="Which instance of the problem --units loads.")
 @options.data
 @options.plugins
 @options.as_json
-def command(name: str, units: str | None, sources: tuple[str, ...], as_json: bool) -> int:
+def command(name: str, units: str | None, instance: int, sources: tuple[str, ...], as_json: bool) -> int:
     """Show all components called NAME: what they do, their settings, and where they come from."""
     from ..hooks import KINDS
 
@@ -35,7 +36,7 @@ def command(name: str, units: str | None, sources: tuple[str, ...], as_json: boo
     found = [_told(*registry.described(kind, name)) for kind in kinds]
     for one in found:
         if units is not None and one["kind"] == "problem":
-            one |= _network(registry, name, units)
+            one |= _network(registry, name, units, instance)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return 0
@@ -43,11 +44,12 @@ def command(name: str, units: str | None, sources: tuple[str, ...], as_json: boo
     return 0
 
 
-def _network(registry: Registry, problem: str, units: str) -> dict[str, Any]:
+def _network(registry: Registry, problem: str, units: str, instance: int) -> dict[str, Any]:
     """What of a problem's network some units reach, and how it is evaluated."""
     from ..engine import Engine
 
-    network = registry.problem(problem).with_settings(units=units).load(registry.component, options.say).network
+    found = registry.problem(problem).with_settings(units=units, instance=instance)
+    network = found.load(registry.component, options.say).network
     nothing = network.layout.full() - network.layout.full()
     return {
         "total_params": network.total_params,
@@ -72,7 +74,9 @@ def _told(described: Described, plugin: Plugin) -> dict[str, Any]:
     head = {"kind": described.kind, "name": described.name}
     head |= {"distribution": plugin.distribution, "version": plugin.version}
     about = {"about": described.about, "source": described.source, "settings": settings}
-    return head | about | ({"engine": available()} if described.kind == "problem" else {})
+    if described.kind == "problem":
+        about |= {"instances": described.instances, "engine": available()}
+    return head | about
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -91,6 +95,8 @@ def _text(found: dict[str, Any]) -> str:
         lines.append(
             f"  {item['name']} = {default}  ({kind}{item['help']})" if kind else f"  {item['name']} = {default}"
         )
+    if "instances" in found:
+        lines += ["", "instances", f"  {found['instances']}"]
     if "engine" in found:
         lines += ["", "engine", f"  {found['engine']}"]
     if "reach" in found:

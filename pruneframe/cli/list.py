@@ -27,6 +27,7 @@ def command(kind: str | None, sources: tuple[str, ...], as_json: bool) -> int:
     found = [registry.described(one, name) for one in wanted for name in registry.names(one)]
     rows = [
         {"kind": one.kind, "name": one.name, "summary": one.summary}
+        | ({"instances": one.instances} if one.kind == "problem" else {})
         | {"distribution": plugin.distribution, "version": plugin.version}
         for one, plugin in found
     ]
@@ -38,5 +39,6 @@ def command(kind: str | None, sources: tuple[str, ...], as_json: bool) -> int:
         click.echo(f"{one}s")
         for row in rows:
             if row["kind"] == one:
-                click.echo(f"  {row['name']:{width}}  {row['summary']}")
+                told = f"; instances: {row['instances']}" if "instances" in row else ""
+                click.echo(f"  {row['name']:{width}}  {row['summary']}{told}")
     return 0

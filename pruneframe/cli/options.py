@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -49,19 +48,3 @@ def registry(sources: tuple[str, ...]) -> Registry:
 def say(line: str) -> None:
     """Progress, on standard error."""
     click.echo(line, err=True)
-
-
-def seeds(texts: Iterable[str]) -> list[int]:
-    """`0-4` or `1,5,9`, or both mixed, as distinct integers in the given order."""
-    from ..errors import InputError
-
-    found: list[int] = []
-    for text, part in ((whole, part) for whole in texts for part in whole.split(",")):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise InputError(f"seeds are written 0-4 or 1,5,9, but got {text!r}")
-        start, stop = int(first), int(last or first)
-        if stop < start:
-            raise InputError(f"a range of seeds must ascend, but got {part.strip()!r}")
-        found += range(start, stop + 1)
-    return list(dict.fromkeys(found))

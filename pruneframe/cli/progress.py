@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ..report import place
 from ..study.progress import DONE, WAITING, Progress
 from ..study.run import Run
 from ..study.store import StudyFolder
@@ -48,7 +49,8 @@ def _live(live: Live, tracked: dict[Run, Progress]) -> Watch:
             table.add_column(heading, justify="left" if heading in ("problem", "method", "state") else "right")
         for run in active[:SHOWN]:
             progress = tracked[run]
-            table.add_row(run.problem, run.method, str(run.seed), progress.state, *_figures(progress))
+            problem, _, seed = place(run, tracked).rpartition(", seed ")
+            table.add_row(problem, run.method, seed, progress.state, *_figures(progress))
         live.update(table)
 
     return watch
@@ -69,7 +71,7 @@ def _plain(console: Console, tracked: dict[Run, Progress]) -> Watch:
                 state = state if over else tracked[run].state
                 ended.update({run} if over else ())
                 passes, volume, left = _figures(tracked[run])
-                line = f"[{len(ended)}/{len(tracked)}] {run.method} on {run.problem}, seed {run.seed}: {state}, "
+                line = f"[{len(ended)}/{len(tracked)}] {run.method} on {place(run, tracked)}: {state}, "
                 line += f"{passes} passes, hypervolume {volume}" + ("" if over else f", {left} left")
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -229,6 +229,7 @@ def _curves(studies: Sequence[StudyFolder], registry: Registry, edition: Edition
 def _trace(studies: Sequence[StudyFolder], registry: Registry, edition: Edition, wanted: str, as_json: bool) -> int:
     """Print the finished runs behind a figure or table."""
     from ..comparison.document import close
+    from ..report import place
     from ..study.table import long_table
 
     known = _known(studies, registry, edition)
@@ -243,12 +244,13 @@ def _trace(studies: Sequence[StudyFolder], registry: Registry, edition: Edition,
         for run in known.runs
         if run.done and item.board in ("", run.board) and (item.methods is None or run.method in item.methods)
     ]
-    rows = [{name: getattr(run, name) for name in ("problem", "method", "seed", "hash", "folder")} for run in behind]
+    names = ("problem", "method", "instance", "seed", "hash", "folder")
+    rows = [{name: getattr(run, name) for name in names} for run in behind]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
         if not rows:
             click.echo(f"{wanted} shows no run")
-        for row in rows:
-            click.echo(f"{row['hash']}  {row['problem']}  {row['method']}  seed {row['seed']}  {row['folder']}")
+        for run in behind:
+            click.echo(f"{run.hash}  {run.method}  {place(run, behind)}  {run.folder}")
     return 0

@@ -39,6 +39,7 @@ def show(study: StudyFolder) -> None:
     from rich.table import Table
 
     from ..comparison.summary import results
+    from ..report import place
     from ..study.facts import overview
 
     known = overview(study)
@@ -55,7 +56,7 @@ def show(study: StudyFolder) -> None:
         if not run.done:
             reason = f": {run.reason}" if run.reason else ""
             console.print(
-                f"{run.status}: {run.method} on {run.problem}, seed {run.seed}{reason}",
+                f"{run.status}: {run.method} on {place(run, known.runs)}{reason}",
                 markup=False,
             )
     if not known.runs:

@@ -1,7 +1,7 @@
 """Anytime behaviour: what a run had reached by when, and which targets it had reached by then.
 
-A target is a hypervolume on the search split: the largest that any run on a board reached, less a gap. Gaps are the
-same on every board, evenly spread on a log scale. Hansen, Auger, Ros, Mersmann, Tusar and Brockhoff, "COCO: a
+A target is a hypervolume on the search split: the largest that any run on an instance of a board reached, less a gap.
+Gaps are the same everywhere, evenly spread on a log scale. Hansen, Auger, Ros, Mersmann, Tusar and Brockhoff, "COCO: a
 platform for comparing continuous optimizers in a black-box setting", Optimization Methods and Software 36, 2021.
 """
 
@@ -61,13 +61,13 @@ class Curve:
         return np.concatenate([self.spent[over], [np.inf]])[np.searchsorted(self.reached, np.asarray(targets) - 1e-12)]
 
 
-def running_time(curves: Sequence[Curve], target: float, over: Over) -> tuple[float, int]:
-    """The expected running time to a target, and how many runs reached it.
+def running_time(curves: Sequence[Curve], targets: Sequence[float], over: Over) -> tuple[float, int]:
+    """The expected running time to each run's own target, and how many runs reached it.
 
     All that was spent until it was reached, or until the end where it was not, divided by how many reached it: what a
     method takes on average that is started again until it succeeds. Infinite where none did.
     """
-    hits = [float(curve.hits([target], over)[0]) for curve in curves]
+    hits = [float(curve.hits([target], over)[0]) for curve, target in zip(curves, targets, strict=True)]
     reached = int(np.isfinite(hits).sum())
     spent = sum(min(hit, curve.end(over)) for curve, hit in zip(curves, hits, strict=True))
     return (spent / reached if reached else math.inf), reached

@@ -19,7 +19,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import write_whole
-from ..report import Figure, Item, Remark, Report, StudyFacts, Table
+from ..item import Figure, Item, Remark, Table
+from ..report import Report, StudyFacts
 from .latex import latex
 from .protocol import Paragraph, counted, environments, protocol
 
@@ -118,7 +119,8 @@ def _named(item: Item, ids: Counter[str]) -> Item:
 
 def _digest(study: StudyFacts) -> str:
     """16 hex digits over the runs and what they reached."""
-    names = ("hash", "problem", "method", "seed", "status", "hypervolume", "hypervolume_search", "finetuned")
+    reached = ("status", "hypervolume", "hypervolume_search", "finetuned")
+    names = ("hash", "problem", "method", "instance", "seed", *reached)
     runs = sorted(json.dumps([str(getattr(run, name)) for name in names]) for run in study.runs)
     return hashlib.sha256("\n".join(runs).encode()).hexdigest()[:16]
 

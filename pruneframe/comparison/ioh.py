@@ -67,7 +67,7 @@ def _runs(rows: pd.DataFrame, done: list[RunSummary], method: str) -> Iterator[t
     own = by_run(rows)
     for run in done:
         if run.method == method:
-            yield run, own.get((run.method, run.seed), rows[:0])
+            yield run, own.get(run.key, rows[:0])
 
 
 class _Problem:
@@ -81,7 +81,7 @@ class _Problem:
 
     def log(self, logger: Any, run: RunSummary, curve: Curve, budget: float) -> None:
         """One run, pass by pass."""
-        problem = self._get(1)
+        problem = self._get(run.instance + 1)  # IOHprofiler counts from 1
         problem.attach_logger(logger)
         for value in curve.at(np.arange(1, int(budget) + 1, dtype=np.float64), "passes"):
             self._value = float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..report import Table
+from ..item import Table
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from ..files import write_whole
-from ..report import Board, Figure, Item, StudyFacts, members
+from ..item import Figure, Item
+from ..report import RUN, Board, StudyFacts, members
 from .document import COLUMN, Comparison, Section, content_of, saved
 from .protocol import Paragraph
 
@@ -52,18 +53,19 @@ def _item(item: Item | Paragraph) -> dict[str, Any]:
 def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool) -> dict[str, Any]:
     """All final members of a board, with what each is asked for."""
     search, test = members(table, board, "search"), members(table, board, "test")
-    runs = {(run.method, run.seed): run for run in study.done(board)}
+    runs = {run.key: run for run in study.done(board)}
     kept = study.layers[study.layers.board == board.hash] if len(study.layers) else study.layers
     layers = list(kept["layer"].unique()) if len(kept) else []
     shares = {
         key: [round(float(share), 4) for share in rows.kept / rows.units]
-        for key, rows in (kept.groupby(["method", "seed", "number"]) if len(kept) else ())
+        for key, rows in (kept.groupby([*RUN, "number"]) if len(kept) else ())
     }
-    own = ["method", "seed", "number"]
+    own = [*RUN, "number"]
     both = test.merge(search[[*own, "error"]], on=own, suffixes=("", "_search"))
     points = [
         {
             "method": row["method"],
+            "instance": int(row["instance"]),
             "seed": int(row["seed"]),
             "number": int(row["number"]),
             "values": _shown([row[name] for name in board.objectives], board),
@@ -71,11 +73,11 @@ def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool
             "search": round(100 * row["error_search"], 4),
             "removed": round(100 * row["removed"], 4),
             "kept": shares.get(key, []),
-            "study": "STUDY" if anonymous else Path(runs[key[:2]].folder).resolve().parents[3].name,
-            "run": runs[key[:2]].hash,
+            "study": "STUDY" if anonymous else Path(runs[key[:3]].folder).resolve().parents[3].name,
+            "run": runs[key[:3]].hash,
         }
         for row in both.to_dict("records")
-        for key in [(row["method"], row["seed"], row["number"])]
+        for key in [tuple(row[name] for name in own)]
     ]
     return {
         "problem": board.problem,

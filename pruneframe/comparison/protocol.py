@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from ..front import FRONT_LIMIT, REGION_MARGIN
-from ..report import Board, RunSummary, StudyFacts, without_machine
+from ..report import Board, RunSummary, StudyFacts, place, without_machine
+from ..spec import ranges
 from .statistics import RESAMPLES, SIGNIFICANT
 
 HARDWARE = ("platform", "processor", "gpu", "bfloat16", "cores")  # what an anonymous comparison leaves out
@@ -41,7 +42,7 @@ def protocol(study: StudyFacts, anonymous: bool) -> Iterator[Paragraph]:
     yield Paragraph("Computed with", _versions(study, anonymous))
     if not anonymous:
         yield Paragraph("Plugins", _plugins(study))
-    absent = [_absent(run, anonymous) for run in study.runs if not run.done]
+    absent = [_absent(run, study, anonymous) for run in study.runs if not run.done]
     if absent:
         yield Paragraph("Not in any figure", " ".join(absent))
 
@@ -49,11 +50,15 @@ def protocol(study: StudyFacts, anonymous: bool) -> Iterator[Paragraph]:
 def _runs(study: StudyFacts) -> str:
     done = [run for run in study.runs if run.done]
     seeds = sorted({run.seed for run in done})
+    instances = {run.instance for run in done}
+    several = "" if instances <= {0} else f"instances {ranges(instances)}, "
+    one = "a problem" if instances <= {0} else "one instance of a problem"
+    own = "problem" if instances <= {0} else "problem, instance"
     return (
         f"{len(done)} of {counted(len(study.runs), 'run')} done: {counted(len(study.methods), 'method')} on "
-        f"{counted(len(study.boards), 'problem')} or sets of rules, seeds {', '.join(map(str, seeds))}. A run is a "
-        "method with its settings on a problem with one seed; per problem and seed all methods get the same stream of "
-        "random numbers."
+        f"{counted(len(study.boards), 'problem')} or sets of rules, {several}seeds {', '.join(map(str, seeds))}. A "
+        f"run is a method with its settings on {one} with one seed; per {own} and seed all methods get the same stream "
+        "of random numbers."
     )
 
 
@@ -64,7 +69,8 @@ def _rules(board: Board, study: StudyFacts, anonymous: bool) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
     parts = [
         board.source and f"{board.source}.",
-        f"Objectives: {', '.join(board.objectives)}; of the unpruned network: {_values(board)}.",
+        _instances(board),
+        f"Objectives: {', '.join(board.objectives)}; of {board.unpruned}: {_values(board)}.",
         rules
         and f"Units: single {rules['units']}s; batch norm {rules['batch_norm']}; searched in {rules['precision']} on "
         f"{rules['device']} with {counted(rules['threads'], 'thread')}.",
@@ -73,6 +79,16 @@ def _rules(board: Board, study: StudyFacts, anonymous: bool) -> str:
         f"Latency and memory as {without_machine(target) if anonymous else target}." if target else "",
     ]
     return " ".join(part for part in parts if part)
+
+
+def _instances(board: Board) -> str:
+    """Which there are and in what they differ; nothing where there is only the first."""
+    numbers = [one.number for one in board.instances]
+    if numbers == [0]:
+        return ""
+    if len(numbers) == 1:
+        return f"Instance {numbers[0]}."
+    return f"Instances {ranges(numbers)}, which differ in {' and '.join(board.varies)}."
 
 
 def _values(board: Board) -> str:
@@ -155,6 +171,6 @@ def _plugins(study: StudyFacts) -> str:
     return ", ".join(sorted(found)) + "." if found else "Not told."
 
 
-def _absent(run: RunSummary, anonymous: bool) -> str:
+def _absent(run: RunSummary, study: StudyFacts, anonymous: bool) -> str:
     reason = f" ({run.reason})" if run.reason and not anonymous else ""
-    return f"{run.method} on {run.problem}, seed {run.seed}: {run.status}{reason}."
+    return f"{run.method} on {place(run, study.runs)}: {run.status}{reason}."

@@ -1,4 +1,4 @@
-"""A study's figures as one table: medians over seeds, and what is removed at a bounded loss."""
+"""A study's figures as one table: medians over runs, and what is removed at a bounded loss."""
 
 from __future__ import annotations
 

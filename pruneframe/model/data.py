@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,6 @@ from .inputs import Inputs
 from .rows import Chosen, Source, Stream, blocks, in_memory
 
 HELD = 5 * 2**27  # bytes that a set of images may take in memory, as the network sees them; larger ones are streamed
-SPLIT_SEED = 0  # the splits are part of a problem's definition: they never follow a run's seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +45,16 @@ class Split:
         chosen = self.images[rows] if in_memory(self.images) else Chosen(self.images, rows)
         return Split(chosen, self.labels[rows])
 
-    def chosen(self, n: int) -> Split:
-        """N images with every class as frequent as in the whole; always the same ones."""
+    def chosen(self, n: int, seed: int = 0) -> Split:
+        """N images with every class as frequent as in the whole; the same ones for the same seed."""
         if not 0 < n <= len(self):
             raise InputError(f"0 < images <= {len(self)} must hold, but got {n}")
-        return self if n == len(self) else self.take(_stratified_rows(self.labels, n))
+        return self if n == len(self) else self.take(_stratified_rows(self.labels, n, seed))
 
-    def stratified(self, n: int) -> tuple[Split, Split]:
+    def stratified(self, n: int, seed: int = 0) -> tuple[Split, Split]:
         """N images as `chosen`, and the rest."""
-        first = self.chosen(n)
-        return first, self.take(np.setdiff1d(np.arange(len(self)), _stratified_rows(self.labels, n)))
+        first = self.chosen(n, seed)
+        return first, self.take(np.setdiff1d(np.arange(len(self)), _stratified_rows(self.labels, n, seed)))
 
     @property
     def digest(self) -> str:
@@ -131,6 +131,16 @@ class Data:
         return found.sub_(mean).div_(std)
 
 
+@dataclass(frozen=True)
+class Splits:
+    """Data that are split anew for every instance of a problem; `of` gets the instance, and draws by it as by a seed.
+
+    The splits belong to an instance: they never follow a run's seed.
+    """
+
+    of: Callable[[int], Data]
+
+
 def _check(name: str, split: Split) -> None:
     images, labels = split.images, split.labels
     if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or len(labels) == 0:
@@ -155,9 +165,9 @@ def _check(name: str, split: Split) -> None:
         raise InputError(f"the {name} split's token ids must be integers from 0, but one is {least}")
 
 
-def _stratified_rows(labels: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _stratified_rows(labels: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
     """Largest-remainder shares of `n` per class, rows drawn without replacement, ascending."""
-    rng = np.random.default_rng(SPLIT_SEED)
+    rng = np.random.default_rng(seed)
     classes, counts = np.unique(labels, return_counts=True)
     exact = counts * (n / len(labels))
     shares = np.floor(exact).astype(int)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,15 +28,16 @@ class Published:
 
     url: str
     prefix: str = ""  # of the names in the file, as in "module."
+    vary: ClassVar[bool] = False  # from instance to instance
 
-    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress) -> None:
+    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
         """Fill the module; raises InputError for a wrong hash, wrong keys, or a file that needs unpickling of code."""
         name = self.url.rpartition("/")[2]
         path = find(f"weights/{name}") or self._fetch(name, report)
         expected = _prefix(name)
-        if expected and not _sha256(path).startswith(expected):
+        if expected and not sha256(path).startswith(expected):
             raise InputError(
-                f"{path} must have a SHA-256 that begins with {expected}, but has {_sha256(path)[:12]}...; "
+                f"{path} must have a SHA-256 that begins with {expected}, but has {sha256(path)[:12]}...; "
                 f"replace it with {self.url}"
             )
         fill(module, read_checkpoint(path), self.prefix, str(path))
@@ -54,35 +55,36 @@ class Published:
 
 @dataclass(frozen=True)
 class Trained:
-    """Weights that are trained here, on the train split alone, when first needed, and kept in the cache."""
+    """Weights that are trained here, on the train split alone, when first needed, and kept in the cache.
+
+    An instance's are trained from it as a seed.
+    """
 
     recipe: Recipe  # how they are trained
-    seed: int = 0
+    vary: ClassVar[bool] = True  # from instance to instance
 
-    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress) -> None:
+    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
         """Fill the module from the cache, or train it first."""
-        from safetensors.torch import save
-
-        path = self._path(module, data())
+        path = self._path(module, data(), instance)
         if not path.exists():
-            self._train(module, data(), report)
-            state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-            write_whole(path, lambda file: file.write(save(state)))
+            self.train(module, data(), report, instance)
+            write_checkpoint(path, module)
         fill(module, read_checkpoint(path), "", str(path))
 
-    def forget(self, module: nn.Module, data: Data) -> None:
-        """Remove this recipe's weights from the cache, so that `load` trains again."""
-        self._path(module, data).unlink(missing_ok=True)
+    def forget(self, module: nn.Module, data: Data, instance: int = 0) -> None:
+        """Remove an instance's weights from the cache, so that `load` trains again."""
+        self._path(module, data, instance).unlink(missing_ok=True)
 
-    def _path(self, module: nn.Module, data: Data) -> Path:
+    def _path(self, module: nn.Module, data: Data, instance: int) -> Path:
         shapes = [tuple(p.shape) for p in module.parameters()]
-        key = f"{asdict(self)} {module} {shapes} {data.train.digest} {data.mean} {data.std}"
+        key = f"{asdict(self)} {instance} {module} {shapes} {data.train.digest} {data.mean} {data.std}"
         name = f"{type(module).__name__.lower()}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
         return cache_folder() / "weights" / name
 
-    def _train(self, module: nn.Module, data: Data, report: Progress) -> None:
+    def train(self, module: nn.Module, data: Data, report: Progress, instance: int) -> None:
+        """Train the module from scratch, whatever it was, and keep nothing of it."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+            torch.manual_seed(instance)
             _reset(module)
         name, total = type(module).__name__, self.recipe.epochs
         images, labels = data.source(data.train), torch.from_numpy(data.train.labels)
@@ -90,7 +92,7 @@ class Trained:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # more would add in another order: other weights, and studies that do not merge
         try:
-            train(module, images, labels, self.recipe, self.seed, progress=tell)
+            train(module, images, labels, self.recipe, instance, progress=tell)
         finally:
             torch.set_num_threads(threads)
 
@@ -104,6 +106,14 @@ def _reset(module: nn.Module) -> None:
     for part in parts:
         if isinstance(part, nn.MultiheadAttention):  # which alone of torch's layers has no public one
             part._reset_parameters()
+
+
+def write_checkpoint(path: Path, module: nn.Module) -> None:
+    """A module's state dict as a safetensors file: the same bytes for the same weights."""
+    from safetensors.torch import save
+
+    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    write_whole(path, lambda file: file.write(save(state)))
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -158,6 +168,7 @@ def _prefix(name: str) -> str | None:
     return match[1] if match else None
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """64 hex digits over a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,7 +49,7 @@ class Task:
         self._workbench = workbench
         self._ledger = ledger
         self._lookup = lookup
-        self._desk = Desk(journal, ledger, (seed, zlib.crc32(problem.name.encode())))
+        self._desk = Desk(journal, ledger, (seed, zlib.crc32(problem.called.encode())))
         self._objectives = [lookup(Objective, name) for name in problem.objectives]
         self._fed: Fed = {}
         self.rng = np.random.default_rng(self._desk.seed)

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+from ..report import place
 from .machine import cores, prepare_worker
 from .run import Run
 from .store import StudyFolder
@@ -87,7 +88,7 @@ def carry_out_all(
         suspects = [run for run in lost if run.folder(study).journal.exists()] or lost[:1]
         for run in suspects:
             if _carry_out([run], study, sources, make_executor, watch, failures, epochs):
-                failures.append(_failure(run, "its worker process died (out of memory?); the journal is kept"))
+                failures.append(_failure(run, runs, "its worker process died (out of memory?); the journal is kept"))
                 watch({run: "failed"})
         left = [run for run in lost if run not in suspects]
     return failures
@@ -122,7 +123,7 @@ def _carry_out(
                         continue
                     result = future.result()
                     states[run] = result["status"]
-                    failures += [_failure(run, result["reason"])] if result["status"] == "failed" else []
+                    failures += [_failure(run, runs, result["reason"])] if result["status"] == "failed" else []
                 watch(states)
         except BaseException:
             executor.shutdown(cancel_futures=True)
@@ -130,5 +131,5 @@ def _carry_out(
     return lost
 
 
-def _failure(run: Run, reason: str) -> str:
-    return f"{run.method} on {run.problem}, seed {run.seed}: {reason}"
+def _failure(run: Run, runs: Sequence[Run], reason: str) -> str:
+    return f"{run.method} on {place(run, runs)}: {reason}"

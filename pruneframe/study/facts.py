@@ -12,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from ..front import DROPS
-from ..report import Board, OperatingPoint, RunSummary, StudyFacts
+from ..report import Board, Instance, OperatingPoint, RunSummary, StudyFacts
 from . import labels
 from .progress import Progress
 from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
-IDENTITY = ("problem", "method", "seed", "board", "hash", "units", "batch_norm", "budget", "search_images", "precision")
+IDENTITY = (
+    *("problem", "method", "instance", "seed", "board", "hash"),
+    *("units", "batch_norm", "budget", "search_images", "precision"),
+)
 REACHED = (
     *("deterministic", "passes_spent", "evaluations", "seconds", "hypervolume", "hypervolume_search"),
     *("hypervolume_region", "front_size", "dense_error", "dense_test_error", "environment"),
@@ -32,7 +35,7 @@ def runs(*studies: StudyFolder) -> list[RunFolder]:
     found: dict[tuple[Any, ...], RunFolder] = {}
     for folder in (folder for study in studies for folder in study.runs()):
         identity = folder.identity
-        key = tuple(identity[name] for name in ("problem", "method", "seed", "hash"))
+        key = tuple(identity[name] for name in ("problem", "method", "instance", "seed", "hash"))
         if key not in found or _progressed(folder) > _progressed(found[key]):
             found[key] = folder
     return list(found.values())
@@ -44,11 +47,13 @@ def _progressed(folder: RunFolder) -> tuple[bool, int]:
 
 def summaries(*studies: StudyFolder) -> list[RunSummary]:
     """All runs of some studies, in the order of their folders."""
-    return [_summary(folder) for folder in runs(*studies)]
+    folders = runs(*studies)
+    identities = labels.identities_of(folders)
+    return [_summary(folder, identities[folder.path]) for folder in folders]
 
 
-def _summary(folder: RunFolder) -> RunSummary:
-    identity, failure = folder.identity, folder.failure
+def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
+    failure = folder.failure
     about = {name: identity[name] for name in IDENTITY}
     about |= {"objectives": tuple(identity["objectives"]), "folder": str(folder.path)}
     about |= {"plugins": tuple((name, version) for name, version in identity["versions"])}
@@ -92,19 +97,20 @@ def facts(*studies: StudyFolder) -> StudyFacts:
 
 
 def _overview(studies: Sequence[StudyFolder], folders: Sequence[RunFolder]) -> StudyFacts:
-    called = labels.methods(folders)
-    told = [replace(_summary(folder), method=called[folder.path]) for folder in folders]
+    identities = labels.identities_of(folders)
+    called = labels.methods(identities)
+    told = [replace(_summary(folder, identities[folder.path]), method=called[folder.path]) for folder in folders]
     provenance = {called[folder.path]: folder.result["provenance"] for folder in folders if folder.finished}
-    return StudyFacts(boards(folders), (*told, *_missing(studies, told)), provenance)
+    return StudyFacts(_boards(folders, identities), (*told, *_missing(studies, told)), provenance)
 
 
 def heads_of(folders: Sequence[RunFolder]) -> dict[Path, dict[str, Any]]:
-    """What rows of tables begin with, by run: board, method and seed."""
-    called = labels.methods(folders)
+    """What rows of tables begin with, by run: board, method, instance and seed."""
+    identities = labels.identities_of(folders)
+    called = labels.methods(identities)
     return {
-        folder.path: {"board": identity["board"], "method": called[folder.path], "seed": identity["seed"]}
-        for folder in folders
-        for identity in [folder.identity]
+        path: {"board": identity["board"], "method": called[path]} | {n: identity[n] for n in ("instance", "seed")}
+        for path, identity in identities.items()
     }
 
 
@@ -114,48 +120,60 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-def boards(folders: Sequence[RunFolder]) -> tuple[Board, ...]:
+def _boards(folders: Sequence[RunFolder], identities: labels.Identities) -> tuple[Board, ...]:
     """The boards that have a finished run."""
-    named = labels.boards([folder.identity for folder in folders])
-    found: dict[str, Board] = {}
+    named = labels.boards(list(identities.values()))
+    found: dict[str, list[RunFolder]] = {}
     for folder in (folder for folder in folders if folder.finished):
-        identity, result = folder.identity, folder.result
-        found.setdefault(identity["board"], _board(named[identity["board"]], identity, result))
-    return tuple(found.values())
+        found.setdefault(identities[folder.path]["board"], []).append(folder)
+    return tuple(_board(hash, named[hash], own) for hash, own in found.items())
 
 
-def _board(label: str, identity: dict[str, Any], result: dict[str, Any]) -> Board:
+def _board(hash: str, label: str, folders: Sequence[RunFolder]) -> Board:
+    """From its finished runs."""
+    instances: dict[int, Instance] = {}
+    for folder in folders:
+        number = folder.identity["instance"]
+        if number not in instances:
+            instances[number] = _instance(folder)
+    identity, result = folders[0].identity, folders[0].result
     return Board(
-        hash=identity["board"],
+        hash=hash,
         label=label,
         problem=identity["problem"],
         objectives=tuple(identity["objectives"]),
-        references=tuple(identity["references"]),
-        dense_search=tuple(result["dense_search"]),
-        dense_test=tuple(result["dense_test"]),
+        instances=tuple(instances[number] for number in sorted(instances)),
         budget=identity["budget"],
         rules={name: identity[name] for name in labels.RULES} | {"images": result["images"]},
         source=result["source"],
         quantities=tuple(result["quantities"]),
+        varies=tuple(result["varies"]),
     )
+
+
+def _instance(folder: RunFolder) -> Instance:
+    """What a finished run says of its instance."""
+    identity, result = folder.identity, folder.result
+    values = tuple(identity["references"]), tuple(result["dense_search"]), tuple(result["dense_test"])
+    return Instance(identity["instance"], *values, result["dense_error"], result["dense_test_error"])
 
 
 def _missing(studies: Sequence[StudyFolder], told: Sequence[RunSummary]) -> Iterator[RunSummary]:
     """Runs that a command asked for, by rules that it named, and that have not begun."""
     commands = [command for study in studies for command in study.settings["commands"]]
-    begun: dict[tuple[str, str, int], list[RunSummary]] = {}
+    begun: dict[tuple[str, str, int, int], list[RunSummary]] = {}
     for run in told:
-        begun.setdefault((run.problem, run.method.partition(" (")[0], run.seed), []).append(run)
+        key = run.problem, run.method.partition(" (")[0], run.instance, run.seed
+        begun.setdefault(key, []).append(run)
     seen = set()
     for command in commands:
         rules = {name: command[name] for name in COMMANDED if command.get(name) is not None}
         rules |= {"objectives": tuple(rules["objectives"])} if "objectives" in rules else {}
-        for key in product(*(command.get(name, ()) for name in ("problems", "methods", "seeds"))):
+        for key in product(*(command.get(name, ()) for name in ("problems", "methods", "instances", "seeds"))):
             there = any(all(getattr(run, name) == rules[name] for name in rules) for run in begun.get(key, ()))
             if not there and (key, str(rules)) not in seen:
                 seen.add((key, str(rules)))
-                problem, method, seed = key
-                yield RunSummary(problem, method, seed, "missing")
+                yield RunSummary(*key, "missing")
 
 
 def _kept(folder: RunFolder, head: dict[str, Any]) -> Rows:

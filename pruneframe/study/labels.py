@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..report import without_machine
+from ..spec import ranges
 from .store import RunFolder
 
 RULES = (
@@ -15,9 +16,30 @@ RULES = (
 )
 
 
-def methods(folders: Sequence[RunFolder]) -> dict[Path, str]:
+Identities = Mapping[Path, dict[str, Any]]  # of runs, by their folders
+
+
+def identities_of(folders: Sequence[RunFolder]) -> dict[Path, dict[str, Any]]:
+    """What each run is; its `board` is that of its rules, and another one where its instance is not what it was before.
+
+    Networks that were trained on two machines may differ: then one instance has two fingerprints, which must not be
+    compared.
+    """
+    found: dict[Path, dict[str, Any]] = {}
+    known: dict[tuple[str, int], list[str]] = {}
+    for folder in folders:
+        identity = folder.identity
+        variants = known.setdefault((identity["board"], identity["instance"]), [])
+        if identity["fingerprint"] not in variants:
+            variants.append(identity["fingerprint"])
+        if variant := variants.index(identity["fingerprint"]):
+            identity["board"] += f"-{variant + 1}"
+        found[folder.path] = identity
+    return found
+
+
+def methods(identities: Identities) -> dict[Path, str]:
     """How each run's method is called: its repr, and the versions that differ where runs differ in nothing else."""
-    identities = {folder.path: folder.identity for folder in folders}
     variants: dict[tuple[str, str], list[set[tuple[str, str]]]] = {}
     for identity in identities.values():
         known = variants.setdefault((identity["board"], identity["method"]), [])
@@ -32,22 +54,30 @@ def methods(folders: Sequence[RunFolder]) -> dict[Path, str]:
 
 
 def boards(identities: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """A short label for every board, by its hash: the problem, and what tells it from the problem's other boards.
+    """A short label for every board, by its hash: the problem, its instances where they are not the first alone, and
+    what tells it from the problem's other boards.
 
     Not the machine that it was measured on, which an anonymous comparison must not name.
     """
-    found = {identity["board"]: identity for identity in identities}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for identity in identities:
+        found.setdefault(identity["board"], []).append(identity)
     labels = []
-    for identity in found.values():
-        rivals = [other for other in found.values() if other["problem"] == identity["problem"]]
-        apart = [
-            rule
-            for rule in (*RULES, "indicators", "fingerprint")
-            if len({str(other.get(rule)) for other in rivals}) > 1
-        ]
-        extra = ", ".join(f"{rule.partition('_identity')[0]} {_plain(identity.get(rule))}" for rule in apart)
-        labels.append(identity["problem"] + (f" ({extra})" if extra else ""))
+    for own in found.values():
+        first = own[0]
+        rivals = [others[0] for others in found.values() if others[0]["problem"] == first["problem"]]
+        apart = [rule for rule in (*RULES, "indicators") if len({str(other.get(rule)) for other in rivals}) > 1]
+        alike = [other for other in rivals if all(other.get(rule) == first.get(rule) for rule in apart)]
+        apart += ["fingerprint"] if len({other.get("fingerprint") for other in alike}) > 1 else []
+        told = ", ".join(f"{rule.partition('_identity')[0]} {_plain(first.get(rule))}" for rule in apart)
+        labels.append(first["problem"] + (f" ({told})" if told else "") + _instances(own))
     return dict(zip(found, _numbered(labels), strict=True))
+
+
+def _instances(identities: Sequence[dict[str, Any]]) -> str:
+    """Those of a board; nothing where the first is the only one."""
+    found = {identity["instance"] for identity in identities}
+    return "" if found == {0} else f", instance{'s' * (len(found) > 1)} {ranges(found)}"
 
 
 def _versions(identity: dict[str, Any]) -> set[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Plans: problems x methods x seeds become runs."""
+"""Plans: problems x instances x seeds x methods become runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.shelf import Shelf
 from ..search.workbench import DENSE, Workbench
+from ..target import Meter
 from .machine import cores, memory
 from .run import Run
 from .suitability import check, check_budget
@@ -27,7 +28,7 @@ class Plan:
     """The runs that a command means, in the order in which they are carried out."""
 
     runs: tuple[Run, ...]
-    problems: tuple[LoadedProblem, ...]
+    problems: tuple[LoadedProblem, ...]  # each once, as its first instance: all of them would take much memory
     measured: bool  # whether anything is measured, so that runs would be in each other's way
 
 
@@ -35,6 +36,7 @@ def plan(
     registry: Registry,
     methods: Sequence[str],
     problems: Sequence[str],
+    instances: Sequence[int],
     seeds: Sequence[int],
     settings: dict[str, Any],
     device: str,
@@ -42,30 +44,38 @@ def plan(
     report: Callable[[str], None],
     precision: Precision | None = None,
 ) -> Plan:
-    """Load every problem, ask every method whether it can run on it, and name the runs; writes nothing to a study.
+    """Load every instance, ask every method whether it can run on it, and name the runs; writes nothing to a study.
 
     `precision` is the search's; None is the device's default. Raises InputError, Declined among them, for whatever
     would make a run fail from the start.
     """
     precision = search_precision(device, precision)
     chosen = [registry.component(Method, spec) for spec in methods]
-    named = [registry.problem(name).with_settings(**settings) for name in problems]
-    meters = [problem.meter(registry.component) for problem in named]
-    loaded = [problem.load(registry.component, report) for problem in named]
-    for one, meter in zip(loaded, meters, strict=True):
-        check_budget(one, meter)
-        for method in chosen:
-            try:
-                check(registry, one, method)
-            except Declined as error:
-                raise Declined(f"method {method!r} declines {one.problem.name!r}: {error}") from error
-    first = {pair: _run(registry, *pair, 0, device, threads) for pair in product(loaded, chosen)}
-    runs = [
-        replace(first[one, method], seed=seed, precision=precision)
-        for one, seed, method in product(loaded, seeds, chosen)
+    named = [
+        registry.problem(name).with_settings(**settings, instance=instance)
+        for name, instance in product(problems, instances)
     ]
+    meters = [problem.meter(registry.component) for problem in named]
+    runs: list[Run] = []
+    kept: dict[str, LoadedProblem] = {}
+    for problem, meter in zip(named, meters, strict=True):
+        loaded = problem.load(registry.component, report)
+        _check(registry, loaded, meter, chosen)
+        own = [replace(_run(registry, loaded, method, device, threads), precision=precision) for method in chosen]
+        runs += [replace(run, seed=seed) for seed, run in product(seeds, own)]
+        kept.setdefault(problem.name, loaded)
     measured = any(meter is not None and meter.measured for meter in meters)
-    return Plan(tuple(dict.fromkeys(runs)), tuple(loaded), measured)
+    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured)
+
+
+def _check(registry: Registry, loaded: LoadedProblem, meter: Meter | None, methods: Sequence[Method]) -> None:
+    """Raise InputError where a budget is too small or a method declines."""
+    check_budget(loaded, meter)
+    for method in methods:
+        try:
+            check(registry, loaded, method)
+        except Declined as error:
+            raise Declined(f"method {method!r} declines {loaded.problem.name!r}: {error}") from error
 
 
 def most_jobs(planned: Plan, threads: int) -> int:
@@ -79,13 +89,15 @@ def most_jobs(planned: Plan, threads: int) -> int:
     return max(1, min(cores() // threads, memory() // 2 // need, len(planned.runs)))
 
 
-def _run(registry: Registry, loaded: LoadedProblem, method: Method, seed: int, device: str, threads: int) -> Run:
+def _run(registry: Registry, loaded: LoadedProblem, method: Method, device: str, threads: int) -> Run:
+    """The run of a method on an instance with seed 0."""
     problem = loaded.problem
     meter = problem.meter(registry.component)
     return Run(
         problem=problem.name,
         method=repr(method),
-        seed=seed,
+        instance=problem.instance,
+        seed=0,
         budget=float(problem.budget),
         units=problem.units,
         batch_norm=problem.batch_norm,

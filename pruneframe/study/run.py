@@ -1,4 +1,4 @@
-"""One run: a method on a problem with a seed and a budget; what it is, and the problem that it is about."""
+"""One run: a method on an instance of a problem with a seed and a budget; what it is, and what it is about."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Run:
 
     problem: str
     method: str  # the component's repr
+    instance: int  # of the problem
     seed: int
     budget: float  # in passes
     units: str
@@ -51,8 +52,8 @@ class Run:
 
     @property
     def board(self) -> str:
-        """The hash of what runs must share to be compared: all but method and seed."""
-        return self._hash(("method", "seed", "versions"))
+        """The hash of what runs must share to be compared, each with those of its own instance: all rules."""
+        return self._hash(("method", "instance", "seed", "fingerprint", "versions"))
 
     def _hash(self, without: Sequence[str]) -> str:
         """A target counts by its identity: a table may lie elsewhere."""
@@ -61,11 +62,11 @@ class Run:
 
     def folder(self, study: StudyFolder) -> RunFolder:
         """Where it lies in a study."""
-        return study.run(self.problem, self.method, self.seed, self.hash)
+        return study.run(self.problem, self.method, self.instance, self.seed, self.hash)
 
     def problem_of(self, registry: Registry) -> Problem:
         """The problem of this name, with the settings that are meant."""
-        names = ("units", "batch_norm", "search_images", "objectives", "budget")
+        names = ("units", "batch_norm", "search_images", "objectives", "budget", "instance")
         settings = {name: getattr(self, name) for name in names} | {"target": self.target or None}
         return registry.problem(self.problem).with_settings(**settings)
 
@@ -73,5 +74,6 @@ class Run:
         """That problem in memory; raises InputError where it is not the one that the run was planned on."""
         loaded = self.problem_of(registry).load(registry.component, report)
         if loaded.fingerprint != self.fingerprint:
-            raise InputError(f"problem {self.problem!r} has other weights or images here than where it was pruned")
+            called = loaded.problem.called
+            raise InputError(f"problem {called!r} has other weights or images here than where it was pruned")
         return loaded

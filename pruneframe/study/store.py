@@ -1,7 +1,7 @@
 """The only module that knows a file name of a study.
 
 STUDY/study.json                            commands, versions, hardware
-STUDY/runs/PROBLEM/METHOD/SEED-HASH/
+STUDY/runs/PROBLEM/METHOD/INSTANCE-SEED-HASH/
     identity.json                           what the run is; written first
     journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
     journal.underway                        how far the next one is, while it is computed
@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # both take torch along, which nobody needs who only reads
     from ..search.archive import Archive
     from .result import Members
 
-FORMAT = 2
+FORMAT = 3
 SILENT = 60.0  # seconds after which whoever computed has gone
 
 
@@ -241,10 +241,10 @@ class StudyFolder:
         """Where the comparison goes."""
         return self.path / "comparison.pdf"
 
-    def run(self, problem: str, method: str, seed: int, hash: str) -> RunFolder:
+    def run(self, problem: str, method: str, instance: int, seed: int, hash: str) -> RunFolder:
         """The folder of one run; the hash alone tells runs apart, the rest is for people."""
         parts = [re.sub(r"^\.*$|[^A-Za-z0-9._=,+\[\]-]", "_", part)[:80] for part in (problem, method)]
-        return RunFolder(self.path / "runs" / parts[0] / parts[1] / f"{seed}-{hash}")
+        return RunFolder(self.path / "runs" / parts[0] / parts[1] / f"{instance}-{seed}-{hash}")
 
     @property
     def digest(self) -> str:

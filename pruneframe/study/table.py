@@ -12,7 +12,7 @@ from .facts import heads_of, runs
 from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
-COLUMNS = ["board", "problem", "method", "seed", "kind", "split", "number", "passes_spent", "seconds"]
+COLUMNS = ["board", "problem", "method", "instance", "seed", "kind", "split", "number", "passes_spent", "seconds"]
 COUNTED = {"number": "number", "spent": "passes_spent", "seconds": "seconds"}  # a journal's names, and the table's
 
 FRONT = ("params", "search", "test", "search_error", "test_error")

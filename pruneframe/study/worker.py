@@ -36,7 +36,7 @@ def _registry(sources: tuple[str, ...]) -> Registry:
 
 @lru_cache(maxsize=1)
 def _loaded(run: Run, registry: Registry) -> LoadedProblem:
-    """`run` stands for its problem: without method and seed, so that the next run finds it loaded."""
+    """`run` stands for its instance of a problem: without method and seed, so that the next run finds it loaded."""
     return run.load(registry)
 
 
@@ -110,6 +110,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         "layers": dict(zip(bench.network.layout.names, bench.network.layout.sizes, strict=True)),
         "images": {name: len(split) for name, split in loaded.splits.items()},
         "source": loaded.problem.source,
+        "varies": loaded.problem.varies,
         "engine": bench.notice,
         "environment": environment(run.device),
     }

@@ -1,4 +1,4 @@
-"""Options that several commands share: seeds, and a file of options."""
+"""A file of options."""
 
 from __future__ import annotations
 
@@ -6,30 +6,6 @@ from pathlib import Path
 
 import pytest
 from command import METHOD, QUICK, Cli
-
-from pruneframe.cli import options
-from pruneframe.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("text", "seeds"),
-    [
-        ("0", [0]),
-        ("0-4", [0, 1, 2, 3, 4]),
-        ("1,5,9", [1, 5, 9]),
-        ("3-3", [3]),
-        ("7, 0-2", [7, 0, 1, 2]),
-        ("2,0-3,2", [2, 0, 1, 3]),
-    ],
-)
-def test_seeds(text: str, seeds: list[int]) -> None:
-    assert options.seeds([text]) == seeds
-
-
-@pytest.mark.parametrize("text", ["", " ", "a", "1-", "-1", "1--2", "3-1", "1,,2", "1,", "0.5", "1e3", "0x1", "1-2-3"])
-def test_malformed_seeds(text: str) -> None:
-    with pytest.raises(InputError, match="seeds"):
-        options.seeds([text])
 
 
 def test_config_holds_any_option_and_the_command_line_goes_first(cli: Cli, here: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def test_a_run_without_answers_reaches_nothing() -> None:
 
 def test_running_time_is_all_that_was_spent_over_successes() -> None:
     runs = [curve([1.0, 5.0], [0.3, 0.9]), curve([2.0, 7.0], [0.9, 0.9]), curve([3.0, 30.0], [0.1, 0.4])]
-    assert running_time(runs, 0.9, "passes") == (pytest.approx((5 + 2 + 30) / 2), 2)
-    assert running_time(runs, 0.9, "seconds") == (pytest.approx((0.5 + 0.2 + 3) / 2), 2)
-    assert running_time(runs, 0.95, "passes") == (np.inf, 0)
+    assert running_time(runs, [0.9] * 3, "passes") == (pytest.approx((5 + 2 + 30) / 2), 2)
+    assert running_time(runs, [0.9] * 3, "seconds") == (pytest.approx((0.5 + 0.2 + 3) / 2), 2)
+    assert running_time(runs, [0.95] * 3, "passes") == (np.inf, 0)
+    assert running_time(runs, [0.3, 0.9, 0.4], "passes") == (pytest.approx((1 + 2 + 30) / 3), 3), "each has its own"

@@ -269,7 +269,9 @@ def test_a_run_without_an_evaluation_breaks_no_report(others: list[str], tmp_pat
     study.prepare({}, SETTINGS["environments"][0])
     sources = (str(tmp_path / "idle.py"),)
     settings = {"budget": 20.0, "search_images": 100}
-    found = plan(Registry(sources), ["idle", *others], ["lenet-digits"], [0], settings, "cpu", 1, lambda line: None)
+    found = plan(
+        Registry(sources), ["idle", *others], ["lenet-digits"], [0], [0], settings, "cpu", 1, lambda line: None
+    )
     for run in found.runs:
         carry_out(run, study.path, sources)
     assert written(study, tmp_path / "out.pdf").startswith(b"%PDF")

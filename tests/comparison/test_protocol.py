@@ -54,7 +54,7 @@ def test_rules_of_a_board_are_told() -> None:
 
 def test_provenance_versions_and_missing_runs_are_told() -> None:
     _, study = hand_made()
-    missing = pf.RunSummary("toy", "first", 9, "missing")
+    missing = pf.RunSummary("toy", "first", 0, 9, "missing")
     found = told(replace(study, runs=(*study.runs, missing)))
     assert found["first"] == "published"
     assert found["Plugins"] == "Not told."
@@ -74,7 +74,7 @@ def test_an_anonymous_comparison_names_no_hardware_package_or_path() -> None:
     (board,) = study.boards
     rules = {"units": "filter", "batch_norm": "frozen", "device": "cpu", "threads": 1, "search_images": 5}
     rules |= {"target_identity": "local-cpu on a fast one", "precision": "float32"}
-    failed = pf.RunSummary("toy", "x", 0, "failed", reason="/home/me is full", seconds=0.0)
+    failed = pf.RunSummary("toy", "x", 0, 0, "failed", reason="/home/me is full", seconds=0.0)
     study = replace(study, boards=(replace(board, rules=rules),), runs=(*study.runs, failed))
     open_, closed = told(study), told(study, anonymous=True)
     assert closed["Computed with"] == "pruneframe 1; or with pruneframe 2."

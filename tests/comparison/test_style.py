@@ -59,7 +59,10 @@ def test_axes_say_how_much_of_what_a_share_is_of() -> None:
     (board,) = study.boards
     assert label(board, 0) == "test error (%)"
     assert label(board, 1) == "params (share of 100 parameters)"
-    assert label(replace(board, references=(0.5, 12_345.0)), 1) == "params (share of 12.3k parameters)"
+    assert (
+        label(replace(board, instances=(replace(board.instances[0], references=(0.5, 12_345.0)),)), 1)
+        == "params (share of 12.3k parameters)"
+    )
     assert label(replace(board, quantities=()), 1) == "params (share of 100)"
     shares = replace(board, objectives=("latency", "params"), quantities=("share of dense", "parameters"))
     assert label(shares, 0) == "latency (share of dense)"

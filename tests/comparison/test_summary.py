@@ -16,7 +16,7 @@ AT = ["removed at 0.5", "removed at 1", "removed at 2"]
 
 def run_at(removed: float | None, lost: float | None) -> pf.RunSummary:
     """A run with one operating point, at 1 point lost."""
-    return pf.RunSummary("toy", "a", 0, "done", points=(pf.OperatingPoint(1.0, removed, lost),))
+    return pf.RunSummary("toy", "a", 0, 0, "done", points=(pf.OperatingPoint(1.0, removed, lost),))
 
 
 def test_spread_is_the_median_with_its_quartiles() -> None:

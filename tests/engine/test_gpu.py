@@ -390,7 +390,7 @@ def test_a_network_that_no_graph_can_hold_runs_on_a_gpu() -> None:
 @needs_gpu
 def test_runs_of_one_identity_are_equal_on_a_gpu(tmp_path: Path) -> None:
     settings = {"budget": 60.0, "search_images": 100}
-    run = plan(tiny.registry(), ["nsga2"], ["lenet-digits"], [0], settings, DEVICE, 1, lambda line: None).runs[0]
+    run = plan(tiny.registry(), ["nsga2"], ["lenet-digits"], [0], [0], settings, DEVICE, 1, lambda line: None).runs[0]
     one, two = (carried_out(run, tmp_path / name) for name in ("one", "two"))
     assert_same_front(one, two)
     assert NO_GRAPH not in one.result["engine"]

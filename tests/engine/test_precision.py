@@ -94,7 +94,7 @@ def test_the_precision_of_the_search_is_part_of_a_runs_identity(monkeypatch: pyt
 
     def planned(device: str, wanted: Precision | None) -> Run:
         found = plan(
-            registry(), ["random"], ["lenet-digits"], [0], {"budget": 20.0}, device, 1, lambda line: None, wanted
+            registry(), ["random"], ["lenet-digits"], [0], [0], {"budget": 20.0}, device, 1, lambda line: None, wanted
         )
         return found.runs[0]
 

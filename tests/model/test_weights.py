@@ -283,10 +283,10 @@ def tiny_data(seed: int = 0) -> Data:
 
 
 def trained(recipe: Recipe = RECIPE, seed: int = 0, data_seed: int = 0, start: int = 1) -> tuple[str, list[str]]:
-    """Digest of the weights, and the lines reported; no lines: they came from the cache."""
+    """Digest of the weights of instance `seed`, and the lines reported; no lines: they came from the cache."""
     lines: list[str] = []
     module = seeded(start)
-    Trained(recipe, seed).load(module, lambda: tiny_data(data_seed), lines.append)
+    Trained(recipe).load(module, lambda: tiny_data(data_seed), lines.append, seed)
     return digest(module.state_dict()), lines
 
 
@@ -323,7 +323,7 @@ def test_training_sees_the_train_split_alone(cache: Path) -> None:
 
 def test_training_is_that_of_the_recipe(cache: Path) -> None:
     module, data = seeded(1), tiny_data()
-    Trained(RECIPE, seed=5).load(module, lambda: data, silent)
+    Trained(RECIPE).load(module, lambda: data, silent, instance=5)
     expected = TinyNetwork()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)

@@ -338,7 +338,7 @@ def test_the_gap_is_what_is_lost_on_test_beyond_search() -> None:
 
 def test_layers_show_the_member_that_would_be_chosen() -> None:
     table, study = hand_made({("a", 0): [(0.05, 80.0), (0.06, 40.0), (0.3, 5.0)]})
-    kept = {"board": "toy", "method": "a", "seed": 0, "number": [0, 0, 1, 1], "layer": ["x", "y"] * 2}
+    kept = {"board": "toy", "method": "a", "instance": 0, "seed": 0, "number": [0, 0, 1, 1], "layer": ["x", "y"] * 2}
     layers = pd.DataFrame(kept | {"kept": [9, 8, 4, 3], "units": 10})
     [item] = Layers().draw(table, replace(study, layers=layers))
     assert list(lines_of(item)["a"][:, 1]) == [0.4, 0.3]
@@ -495,7 +495,7 @@ def test_fronts_that_were_trained_for_longer_are_not_set_beside_others() -> None
 def test_a_record_of_one_objective_is_drawn_in_strips_and_gaps_are_empty() -> None:
     _, study = hand_made()
     (board,) = study.boards
-    head = {"board": board.hash, "seed": 0}
+    head = {"board": board.hash, "instance": 0, "seed": 0}
     rows = [head | {"record": "steps", "method": "first", "error": 0.1 * n} for n in range(6)]
     rows += [head | {"record": "ends", "method": method, column: 1.5} for method, column in (("a", "x"), ("b", "y"))]
     one = replace(study, boards=(replace(board, objectives=("error",)),), records=pd.DataFrame(rows))
@@ -525,7 +525,8 @@ def test_curves_over_seconds_end_at_the_last_answer() -> None:
 def test_a_few_rows_of_a_record_are_called_as_all_runs_call_them(words: list[list[str]], shown: list[str]) -> None:
     runs = [("first", seed, called) for seed, called in enumerate(words)]
     rows = [
-        {"board": "board", "record": "phases", "method": method, "seed": seed, "phase": name, "passes": 1.0 + place}
+        {"board": "board", "record": "phases", "method": method, "instance": 0, "seed": seed}
+        | {"phase": name, "passes": 1.0 + place}
         for method, seed, called in runs
         for place, name in enumerate(called)
     ]
@@ -539,7 +540,7 @@ def test_a_few_rows_of_a_record_are_called_as_all_runs_call_them(words: list[lis
 
 
 def test_strips_name_what_they_draw_above_it_and_bounds_as_a_band() -> None:
-    head = {"record": "timings", "method": "first", "seed": 0}
+    head = {"record": "timings", "method": "first", "instance": 0, "seed": 0}
     rows = [head | {"seconds": 1.0 + n, "low": 0.5 + n, "high": 2.0 + n} for n in range(6)]
     rows += [head | {"record": "quotas", "low": 1.0 + n, "high": 2.0 + n, "mean": 1.5 + n, "gain": n} for n in range(6)]
     _, study = hand_made()

@@ -180,7 +180,7 @@ def copied(folder: StudyFolder, to: Path) -> StudyFolder:
 
 def test_a_run_that_was_asked_for_and_has_not_begun_is_missing(small: StudyFolder, tmp_path: Path) -> None:
     study = copied(small, tmp_path / "more")
-    study.prepare({"problems": ["lenet-digits"], "methods": ["random", "nsga2"], "seeds": [0]}, {})
+    study.prepare({"problems": ["lenet-digits"], "methods": ["random", "nsga2"], "instances": [0], "seeds": [0]}, {})
 
     def missing() -> list[str]:
         return [run.method for run in facts(study).runs if run.status == "missing"]
@@ -188,13 +188,15 @@ def test_a_run_that_was_asked_for_and_has_not_begun_is_missing(small: StudyFolde
     assert len(facts(study).done()) == 6
     assert missing() == ["nsga2"]
     assert len(summaries(study)) == 6
-    again = {"problems": ["lenet-digits"], "methods": ["random"], "seeds": [0]}
+    again = {"problems": ["lenet-digits"], "methods": ["random"], "instances": [0], "seeds": [0]}
     study.prepare(again | {"budget": 20.0, "units": None}, {})
     assert missing() == ["nsga2"]
     study.prepare(again | {"objectives": ["error", "params"], "search_images": 100, "units": "weight"}, {})
     assert missing() == ["nsga2"]
     study.prepare(again | {"budget": 40.0}, {})
     assert missing() == ["nsga2", "random"]
+    study.prepare(again | {"instances": [0, 3]}, {})
+    assert [(run.method, run.instance) for run in facts(study).runs if run.status == "missing"][2:] == [("random", 3)]
     assert [run.method for run in overview(study).runs if run.status == "missing"] == missing()
 
 

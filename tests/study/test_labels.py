@@ -65,7 +65,7 @@ def test_methods_are_told_apart_by_version_where_nothing_else_differs(tmp_path: 
 
 def named(problem: str = "toy", **rules: Any) -> dict[str, Any]:
     """A board's identity; its hash is its rules'."""
-    return {"problem": problem, "board": str(sorted(rules.items())) + problem} | rules
+    return {"problem": problem, "board": str(sorted(rules.items())) + problem, "instance": 0} | rules
 
 
 def test_boards_are_told_apart_without_naming_machines() -> None:
@@ -83,17 +83,44 @@ def test_a_board_is_told_from_those_of_its_problem_alone() -> None:
     assert list(labels.boards([one, two, other, one]).values()) == ["toy (budget 5)", "toy (budget 7.5)", "other"]
 
 
+def test_instances_are_told_where_they_are_not_the_first_alone() -> None:
+    own = [named(budget=5.0) | {"instance": number, "fingerprint": f"f{number}"} for number in (0, 1, 2, 5)]
+    alone = named(budget=7.5) | {"instance": 3, "fingerprint": "f3"}
+    assert list(labels.boards([*own, alone]).values()) == [
+        "toy (budget 5), instances 0-2,5",
+        "toy (budget 7.5), instance 3",
+    ]
+
+
+def test_an_instance_with_other_weights_or_images_is_on_another_board(tmp_path: Path) -> None:
+    """Two machines trained instances 0 and 1 each for themselves."""
+    folders = [
+        folder(
+            tmp_path / f"{machine}{instance}", [], problem="toy", instance=instance, fingerprint=f"{machine}{instance}"
+        )
+        for instance in (0, 1)
+        for machine in "ab"
+    ]
+    identities = labels.identities_of([*folders, folders[0]])
+    assert [identity["board"] for identity in identities.values()] == ["b", "b-2"] * 2
+    assert labels.boards(list(identities.values())) == {
+        "b": "toy (fingerprint a0), instances 0-1",
+        "b-2": "toy (fingerprint b0), instances 0-1",
+    }
+
+
 def folder(path: Path, versions: list[list[str]], **identity: Any) -> RunFolder:
     """A run that has begun."""
     path.mkdir()
-    (path / "identity.json").write_text(json.dumps({"versions": versions, "method": "own", "board": "b"} | identity))
+    known = {"versions": versions, "method": "own", "board": "b", "instance": 0, "fingerprint": "f"}
+    (path / "identity.json").write_text(json.dumps(known | identity))
     return RunFolder(path)
 
 
 def called(tmp_path: Path, *own: tuple[str, str]) -> list[str]:
     """The names of runs that share one plugin, and have one of their own."""
     folders = [folder(tmp_path / str(n), [["pruneframe", "1"], list(one)]) for n, one in enumerate(own)]
-    return list(labels.methods(folders).values())
+    return list(labels.methods(labels.identities_of(folders)).values())
 
 
 def test_versions_are_told_apart_without_naming_packages_or_paths(tmp_path: Path) -> None:
@@ -115,8 +142,8 @@ def test_versions_are_told_on_the_board_where_they_differ_alone(tmp_path: Path) 
         folder(tmp_path / "4", []),
     ]
     told = ["own (version x)", "own (version y)", "own", "other", "own (version another)"]
-    assert list(labels.methods(folders).values()) == told
+    assert list(labels.methods(labels.identities_of(folders)).values()) == told
 
 
 def test_methods_that_are_bundled_have_their_specs_as_names(small: StudyFolder) -> None:
-    assert set(labels.methods(list(small.runs())).values()) == {"magnitude", "random"}
+    assert set(labels.methods(labels.identities_of(list(small.runs()))).values()) == {"magnitude", "random"}

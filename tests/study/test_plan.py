@@ -24,6 +24,18 @@ def test_a_plan_is_the_grid_of_problems_methods_and_seeds() -> None:
     assert {run.budget for run in runs} == {20.0}
     assert {run.search_images for run in runs} == {100}
     assert len({run.board for run in runs}) == 1
+    assert {run.instance for run in runs} == {0}
+
+
+def test_instances_are_networks_and_splits_of_their_own_under_the_same_rules() -> None:
+    found = planned(["random", "magnitude"], seeds=[0, 1], instances=[2, 0])
+    assert [(run.instance, run.seed, run.method) for run in found.runs] == [
+        (instance, seed, method) for instance in (2, 0) for seed in (0, 1) for method in ("random", "magnitude")
+    ]
+    assert len({run.board for run in found.runs}) == 1
+    assert len({run.fingerprint for run in found.runs}) == 2
+    assert set(found.runs) > set(planned(["random", "magnitude"], seeds=[0, 1]).runs)
+    assert [one.problem.called for one in found.problems] == ["lenet-digits, instance 2"]
 
 
 def test_what_is_named_twice_is_run_once() -> None:

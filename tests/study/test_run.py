@@ -41,7 +41,7 @@ def test_every_field_is_part_of_the_identity(field: str, run: Run) -> None:
     assert changed.hash != run.hash
     study = StudyFolder(Path("study"))
     assert changed.folder(study) != run.folder(study)
-    assert (changed.board == run.board) == (field in ("method", "seed", "versions"))
+    assert (changed.board == run.board) == (field in ("method", "instance", "seed", "fingerprint", "versions"))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_one_meaning_is_one_identity(spec: str, same: str) -> None:
 
 def test_a_hash_is_ten_hex_digits_and_the_folder_ends_with_it(run: Run) -> None:
     assert len(run.hash) == len(run.board) == len(bytes.fromhex(run.hash)) * 2 == 10
-    assert run.folder(StudyFolder(Path("study"))).path == Path(f"study/runs/lenet-digits/random/0-{run.hash}")
+    assert run.folder(StudyFolder(Path("study"))).path == Path(f"study/runs/lenet-digits/random/0-0-{run.hash}")
 
 
 def test_a_run_is_read_back_from_what_its_folder_says(run: Run) -> None:

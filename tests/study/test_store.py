@@ -118,15 +118,17 @@ def test_prepare_notes_each_command_and_machine_once(tmp_path: Path) -> None:
 @example(problem=".", method="", seed=0)
 def test_run_folders_lie_inside_the_study_whatever_the_names(problem: str, method: str, seed: int) -> None:
     study = StudyFolder(Path("/study"))
-    found = study.run(problem, method, seed, "0123456789").path
+    found = study.run(problem, method, 3, seed, "0123456789").path
     assert Path(os.path.normpath(found)) == found
     assert found.parents[2] == Path("/study/runs")
-    assert found.name == f"{seed}-0123456789"
+    assert found.name == f"3-{seed}-0123456789"
     assert all(len(part.encode()) <= 255 for part in found.parts)
 
 
 def test_long_methods_that_begin_alike_have_folders_of_their_own() -> None:
-    one, two = (StudyFolder(Path("s")).run("p", "m" * 200 + end, 0, digest) for end, digest in (("a", "1"), ("b", "2")))
+    one, two = (
+        StudyFolder(Path("s")).run("p", "m" * 200 + end, 0, 0, digest) for end, digest in (("a", "1"), ("b", "2"))
+    )
     assert one != two
 
 
