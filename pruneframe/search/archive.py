@@ -16,7 +16,10 @@ from .pile import Pile
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluated candidate; spent and seconds are the search's totals right after it."""
+    """One evaluated candidate; spent, seconds and own are the search's totals right after it.
+
+    Seconds are those of answers, `own` those of the method's work between them.
+    """
 
     number: int  # of the question
     mask: str  # digest
@@ -24,6 +27,7 @@ class Evaluation:
     values: tuple[float, ...]
     spent: float
     seconds: float
+    own: float = 0.0
 
 
 @dataclass

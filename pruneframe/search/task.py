@@ -27,7 +27,7 @@ from ..objective import Objective
 from ..scorer import Scorer
 from ..variation import Chain, Variation, chain
 from .archive import Archive, Evaluation
-from .desk import Compute, Desk
+from .desk import Account, Compute, Desk
 from .journal import Answer, Journal, Question
 from .ledger import Budget, BudgetSpent, Ledger
 from .part import Fed, Part, assembled
@@ -102,13 +102,13 @@ class Task:
 
     @property
     def affordable(self) -> int:
-        """Evaluations that the current phase can still pay for."""
+        """New evaluations that the current phase can still pay for."""
         return self._ledger.affordable(self.prices.evaluation, 1_000_000_000)
 
     @property
-    def seconds(self) -> float:
-        """Seconds that all answers so far took to compute."""
-        return self._ledger.seconds
+    def account(self) -> Account:
+        """What answers so far took, and how many questions were repeated."""
+        return self._desk.account
 
     def decline(self, reason: str) -> NoReturn:
         """Say that the method cannot run on this problem; only before it has spent anything."""
@@ -141,6 +141,10 @@ class Task:
 
         return self._scores(question, self.prices.scores(scorer), compute)
 
+    def price_of_scores(self, name: str) -> float:
+        """Passes that a scorer's answer costs, the first time."""
+        return self.prices.scores(self._lookup(Scorer, name))
+
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
         """The same values float32[units] for other units, so that removing the least of them changes the outputs less.
 
@@ -164,7 +168,9 @@ class Task:
     def evaluate(self, masks: Masks, weights: str | Sequence[str] = DENSE) -> NDArray[np.float64]:
         """Objective values float64[n, objectives] on the search split; `weights` is one id, or one per mask.
 
-        Answers as many as the budget allows, then raises BudgetSpent. A repeated candidate is charged again.
+        Answers as many as the budget allows, then raises BudgetSpent. A candidate that this run has been told already,
+        the same mask under the same weights, costs nothing and is in the archive once; so is it with all other
+        questions. After 10,000 questions on end of which none is new the search ends.
         """
         return self._measure(
             Question(EVALUATE), masks, weights, self._objectives, self._workbench.search, self.prices.evaluation
@@ -252,18 +258,19 @@ class Task:
         """Ask one question per mask, as many as the budget allows."""
         self._check(masks)
         weights = for_each(masks, weights)
-        fits = self._ledger.affordable(price, len(masks))
         questions = [
             Question(about.kind, (*about.about, ("mask", mask), ("weights", weights[row])))
-            for row, mask in enumerate(masks[:fits].digests())
+            for row, mask in enumerate(masks.digests())
         ]
-        rows = self._desk.to_compute(questions)
+        fits = self._desk.fitting(questions, price)
+        rows = self._desk.to_compute(questions[:fits])
         fresh = self._workbench.measure(masks[rows], [weights[row] for row in rows], objectives, images)
         values = np.empty((fits, len(objectives)))
-        for row, question in enumerate(questions):
+        for row, question in enumerate(questions[:fits]):
+            new = not self._desk.knows(question)
             answer = self._desk.ask(question, price, lambda: next(fresh))
             values[row] = answer.values
-            if question.kind == EVALUATE:
+            if new and question.kind == EVALUATE:
                 self._keep(answer, masks, row)
         if fits < len(masks):
             raise BudgetSpent(price)
@@ -275,5 +282,6 @@ class Task:
 
     def _keep(self, answer: Answer, masks: Masks, row: int) -> None:
         spent, seconds, asked = self._ledger.spent, self._ledger.seconds, answer.question
-        found = Evaluation(answer.number, asked["mask"], asked["weights"], tuple(answer.values), spent, seconds)
+        values, own = tuple(answer.values), self._desk.own
+        found = Evaluation(answer.number, asked["mask"], asked["weights"], values, spent, seconds, own)
         self.archive.add(found, masks.bits[row])

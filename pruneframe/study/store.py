@@ -37,7 +37,8 @@ if TYPE_CHECKING:  # both take torch along, which nobody needs who only reads
     from ..search.archive import Archive
     from .result import Members
 
-FORMAT = 2
+FORMAT = 3
+EVALUATION = ["number", "mask", "weights", "spent", "seconds", "own"]  # columns beside those of the objectives
 SILENT = 60.0  # seconds after which whoever computed has gone
 
 
@@ -102,7 +103,7 @@ class RunFolder:
         """Write all that a finished run consists of, `run.json` last."""
         rows = [asdict(evaluation) for evaluation in archive.evaluations]
         values = np.array([row.pop("values") for row in rows]).reshape(len(rows), len(objectives))
-        frame = pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds"])
+        frame = pd.DataFrame(rows, columns=EVALUATION)
         for column, name in enumerate(objectives):
             frame[name] = values[:, column]
         _write_parquet(self.path / "evaluations.parquet", frame)
@@ -131,19 +132,23 @@ class RunFolder:
             return {name: arrays[name] for name in names or arrays}
 
     def evaluations(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some."""
+        """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some.
+
+        spent, seconds (of answers) and own (of the method's work between them) are totals right after each.
+        """
         if self.finished:
             return _read_parquet(self.path / "evaluations.parquet", columns)
         names = self.identity["objectives"]
-        rows, spent, seconds = [], 0.0, 0.0
+        rows, spent, seconds, own = [], 0.0, 0.0, 0.0
         for answer in self.answers():
             spent += answer.charge
             seconds += answer.seconds
+            own += answer.own
             if answer.kind == "evaluate":
                 asked = {"mask": answer.question["mask"], "weights": answer.question["weights"]}
-                head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds}
+                head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds, "own": own}
                 rows.append(head | dict(zip(names, answer.values, strict=True)))
-        frame = pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds", *names])
+        frame = pd.DataFrame(rows, columns=[*EVALUATION, *names])
         return frame if columns is None else frame[list(columns)]
 
     def answers(self, finetuning: bool = False) -> list[Answer]:

@@ -13,7 +13,13 @@ from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
 COLUMNS = ["board", "problem", "method", "seed", "kind", "split", "number", "passes_spent", "seconds"]
-COUNTED = {"number": "number", "spent": "passes_spent", "seconds": "seconds"}  # a journal's names, and the table's
+COLUMNS += ["own_seconds"]
+COUNTED = {
+    "number": "number",
+    "spent": "passes_spent",
+    "seconds": "seconds",
+    "own": "own_seconds",
+}  # a journal's names, and the table's
 
 FRONT = ("params", "search", "test", "search_error", "test_error")
 

@@ -16,7 +16,7 @@ from ..objective import Objective
 from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.journal import Journal
-from ..search.ledger import BudgetSpent, Ledger
+from ..search.ledger import BudgetSpent, Ledger, OnlyRepeats
 from ..search.shelf import Shelf
 from ..search.task import Task
 from ..search.workbench import Workbench
@@ -91,14 +91,15 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         references = task.references
         folder.begin(asdict(run) | {"hash": run.hash, "board": run.board, "references": references.tolist()})
-        with contextlib.suppress(BudgetSpent):
-            method.search(task)
+        ended = _ended(method, task)
+        account = task.account
         members = measure_members(bench, task.archive, objectives, references, journal)
     values = {
         "status": "done",
         "passes_spent": task.budget.spent,
         "evaluations": len(task.archive.evaluations),
-        "seconds": task.seconds,
+        "ended": ended,
+        **asdict(account),
         "seconds_in_all": time.time() - start,
         "looks_at_test": len(members.masks),
         "deterministic": method.deterministic and not (task.drawn or (meter is not None and meter.measured)),
@@ -117,3 +118,14 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
     records = task.records | members.timings
     folder.finish(task.archive, members, names, records, values | indicators(members, names, references))
     bench.shelf.keep_only(members.weights)
+
+
+def _ended(method: Method, task: Task) -> str:
+    """Let a method search; says by what the search ended: its budget, the method itself, or nothing new to ask."""
+    try:
+        method.search(task)
+    except OnlyRepeats:
+        return "repeats"
+    except BudgetSpent:
+        return "budget"
+    return "method"
