@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -84,7 +85,7 @@ class Problem:
         """Fetch or train what is missing, and check that it fits together; `lookup` finds its units."""
         units = lookup(Units, self.units)
         data = self.data if isinstance(self.data, Data) else self.data()
-        module = self.network if isinstance(self.network, nn.Module) else self.network()
+        module = copy.deepcopy(self.network) if isinstance(self.network, nn.Module) else self.network()
         if self.weights is not None:
             self.weights.load(module, lambda: data, report)
         return LoadedProblem(self, proved_network(Network(module, data.inputs, units)), data)

@@ -25,7 +25,7 @@ pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson trainable
 engine: plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise pooling views compiler
 engine: sparse moments halves agreement choice
-search: slopes tuning prices pile archive journal ledger desk shelf spool workbench subnetwork part task
+search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing
 study: machine timing result store progress run member finetuning worker executor suitability plan labels

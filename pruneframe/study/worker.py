@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, PruneframeError
+from ..errors import InputError, Overstepped, PruneframeError
 from ..method import Method
 from ..objective import Objective
 from ..problem import LoadedProblem
@@ -22,7 +22,7 @@ from ..search.task import Task
 from ..search.workbench import Workbench
 from ..target import Meter
 from .finetuning import finetune
-from .machine import environment, measuring, prepare_torch
+from .machine import environment, measuring, prepare_torch, same_settings
 from .member import Front
 from .result import indicators, measure_members
 from .run import Run
@@ -57,11 +57,14 @@ def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) ->
             _finetune(run, folder, loaded, epochs)
         return folder.result
     except Exception as error:  # a method may fail in any way; the other runs go on
+        _loaded.cache_clear()  # whatever became of the problem here, the next run has it anew
         known = isinstance(error, PruneframeError | OSError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         with contextlib.suppress(OSError):
             if not folder.finished:
                 folder.fail(reason)
+            if isinstance(error, Overstepped):  # what was answered meanwhile is not believed
+                folder.journal.unlink(missing_ok=True)
         return {"status": "failed", "reason": reason}
 
 
@@ -91,9 +94,12 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         references = task.references
         folder.begin(asdict(run) | {"hash": run.hash, "board": run.board, "references": references.tolist()})
-        ended = _ended(method, task)
+        with same_settings():
+            ended = _ended(method, task)
         account = task.account
+        task.settle()
         members = measure_members(bench, task.archive, objectives, references, journal)
+        bench.settle()
     values = {
         "status": "done",
         "passes_spent": task.budget.spent,

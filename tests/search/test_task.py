@@ -248,7 +248,7 @@ def test_a_probe_is_charged_its_share_and_stays_out_of_the_archive() -> None:
     assert task.budget.spent == pytest.approx(3 * 25 / SEARCH)
     task.probe("error", masks)  # no more images than there are
     assert task.budget.spent == pytest.approx(3 * (25 + TRAIN) / SEARCH)
-    assert task.archive.evaluations == []
+    assert task.archive.evaluations == ()
     assert len(task.archive.front()[0]) == 0
 
 
@@ -290,7 +290,7 @@ def test_training_is_charged_three_passes_an_epoch(recipe: Recipe, images: int) 
     task = door().task
     task.train(random_masks(task.layout, 1), recipe=recipe)
     assert task.budget.spent == pytest.approx(3 * recipe.epochs * images / SEARCH)
-    assert task.archive.evaluations == []
+    assert task.archive.evaluations == ()
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
