@@ -29,7 +29,7 @@ search: slopes tuning prices pile archive journal ledger desk shelf spool loans 
 kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method report hookspecs index hooks registry testing
 study: machine timing result store progress run member finetuning worker executor suitability plan labels
-study: rows facts table
+study: rows facts correctness table
 comparison: statistics summary style latex protocol document page receipt
 cli: options progress summary report bench data export info list plugins train main
 """

@@ -119,6 +119,8 @@ class RunFolder:
             "search_error": members.search.error,
             "test_error": members.test.error,
             "kept": members.masks.layer_counts(),
+            "correct": np.packbits(members.test.correct, axis=1),
+            "dense_correct": np.packbits(members.dense_test.correct[0]),
         }
         write_whole(self.path / "front.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
         _write_json(self.path / "run.json", result)
@@ -126,7 +128,7 @@ class RunFolder:
     def front(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """The final front: bits uint8[members, bytes], weights, params, values, errors, and units kept per layer.
 
-        All of that, or some.
+        And which test images are right, packed: see `Correctness`. All of that, or some.
         """
         with np.load(self.path / "front.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names or arrays}
