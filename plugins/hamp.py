@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.kit import IDLE, SMALLEST, Answers, suitable_variation
+from pruneframe.kit import IDLE, SMALLEST, suitable_variation
 
 from .portfolio import SELECTORS, Portfolio
 from .surrogate import Known
@@ -89,7 +89,6 @@ class Hamp(pf.Method):
         if variables.kind != "integer":
             raise pf.InputError(f"encoding must give integers for {self.name!r}, but {self.encoding!r} does not")
         variation, scores = suitable_variation(task, self.variation, variables), task.scores(self.scorer)
-        answers = Answers(lambda masks: self._evaluate(task, masks) / task.references)
         evaluations = int(task.budget.left / self._price(task))
         size = self.population or max(SMALLEST, min(LARGEST, evaluations // GENERATIONS))
         start = coder.sample(size, task.layout, scores, task.rng)
@@ -97,7 +96,7 @@ class Hamp(pf.Method):
         def measure(genomes: pf.Genomes) -> pf.Points:
             if not len(genomes):
                 return np.empty((0, len(task.objectives)))
-            return answers(coder.decode(genomes, task.layout, scores))
+            return self._evaluate(task, coder.decode(genomes, task.layout, scores)) / task.references
 
         points = measure(start)
         known = Known(start, points, task.objectives.index("error") if "error" in task.objectives else None)

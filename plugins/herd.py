@@ -40,9 +40,8 @@ class Herd:
         self._parents = surviving(breeding.survivors, breeding.population)
         self._recipe = replace(breeding.recipe, images=task.prices.epoch(breeding.recipe))
         self.retrained = 0.0  # passes that retraining and rebuilding have cost so far
-        spent = task.budget.spent
         self._rebuild(task.layout.full(), pf.DENSE)
-        self._rebuilding = task.budget.spent - spent
+        self._rebuilding = task.price_of_scores(breeding.scorer) + breeding.population * task.prices.evaluation
         self.retraining_price = task.prices.training(self._recipe) + self._rebuilding
         self.dense = float(self.terms[0, 0])  # the unpruned network's error
 

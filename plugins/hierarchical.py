@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import SMALLEST, Answers, Corridor, Sweep, Tuner, best, evolve, fill, ranks, recorded
+from pruneframe.kit import SMALLEST, Corridor, Sweep, Tuner, best, evolve, fill, ranks, recorded
 
 from .anchors import Front, record_corridor
 from .guide import Guide
@@ -217,10 +217,7 @@ class Hierarchical(pf.Method):
             front = Front.of(task)
         importance = self._importance(task.layout, scores, front)
         start = self._start(task, front, corridor, importance)
-        answers, rates = (
-            Answers(task.evaluate, front.masks, front.values),
-            Rates(task, self.rate, self.last_rate, self.schedule),
-        )
+        rates = Rates(task, self.rate, self.last_rate, self.schedule)
         variables = task.encoding("mask").variables(task.layout)
         crossover = None if self.crossover == "none" else task.variation(self.crossover)
 
@@ -231,7 +228,7 @@ class Hierarchical(pf.Method):
             children = mutation.vary(parents, n, variables, task.rng, importance, corridor.free)
             return corridor.repair(pf.Masks(children, task.layout)).bits
 
-        evolve(task, self.phase2, start.bits, vary, lambda bits: answers(pf.Masks(bits, task.layout)))
+        evolve(task, self.phase2, start.bits, vary, lambda bits: task.evaluate(pf.Masks(bits, task.layout)))
 
     def _refined(self, task: pf.Task, scores: pf.Scores, sweep: Sweep, tuner: Tuner, corridor: Corridor) -> pf.Scores:
         """The score tuned for thresholds in the corridor, and those that split the front's largest gaps evaluated."""

@@ -52,7 +52,7 @@ class Magnitude(pf.Method):
 
     def search(self, task: pf.Task) -> None:
         scores = task.scores(self.scorer)
-        count = min(task.affordable, MOST)
+        count = min(task.affordable, MOST) + 1  # both halves begin with the unpruned network, which is charged once
         halves = (count + 1) // 2, count // 2
         for half, sizes in zip(halves, ([task.layout.total], task.layout.sizes), strict=True):
             removed = np.arange(half) / max(1, half)

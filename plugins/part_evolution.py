@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import SMALLEST, Answers, evolve, suitable_variation
+from pruneframe.kit import SMALLEST, evolve, suitable_variation
 
 Evaluate = Callable[[pf.Masks], np.ndarray]
 
@@ -41,14 +41,13 @@ class Genomes:
         bit_scores = scores if variables.number == part.layout.total else None
         population = min(self._population, int(task.budget.left / price) // self._generations)
         start = self._coder.sample(max(SMALLEST, population), part.layout, scores, task.rng)
-        answers = Answers(evaluate)
 
         def vary(parents: pf.Genomes, n: int) -> pf.Genomes:
             return variation.vary(parents, n, variables, task.rng, bit_scores)
 
         def measure(genomes: pf.Genomes) -> np.ndarray:
             masks = self._coder.decode(genomes, part.layout, scores)
-            return answers(part.widened(floored(masks, scores, self._least)))
+            return evaluate(part.widened(floored(masks, scores, self._least)))
 
         evolve(task, "nsga2", start, vary, measure, references)
 

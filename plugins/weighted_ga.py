@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.kit import IDLE
 
 from .herd import TERMS, Breeding, Herd, surviving
 
@@ -188,14 +189,17 @@ class WeightedGA(pf.Method):
         return Breeding(population=population, step=step, recipe=recipe, **given)
 
     def _generations(self, task: pf.Task, herd: Herd, weighting: np.ndarray) -> Iterator[dict[str, float]]:
-        """The herd's state after every generation, until the budget ends."""
-        while True:
+        """The herd's state after every generation, until the budget ends, or until nothing new is born."""
+        idle = 0
+        while idle < IDLE:
+            spent = task.budget.spent
             herd.sort(weighting)
             yield herd.state(weighting)
             if self._due(task, herd):
                 herd.retrain()
             else:
                 herd.breed()
+            idle = idle + 1 if task.budget.spent == spent else 0
 
     def _due(self, task: pf.Task, herd: Herd) -> bool:
         """Whether a sorted herd's elite is to be retrained; only where that may be paid."""

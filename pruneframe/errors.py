@@ -28,6 +28,10 @@ class Declined(InputError):
     """A method will not run on this problem; raised by `Task.decline` before anything is spent."""
 
 
+class Overstepped(PruneframeError):
+    """A component has changed what others see, or used the network more than it pays for."""
+
+
 class NothingSelected(PruneframeError):
     """The selection is valid but empty."""
 

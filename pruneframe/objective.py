@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from .component import Component
-from .errors import InputError
+from .errors import InputError, Overstepped
 from .mask import Masks
 from .model.network import Network
 from .target import Target
@@ -39,6 +39,27 @@ class Candidate:
     dense: Candidate | None = None  # the unpruned network on the same images; None for the dense candidate itself
     target: Target | None = None  # which the network is meant for; known to physical objectives alone
 
+    def seen_by(self, objective: Objective, network: Network) -> Candidate:
+        """The same for one objective, with a network of its own, and without what it does not say that it looks at."""
+
+        def logits() -> Logits:
+            if not objective.predicts:
+                raise Overstepped(
+                    f"objective {objective!r} must say that it predicts before it looks at outputs; set predicts"
+                )
+            return read_only(self.logits)
+
+        def shrunk() -> nn.Module:
+            if not objective.physical:
+                raise Overstepped(
+                    f"objective {objective!r} must be physical to look at the shrunk network; set physical"
+                )
+            return self.shrunk
+
+        dense = None if self.dense is None else self.dense.seen_by(objective, network)
+        labels = read_only(self.labels)
+        return replace(self, network=network, labels=labels, predict=logits, make_shrunk=shrunk, dense=dense)
+
     @property
     def meant_for(self) -> Target:
         """The target that physical objectives measure on; raises InputError where none is known."""
@@ -48,7 +69,7 @@ class Candidate:
 
     @cached_property
     def logits(self) -> Logits:
-        """Outputs for every image, float32[images, classes]."""
+        """Outputs for every image, float32[images, classes]; objectives cannot write to them."""
         return self.predict()
 
     @cached_property
@@ -77,6 +98,13 @@ class Candidate:
         return int(self.network.macs(self.masks)[0])
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, which cannot be written to."""
+    found = array.view()
+    found.flags.writeable = False
+    return found
+
+
 def classified(logits: Logits, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which images the largest of their logits [images, classes] classifies as their labels say, bool[images]."""
     return logits.argmax(axis=1) == labels
@@ -86,9 +114,9 @@ def classified(logits: Logits, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 class Objective(Component):
     """A number to minimise, what it counts, and the value that counts as 1 in the indicators.
 
-    One that `predicts` looks at outputs for images. A `physical` one asks the target that networks are meant for, which
-    needs units that can be taken out, and may be `timed`: then it is measured for several candidates at once, so that
-    they can take turns.
+    One that `predicts` looks at outputs for images, and runs none through the network itself. A `physical` one asks the
+    target that networks are meant for, which needs units that can be taken out, and may be `timed`: then it is measured
+    for several candidates at once, so that they can take turns.
     """
 
     kind = "objective"

@@ -106,11 +106,13 @@ class RunSummary:
     `status` is done, failed (for a `reason`), partial, or missing: asked for and not begun. `board` is the hash of the
     rules that runs must share to be compared, each with those of its own `instance`, `hash` of all that the run is;
     `units`, `batch_norm`, `budget` (passes), `search_images`, `objectives` and the search's `precision` are among them.
-    `seconds` are those of all answers to the search, `evaluations` how many of these were candidates. A `deterministic`
-    run is the same under every seed.
-    `hypervolume` is with the errors on test, `hypervolume_search` on search, `hypervolume_region` where the error is
-    near the unpruned network's, which is `dense_error` on search and `dense_test_error` on test; `front_size` counts
-    final members, `points` are operating points. `folder` is where the run lies.
+    `seconds` are those of all answers to the search, `seconds_by_kind` apart by the kind of question, and `own_seconds`
+    those of the method's work between them; `evaluations` says how many answers were candidates, `repeats` how many
+    more were asked for that were known, and so were free. The search `ended` by its budget, by its method, which
+    returned, or by repeats, many on end. A `deterministic` run is the same under every seed. `hypervolume` is with the
+    errors on test, `hypervolume_search` on search, `hypervolume_region` where the error is near the unpruned network's,
+    which is `dense_error` on search and `dense_test_error` on test; `front_size` counts final members, `points` are
+    operating points. `folder` is where the run lies.
     """
 
     problem: str
@@ -129,7 +131,11 @@ class RunSummary:
     deterministic: bool = False
     passes_spent: float = math.nan  # of its budget
     evaluations: int = 0
+    repeats: int = 0
+    ended: str = ""  # by its budget, its method, or repeats
     seconds: float = math.nan
+    seconds_by_kind: dict[str, float] = field(default_factory=dict)
+    own_seconds: float = math.nan
     hypervolume: float = math.nan
     hypervolume_search: float = math.nan
     hypervolume_region: float = math.nan
@@ -208,9 +214,9 @@ class Report(Component):
 
     The long table has one row per evaluation (split `search`, kind `evaluation`), two per final member (kind `member`,
     split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board (its hash),
-    problem, method, instance, seed, number, passes_spent, seconds, and for every objective its value and, as
-    `NAME_normalised`, its share of the reference. Rows of members have `error` and `removed`, the share of all
-    parameters, whatever the objectives.
+    problem, method, instance, seed, number, passes_spent, seconds (of answers), own_seconds (of the method's work
+    between them), and for every objective its value and, as `NAME_normalised`, its share of the reference. Rows of
+    members have `error` and `removed`, the share of all parameters, whatever the objectives.
     """
 
     kind = "report"

@@ -18,7 +18,8 @@ from .model.network import Network
 class Scorer(Component):
     """An importance score for every unit of a network, computed once from the trained weights.
 
-    `images` training images are handed over and charged, each as `passes` forward passes (a backward pass is two).
+    `images` training images are handed over and charged, each as `passes` forward passes (a backward pass is two). What
+    it runs through the network is counted: more than that is an error, and so is a change of the network.
     One that `draws` gives other scores under another seed.
     """
 

@@ -173,12 +173,12 @@ def check_objective(objective: Objective, units: str = "weight") -> None:
     """Values are finite and repeatable, and the dense network's reference is positive."""
     _check_identity(objective)
     bench = Workbench(loaded(units), "cpu", Shelf(None))
-    dense = bench.dense(bench.search)
-    assert objective.reference(dense) > 0, "the reference must be positive"
+    assert bench.judge.reference(objective, bench.dense(bench.search)) > 0, "the reference must be positive"
     masks = bench.network.layout.full()
     values = [next(bench.measure(masks, [DENSE], [objective], bench.search))[0] for _ in range(2)]
     assert values[0] == values[1], "the same candidate, the same value"
     assert np.isfinite(values[0]), "values must be finite"
+    bench.settle()
 
 
 def check_target(target: Target) -> None:
@@ -237,6 +237,7 @@ def check_method(method: Method, units: str = "weight", registry: Registry | Non
         task = make_task(tiny_problem(units), registry=registry)
         with contextlib.suppress(BudgetSpent):
             method.search(task)
+        task.settle()
         assert task.budget.spent <= task.budget.total + 1e-9, "the budget must hold"
         assert task.archive.evaluations, "a search must evaluate something"
         assert np.all(non_dominated(task.archive.front_values())), "a front must be mutually non-dominated"

@@ -129,7 +129,6 @@ class Halves(pf.Method):
     def search(self, task):
         task.scores(self.scorer)
         task.evaluate(task.layout.full())
-        answers = kit.Answers(task.evaluate)
         start = pf.Masks.pack(task.rng.random((4, task.layout.total)) < 0.5, task.layout)
         variables = task.encoding("mask").variables(task.layout)
         vary = kit.suitable_variation(task, None, variables)
@@ -139,7 +138,7 @@ class Halves(pf.Method):
                 "nsga2",
                 start.bits,
                 lambda parents, n: vary.vary(parents, n, variables, task.rng),
-                lambda bits: answers(pf.Masks(bits, task.layout)),
+                lambda bits: task.evaluate(pf.Masks(bits, task.layout)),
             )
 
 

@@ -26,11 +26,11 @@ engine: precision batch_norm plan winograd prefix library values windows operati
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
-search: slopes tuning prices pile archive journal ledger desk shelf spool workbench subnetwork part task
+search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine timing result store progress run member finetuning worker executor suitability plan labels
-study: rows facts table
+study: rows facts correctness table
 comparison: statistics anytime ioh summary style latex protocol document page receipt
 cli: options progress summary report bench data export info list plugins train main
 """

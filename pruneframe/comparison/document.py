@@ -102,8 +102,9 @@ def _order(report: Report) -> tuple[int, str]:
 
 
 def _drawn(report: Report, table: Any, study: StudyFacts, complain: Callable[[str], None]) -> list[Item]:
-    try:
-        return list(report.draw(table, study))
+    records, layers = study.records.copy(deep=False), study.layers.copy(deep=False)
+    try:  # each has views of its own, which are copied where they are written to
+        return list(report.draw(table.copy(deep=False), replace(study, records=records, layers=layers)))
     except Exception as error:  # a report may fail in any way
         complain(f"report {report!r} fails: {type(error).__name__}: {error}")
         return []

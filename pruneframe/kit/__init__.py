@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "Answers": "evolution",
     "BIBTEX": "evolution",
     "Corridor": "corridor",
     "Highest": "ranking",
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from .evolution import BIBTEX as BIBTEX
     from .evolution import IDLE as IDLE
     from .evolution import SMALLEST as SMALLEST
-    from .evolution import Answers as Answers
     from .evolution import default_population as default_population
     from .evolution import evolve as evolve
     from .evolution import reference_directions as reference_directions

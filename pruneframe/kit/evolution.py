@@ -6,7 +6,7 @@ pymoo keeps genomes as it is given them, one row of bytes a candidate, so a mill
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,6 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
 from ..encoding import Genomes, Variables
-from ..mask import Masks
 from ..search.task import Task
 from ..variation import Chain
 
@@ -32,7 +31,7 @@ Algorithm = Literal["nsga2", "moead"]
 GENERATIONS = 10  # the default population leaves room for so many
 SMALLEST, LARGEST = 4, 100
 NEIGHBOURS = 20
-IDLE = 20  # generations on end whose answers were all known and cost nothing: little is left to be found
+IDLE = 20  # generations on end that asked nothing new, and so cost nothing: little is left to be found
 BIBTEX = """
 @article{blank2020pymoo,
   author = {Blank, Julian and Deb, Kalyanmoy},
@@ -43,27 +42,6 @@ BIBTEX = """
   year = {2020}
 }
 """
-
-
-class Answers:
-    """Objective values by mask, so that none is paid for twice; some may be known from the start."""
-
-    def __init__(
-        self,
-        evaluate: Callable[[Masks], NDArray[np.float64]],
-        masks: Masks | None = None,
-        values: Iterable[NDArray[np.float64]] = (),
-    ) -> None:
-        self._evaluate = evaluate
-        self._known = {} if masks is None else dict(zip(masks.digests(), values, strict=True))
-
-    def __call__(self, masks: Masks) -> NDArray[np.float64]:
-        """Objective values float64[n, objectives]."""
-        digests = masks.digests()
-        new = {digest: row for row, digest in enumerate(digests) if digest not in self._known}
-        if new:
-            self._known |= dict(zip(new, self._evaluate(masks[list(new.values())]), strict=True))
-        return np.array([self._known[digest] for digest in digests])
 
 
 def default_population(evaluations: int) -> int:

@@ -108,6 +108,14 @@ class Network:
         """All parameters of the dense network, biases and batch-norm scales included."""
         return sum(parameter.numel() for parameter in self.module.parameters())
 
+    @property
+    def original(self) -> Network:
+        """The network that this one is a copy of for somebody; its parameters are the same."""
+        return self
+
+    def ran(self, passes: float) -> None:
+        """Told of so many forward passes of one image by who computes them in the module's place."""
+
     def narrowed(self, groups: Sequence[Group], notes: Sequence[str] = ()) -> Network:
         """The same network with some of its groups of units alone, and more notes."""
         found = copy.copy(self)

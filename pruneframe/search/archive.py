@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,10 @@ from .pile import Pile
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluated candidate; spent and seconds are the search's totals right after it."""
+    """One evaluated candidate; spent, seconds and own are the search's totals right after it.
+
+    Seconds are those of answers, `own` those of the method's work between them.
+    """
 
     number: int  # of the question
     mask: str  # digest
@@ -24,27 +26,32 @@ class Evaluation:
     values: tuple[float, ...]
     spent: float
     seconds: float
+    own: float = 0.0
 
 
-@dataclass
 class Archive:
     """All evaluations in order; the masks of the non-dominated ones alone, since a mask is large.
 
-    Many large ones are kept in a file in `folder`, without a name.
+    Many large ones are kept in a file in `folder`, without a name. The task alone adds to it.
     """
 
-    layout: Layout
-    folder: Path | None = None
-    evaluations: list[Evaluation] = field(default_factory=list)
-    _front: list[int] = field(default_factory=list)
+    def __init__(self, layout: Layout, folder: Path | None = None) -> None:
+        self._layout = layout
+        self._pile = Pile(layout.width, folder)
+        self._evaluations: list[Evaluation] = []
+        self._told: tuple[Evaluation, ...] = ()  # which nobody can change
+        self._front: list[int] = []
 
-    @cached_property
-    def _pile(self) -> Pile:
-        return Pile(self.layout.width, self.folder)
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """All so far, in the order of their questions."""
+        if len(self._told) < len(self._evaluations):
+            self._told = tuple(self._evaluations)
+        return self._told
 
-    def add(self, evaluation: Evaluation, bits: Bits) -> None:
+    def _add(self, evaluation: Evaluation, bits: Bits) -> None:
         """Take in one evaluation; its packed mask uint8[bytes] is kept only while nothing dominates it."""
-        self.evaluations.append(evaluation)
+        self._evaluations.append(evaluation)
         values = np.array(evaluation.values)
         front = self.front_values()
         if np.any(np.all(front <= values, axis=1)):
@@ -53,27 +60,27 @@ class Archive:
         for row in np.flatnonzero(goes):
             self._pile.drop(self._front[row])
         self._front = [i for i, gone in zip(self._front, goes, strict=True) if not gone]
-        self._front.append(len(self.evaluations) - 1)
+        self._front.append(len(self._evaluations) - 1)
         self._pile.put(self._front[-1], bits)
 
     def front_values(self) -> NDArray[np.float64]:
         """Objective values of the front, float64[members, objectives]."""
         if not self._front:
-            width = len(self.evaluations[0].values) if self.evaluations else 0
+            width = len(self._evaluations[0].values) if self._evaluations else 0
             return np.empty((0, width))
-        return np.array([self.evaluations[i].values for i in self._front])
+        return np.array([self._evaluations[i].values for i in self._front])
 
     @property
     def members(self) -> list[Evaluation]:
         """The non-dominated evaluations in the order they were found."""
-        return [self.evaluations[i] for i in self._front]
+        return [self._evaluations[i] for i in self._front]
 
     def masks(self, rows: Sequence[int] | NDArray[np.integer]) -> Masks:
         """Masks of some members, by their places among `members`."""
-        bits = np.empty((len(rows), self.layout.width), dtype=np.uint8)
+        bits = np.empty((len(rows), self._layout.width), dtype=np.uint8)
         for at, row in enumerate(rows):
             bits[at] = self._pile.take(self._front[row])
-        return Masks(bits, self.layout)
+        return Masks(bits, self._layout)
 
     def front(self) -> tuple[Masks, list[Evaluation]]:
         """All members with their masks; of millions of units ask for those of a few with `masks`."""

@@ -1,18 +1,34 @@
-"""The desk: where questions are answered one after the other, each replayed, known or computed, and then charged."""
+"""The desk: where questions are answered one after the other, each replayed or computed, and then charged.
+
+A question that this run has asked before is answered from memory: it is neither charged nor journalled again.
+"""
 
 from __future__ import annotations
 
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .journal import Answer, Journal, Question
-from .ledger import BudgetSpent, Ledger
+from .ledger import BudgetSpent, Ledger, OnlyRepeats
 
 Compute = Callable[[], list[Any]]
+
+REPEATS = 10_000  # questions on end that were asked before: nothing new will come, and the search ends
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a search took beside passes; of what is replayed seconds are those of the first time."""
+
+    seconds: float  # that all answers took to compute
+    seconds_by_kind: dict[str, float]  # evaluate, probe, scores, tune, train, part, features, head, fit, assemble
+    own_seconds: float  # of the method's own work, between answers
+    repeats: int  # questions that were asked before, and cost nothing
 
 
 class Desk:
@@ -23,7 +39,12 @@ class Desk:
         self.ledger = ledger
         self.seed = seed
         self._before = ledger.spent  # all of it, where a method is only asked whether it can run
-        self._known: dict[Question, list[Any]] = {}
+        self._known: dict[Question, Answer] = {}
+        self._on_end = 0  # repeats since something new was asked
+        self._told = time.perf_counter()  # when the latest answer was given
+        self._repeats = 0
+        self._seconds: dict[str, float] = {}  # that answers took, by the kind of question
+        self.own = 0.0  # seconds of the method's work until the latest answer
 
     @property
     def untouched(self) -> bool:
@@ -39,33 +60,61 @@ class Desk:
         return zlib.crc32(f"{self.seed} {question.text}".encode())
 
     def ask(self, question: Question, price: float, compute: Compute) -> Answer:
-        """One question: replayed, or else answered from what is known, or computed; then journalled and charged."""
+        """One question: known, and free; or replayed or computed, and then charged and journalled.
+
+        Raises BudgetSpent where it does not fit, OnlyRepeats after a long series of questions that were asked before.
+        """
+        if question in self._known:
+            return self._repeated(question)
         if not self.ledger.affords(price):
             raise BudgetSpent(price)
         answer = self.journal.replay(question)
         if answer is None:
             start = time.perf_counter()
-            values = self._old(question) or compute()
-            answer = self.journal.write(question, values, price, time.perf_counter() - start)
-        self._known[question] = answer.values
+            values = self.journal.earlier(question) or compute()
+            took = time.perf_counter() - start
+            answer = self.journal.write(question, values, price, took, start - self._told)
+        self._known[question] = answer
+        self._on_end = 0
         self.ledger.charge(answer.charge, answer.seconds)
+        self._seconds[answer.kind] = self._seconds.get(answer.kind, 0.0) + answer.seconds
+        self.own += answer.own
+        self._told = time.perf_counter()
         return answer
 
+    def _repeated(self, question: Question) -> Answer:
+        self._on_end += 1
+        if self._on_end > REPEATS:
+            raise OnlyRepeats
+        self._repeats += 1
+        return self._known[question]
+
+    @property
+    def account(self) -> Account:
+        """Of all until now."""
+        own = self.own + time.perf_counter() - self._told
+        return Account(self.ledger.seconds, dict(self._seconds), own, self._repeats)
+
+    def knows(self, question: Question) -> bool:
+        """Whether this run has asked it before."""
+        return question in self._known
+
+    def fitting(self, questions: Sequence[Question], price: float) -> int:
+        """How many of some questions the budget answers, in their order, at `price` for each that is new."""
+        left, new = self.ledger.affordable(price, len(questions)), self._new(questions)
+        return len(questions) if len(new) <= left else new[left]
+
     def to_compute(self, questions: Sequence[Question]) -> list[int]:
-        """Which of some questions must be computed: those neither replayed nor known, each once."""
-        seen = set(questions[: self.journal.replaying])
-        rows = []
-        for row, question in enumerate(questions):
-            if question not in seen and self._old(question) is None:
-                rows.append(row)
-            seen.add(question)
-        return rows
+        """Which of some questions must be computed: those neither known nor replayed, each once."""
+        new = self._new(questions)[self.journal.replaying :]
+        return [row for row in new if self.journal.earlier(questions[row]) is None]
+
+    def _new(self, questions: Sequence[Question]) -> list[int]:
+        """Rows of questions that were not asked before, nor in an earlier row."""
+        first = {question: row for row, question in reversed(list(enumerate(questions)))}
+        return sorted(row for question, row in first.items() if question not in self._known)
 
     def teller(self, what: str, price: float) -> Callable[[float], None]:
         """Passes on what share of an answer is computed, which starts now and takes long."""
         start = time.perf_counter()
         return lambda share: self.journal.tell(what, share, price, time.perf_counter() - start)
-
-    def _old(self, question: Question) -> list[Any] | None:
-        """The answer to the same question earlier in this run, or in a session under other versions."""
-        return self._known.get(question) or self.journal.earlier(question)

@@ -49,13 +49,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: its number, the question, the values given, passes charged and seconds taken."""
+    """One answer: its number, the question, the values given, passes charged and seconds taken.
+
+    `own` are the seconds of the method's own work between the answer before and this question.
+    """
 
     number: int
     question: Question
     values: list[Any]
     charge: float
     seconds: float
+    own: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -65,7 +69,7 @@ class Answer:
     def line(self) -> dict[str, Any]:
         """As the journal holds it."""
         asked = {"number": self.number, "kind": self.kind, "about": dict(self.question.about)}
-        return asked | {"values": self.values, "charge": self.charge, "seconds": self.seconds}
+        return asked | {"values": self.values, "charge": self.charge, "seconds": self.seconds, "own": self.own}
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Answer:
@@ -73,10 +77,10 @@ class Answer:
         if line.keys() != FIELDS:
             raise ValueError("it is neither a session nor an answer")
         question = Question(line["kind"], tuple(line["about"].items()))
-        return cls(line["number"], question, line["values"], line["charge"], line["seconds"])
+        return cls(line["number"], question, line["values"], line["charge"], line["seconds"], line["own"])
 
 
-FIELDS = {"number", "kind", "about", "values", "charge", "seconds"}
+FIELDS = {"number", "kind", "about", "values", "charge", "seconds", "own"}
 
 
 class Journal:
@@ -154,9 +158,9 @@ class Journal:
         """The values that an earlier session, under other versions, gave to the same question."""
         return self._earlier.get(question)
 
-    def write(self, question: Question, values: list[Any], charge: float, seconds: float) -> Answer:
+    def write(self, question: Question, values: list[Any], charge: float, seconds: float, own: float = 0.0) -> Answer:
         """Log a new answer before the method sees it."""
-        answer = Answer(self._number, question, values, charge, seconds)
+        answer = Answer(self._number, question, values, charge, seconds, own)
         self._number += 1
         self._forget()  # first, so that no reader counts it twice
         self._append(answer.line())

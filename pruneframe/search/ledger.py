@@ -24,6 +24,10 @@ class BudgetSpent(BaseException):
         self.passes = passes
 
 
+class OnlyRepeats(BudgetSpent):
+    """A method has asked nothing new for so long that its search ends, whatever is left to spend; no phase holds it."""
+
+
 class Ledger:
     """The account of one run; `total` passes may be spent in all."""
 
@@ -73,6 +77,8 @@ class Ledger:
             refused = error
         finally:
             self._limits.pop()
+        if isinstance(refused, OnlyRepeats):
+            raise refused
         if refused is not None and (self.left <= ROUNDING or not self.affords(refused.passes)):
             raise refused
 

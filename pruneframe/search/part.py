@@ -18,8 +18,9 @@ from ..model.network import State
 from ..model.training import Recipe
 from .desk import Desk
 from .journal import Question
+from .shelf import for_each
 from .subnetwork import REST, Predecessor, SubNetwork
-from .workbench import DENSE, Images, Workbench, for_each
+from .workbench import DENSE, Images, Workbench
 
 Fed = dict[str, set[int]]  # by images: the layers whose features from the unpruned network have been paid for
 

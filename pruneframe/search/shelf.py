@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..files import write_whole
-from ..model.network import digest
+from ..mask import Masks
+from ..model.network import State, digest
 
 HELD = 1 << 29  # bytes of tensors that stay in memory
 
@@ -71,3 +72,16 @@ class Shelf:
         if self.folder is None:
             raise InputError(f"no tensors are named {name!r} in this run")
         return self.folder / f"{name}.safetensors"
+
+
+def copied(module: nn.Module) -> State:
+    """A module's parameters and buffers on the CPU, which its further training leaves alone."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+
+
+def for_each(masks: Masks, weights: str | Sequence[str]) -> list[str]:
+    """A weights id for each mask, of one for all or one per mask; raises ValueError for any other number of them."""
+    found = [weights] * len(masks) if isinstance(weights, str) else list(weights)
+    if len(found) != len(masks):
+        raise ValueError(f"one weights id, or one per mask, but got {len(found)} for {len(masks)} masks")
+    return found

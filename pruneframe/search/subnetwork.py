@@ -24,7 +24,8 @@ from ..model.network import State, versioned
 from ..model.rows import Source, Stream
 from ..model.training import Aim, Recipe, train
 from ..objective import classified
-from .workbench import DENSE, Images, Workbench, copied
+from .shelf import copied
+from .workbench import DENSE, Images, Workbench
 
 BATCH = 125  # features that are pooled at once
 REST = "rest"  # the head that is the untouched rest of the network

@@ -23,17 +23,19 @@ from ..errors import Declined
 from ..mask import Layout, Masks
 from ..model.network import Network, UnitKind, digest
 from ..model.training import Recipe
-from ..objective import Objective
+from ..objective import Objective, read_only
 from ..scorer import Scorer
 from ..variation import Chain, Variation, chain
 from .archive import Archive, Evaluation
-from .desk import Compute, Desk
+from .desk import Account, Compute, Desk
 from .journal import Answer, Journal, Question
 from .ledger import Budget, BudgetSpent, Ledger
+from .loans import Loan
 from .part import Fed, Part, assembled
+from .shelf import for_each
 from .subnetwork import SubNetwork
 from .tuning import Tuning
-from .workbench import DENSE, Images, Workbench, for_each
+from .workbench import DENSE, Images, Workbench
 
 EVALUATE = "evaluate"  # the kind of question whose answers are the archive
 
@@ -52,6 +54,7 @@ class Task:
         self._desk = Desk(journal, ledger, (seed, zlib.crc32(problem.called.encode())))
         self._objectives = [lookup(Objective, name) for name in problem.objectives]
         self._fed: Fed = {}
+        self._loan = Loan(workbench.network)
         self.rng = np.random.default_rng(self._desk.seed)
         self.budget = Budget(ledger)
         self.prices = workbench.prices
@@ -61,18 +64,26 @@ class Task:
 
     @property
     def network(self) -> Network:
-        """The dense network: its layers, parameters and what masks mean for them."""
-        return self._workbench.network
+        """A copy of the dense network: its layers, parameters and what masks mean for them.
+
+        It must stay as it is, and no image may be run through it: whatever takes a pass is asked for here.
+        """
+        return self._loan.network
+
+    def settle(self) -> None:
+        """At the end of a search: raise Overstepped where the method has changed the network, or run it by itself."""
+        self._loan.settle("a method", 0, "ask the task, by evaluate, probe or a scorer")
+        self._workbench.settle()
 
     @property
     def layout(self) -> Layout:
         """Which unit each bit of a mask stands for."""
-        return self.network.layout
+        return self._workbench.network.layout
 
     @property
     def units(self) -> UnitKind:
         """What is pruned: its `name`, and whether it is `removable`, so that networks become physically smaller."""
-        return self.network.units
+        return self._workbench.network.units
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -82,13 +93,15 @@ class Task:
     @cached_property
     def references(self) -> NDArray[np.float64]:
         """What counts as 1 in each objective, float64[objectives]: divide by it before comparing objectives."""
-        dense = self._workbench.dense(self._workbench.search)
+        judge, dense = self._workbench.judge, self._workbench.dense(self._workbench.search)
 
         def compute() -> list[Any]:
-            return [float(objective.reference(dense)) for objective in self._objectives]
+            return [judge.reference(objective, dense) for objective in self._objectives]
 
         measured = any(objective.physical for objective in self._objectives)  # and not quite the same another time
-        return np.array(self._desk.ask(Question("references"), 0.0, compute).values if measured else compute())
+        return read_only(
+            np.array(self._desk.ask(Question("references"), 0.0, compute).values if measured else compute())
+        )
 
     @property
     def search_images(self) -> int:
@@ -102,13 +115,13 @@ class Task:
 
     @property
     def affordable(self) -> int:
-        """Evaluations that the current phase can still pay for."""
+        """New evaluations that the current phase can still pay for."""
         return self._ledger.affordable(self.prices.evaluation, 1_000_000_000)
 
     @property
-    def seconds(self) -> float:
-        """Seconds that all answers so far took to compute."""
-        return self._ledger.seconds
+    def account(self) -> Account:
+        """What answers so far took, and how many questions were repeated."""
+        return self._desk.account
 
     def decline(self, reason: str) -> NoReturn:
         """Say that the method cannot run on this problem; only before it has spent anything."""
@@ -130,7 +143,7 @@ class Task:
     def scores(self, name: str, weights: str = DENSE) -> Scores:
         """Importance of every unit by a scorer, float32[units]; charged for the images it looks at."""
         scorer = self._lookup(Scorer, name)
-        scorer.check(self.network)
+        self._workbench.check(scorer)
         self.drawn |= scorer.draws
         question = Question.of("scores", scorer=repr(scorer), weights=weights)
         rng = self._desk.rng(question["scorer"] if weights == DENSE else question.text)
@@ -140,6 +153,10 @@ class Task:
             return [self._workbench.shelf.put({"scores": scores})]
 
         return self._scores(question, self.prices.scores(scorer), compute)
+
+    def price_of_scores(self, name: str) -> float:
+        """Passes that a scorer's answer costs, the first time."""
+        return self.prices.scores(self._lookup(Scorer, name))
 
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
         """The same values float32[units] for other units, so that removing the least of them changes the outputs less.
@@ -164,7 +181,9 @@ class Task:
     def evaluate(self, masks: Masks, weights: str | Sequence[str] = DENSE) -> NDArray[np.float64]:
         """Objective values float64[n, objectives] on the search split; `weights` is one id, or one per mask.
 
-        Answers as many as the budget allows, then raises BudgetSpent. A repeated candidate is charged again.
+        Answers as many as the budget allows, then raises BudgetSpent. A candidate that this run has been told already,
+        the same mask under the same weights, costs nothing and is in the archive once; so is it with all other
+        questions. After 10,000 questions on end of which none is new the search ends.
         """
         return self._measure(
             Question(EVALUATE), masks, weights, self._objectives, self._workbench.search, self.prices.evaluation
@@ -252,18 +271,19 @@ class Task:
         """Ask one question per mask, as many as the budget allows."""
         self._check(masks)
         weights = for_each(masks, weights)
-        fits = self._ledger.affordable(price, len(masks))
         questions = [
             Question(about.kind, (*about.about, ("mask", mask), ("weights", weights[row])))
-            for row, mask in enumerate(masks[:fits].digests())
+            for row, mask in enumerate(masks.digests())
         ]
-        rows = self._desk.to_compute(questions)
+        fits = self._desk.fitting(questions, price)
+        rows = self._desk.to_compute(questions[:fits])
         fresh = self._workbench.measure(masks[rows], [weights[row] for row in rows], objectives, images)
         values = np.empty((fits, len(objectives)))
-        for row, question in enumerate(questions):
+        for row, question in enumerate(questions[:fits]):
+            new = not self._desk.knows(question)
             answer = self._desk.ask(question, price, lambda: next(fresh))
             values[row] = answer.values
-            if question.kind == EVALUATE:
+            if new and question.kind == EVALUATE:
                 self._keep(answer, masks, row)
         if fits < len(masks):
             raise BudgetSpent(price)
@@ -275,5 +295,6 @@ class Task:
 
     def _keep(self, answer: Answer, masks: Masks, row: int) -> None:
         spent, seconds, asked = self._ledger.spent, self._ledger.seconds, answer.question
-        found = Evaluation(answer.number, asked["mask"], asked["weights"], tuple(answer.values), spent, seconds)
-        self.archive.add(found, masks.bits[row])
+        values, own = tuple(answer.values), self._desk.own
+        found = Evaluation(answer.number, asked["mask"], asked["weights"], values, spent, seconds, own)
+        self.archive._add(found, masks.bits[row])

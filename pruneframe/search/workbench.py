@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..encoding import Scores
 from ..engine import Engine, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
-from ..errors import InputError
+from ..errors import InputError, Overstepped
 from ..mask import Masks
 from ..model.data import Split
 from ..model.inputs import Inputs, Shape
@@ -31,8 +31,10 @@ from ..objective import Candidate, Logits, Objective
 from ..problem import LoadedProblem
 from ..scorer import Scorer
 from ..target import Meter
+from .judge import Judge
+from .loans import Loan, changed, tensors
 from .prices import PROOF, Prices
-from .shelf import Shelf
+from .shelf import Shelf, copied
 from .slopes import Slopes
 from .spool import spooled
 from .tuning import Tuning, tune
@@ -75,6 +77,8 @@ class Workbench:
         shifting = None if calibration is None else loaded.data.source(calibration)
         sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
         self._engine = Engine(loaded.network, device, shifting, sample, self.precision)
+        self._original = {name: tensor.detach().clone() for name, tensor in tensors(loaded.network.module).items()}
+        self.judge = Judge(loaded.network)
         self._latest: Images | None = None
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
@@ -115,8 +119,7 @@ class Workbench:
 
     @cached_property
     def _dense_state(self) -> State:
-        own = self.network.module.state_dict()
-        return {name: tensor.detach().clone() for name, tensor in own.items()}
+        return {name: self._original[name] for name in self.network.module.state_dict()}
 
     def candidates(
         self, masks: Masks, weights: Sequence[str], images: Images, exact: bool = False
@@ -140,8 +143,14 @@ class Workbench:
             candidates = self._unseen(masks, weights, images)
         size = SERIES if self.meter is not None and self.meter.measured else 1
         while series := list(islice(candidates, size)):
-            columns = [_finite(objective, objective.measure_all(series)) for objective in objectives]
+            columns = [self.judge.values(objective, series) for objective in objectives]
             yield from ([float(value) for value in row] for row in zip(*columns, strict=True))
+
+    def settle(self) -> None:
+        """Raise Overstepped where an objective has changed its network or run it, or anybody the unpruned one."""
+        self.judge.settle()
+        if next(changed(tensors(self.network.module), self._original), None) is not None:
+            raise Overstepped("nobody may change the unpruned network itself, but this run did; use what is handed out")
 
     def _unseen(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
         """Pruned networks whose outputs are computed when somebody asks for them."""
@@ -209,14 +218,27 @@ class Workbench:
         """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
         return self._engine.masked(mask, self.state(weights))
 
+    def check(self, scorer: Scorer) -> None:
+        """Raise InputError where a score is not defined for the network's units."""
+        loan = Loan(self.network)
+        scorer.check(loan.network)
+        loan.settle(f"scorer {scorer!r}", 0, "score runs it")
+
     def score(self, scorer: Scorer, rng: np.random.Generator, weights: str = DENSE) -> Scores:
-        """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that."""
+        """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that.
+
+        Raises Overstepped where it changes the network, or runs more images through it than it declares.
+        """
         split = self.loaded.training_images(max(1, scorer.images))
-        images, labels = self.loaded.data.tensor(split), torch.from_numpy(split.labels)
+        images, labels = self.loaded.data.tensor(split).clone(), torch.from_numpy(split.labels).clone()
         if images.dim() == 4:
             images = images.contiguous(memory_format=self._format)  # in which torch is fastest
-        network = self.network if weights == DENSE else self._reweighted(weights)
-        scores = np.asarray(scorer.score(network, images, labels, rng), dtype=np.float32)
+        loan = Loan(self.network if weights == DENSE else self._reweighted(weights))
+        scores = np.array(
+            scorer.score(loan.network, images, labels, rng), dtype=np.float32
+        )  # a copy: it may keep its own
+        declared = scorer.passes * (len(labels) if scorer.images else 0)
+        loan.settle(f"scorer {scorer!r}", declared, "declare more `images` or `passes`")
         wanted = (self.network.layout.total,)
         if scores.shape != wanted or not np.all(np.isfinite(scores)):
             raise InputError(f"scorer {scorer!r} must give finite scores {wanted}, but gave {scores.shape}")
@@ -274,23 +296,3 @@ class Workbench:
             split = self.loaded.training_images(count)
             self._latest = Images(self._learner.place(self.loaded.data.source(split)), split.labels)
         return self._latest
-
-
-def copied(module: nn.Module) -> State:
-    """A module's parameters and buffers on the CPU, which its further training leaves alone."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
-
-
-def _finite(objective: Objective, values: list[float]) -> list[float]:
-    """An objective's values; raises InputError where one is no number, or infinite."""
-    if not np.all(np.isfinite(values)):
-        raise InputError(f"objective {objective!r} must give finite numbers, but gave {values}")
-    return values
-
-
-def for_each(masks: Masks, weights: str | Sequence[str]) -> list[str]:
-    """A weights id for each mask, of one for all or one per mask; raises ValueError for any other number of them."""
-    found = [weights] * len(masks) if isinstance(weights, str) else list(weights)
-    if len(found) != len(masks):
-        raise ValueError(f"one weights id, or one per mask, but got {len(found)} for {len(masks)} masks")
-    return found

@@ -23,7 +23,8 @@ IDENTITY = (
     *("units", "batch_norm", "budget", "search_images", "precision"),
 )
 REACHED = (
-    *("deterministic", "passes_spent", "evaluations", "seconds", "hypervolume", "hypervolume_search"),
+    *("deterministic", "passes_spent", "evaluations", "repeats", "ended", "seconds", "seconds_by_kind", "own_seconds"),
+    *("hypervolume", "hypervolume_search"),
     *("hypervolume_region", "front_size", "dense_error", "dense_test_error", "environment"),
 )
 # Rules that a command may name.
@@ -71,6 +72,8 @@ def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
         passes_spent=progress.spent,
         evaluations=progress.evaluations,
         seconds=progress.seconds,
+        seconds_by_kind=progress.seconds_by_kind,
+        own_seconds=progress.own,
         hypervolume_search=progress.hypervolume,
         **about,
     )

@@ -18,6 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ..engine import kernel, may_take, multiplier
+from ..errors import Overstepped
 from ..target import Meter
 
 LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
@@ -74,6 +75,30 @@ def prepare_torch(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+@contextlib.contextmanager
+def same_settings() -> Iterator[None]:
+    """The block must leave torch's settings of this process as they are: raises Overstepped, and restores them."""
+    before = {name: get() for name, (get, _) in SETTINGS.items()}
+    try:
+        yield
+    finally:
+        found = [name for name, (get, _) in SETTINGS.items() if get() != before[name]]
+        for name in found:
+            SETTINGS[name][1](before[name])
+    if found:
+        raise Overstepped(f"a run must leave torch's {found[0]} as it is, but changed it; restore what you set")
+
+
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "default device": (torch.get_default_device, torch.set_default_device),
+    "recording of gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "choice of algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    "precision of matrix products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+}
 
 
 def prepare_worker(threads: int, share: int, parent: int) -> None:

@@ -22,6 +22,8 @@ class Progress:
     budget: float
     spent: float = 0.0
     seconds: float = 0.0
+    seconds_by_kind: dict[str, float] = field(default_factory=dict)
+    own: float = 0.0  # seconds of the method's own work, between answers
     evaluations: int = 0
     measured: int = 0  # answers about the dense network and the final members, on search and on test
     measuring: float = 0.0  # seconds that those took
@@ -43,6 +45,9 @@ class Progress:
         self.under_way = self.folder.under_way()
         self.spent = sum(answer.charge for answer in answers)
         self.seconds = sum(answer.seconds for answer in answers)
+        kinds = dict.fromkeys(answer.kind for answer in answers)
+        self.seconds_by_kind = {kind: sum(one.seconds for one in answers if one.kind == kind) for kind in kinds}
+        self.own = sum(answer.own for answer in answers)
         self.points = [answer.values for answer in answers if answer.kind == "evaluate"]
         self.evaluations = len(self.points)
 

@@ -129,8 +129,11 @@ class Look:
         answer = self.journal.replay(question)
         if answer is None:
             start = time.perf_counter()
-            candidate = next(self.bench.candidates(mask, [question["weights"]], images, exact=True))
-            found = [float(objective.measure(candidate)) for objective in self.objectives if not objective.physical]
+            bench = self.bench
+            candidate = next(bench.candidates(mask, [question["weights"]], images, exact=True))
+            found = [
+                bench.judge.values(objective, [candidate])[0] for objective in self.objectives if not objective.physical
+            ]
             right = np.packbits(candidate.correct).tobytes().hex()
             answer = self.journal.write(question, [*found, right], 0.0, time.perf_counter() - start)
         return answer.values

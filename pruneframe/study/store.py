@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # both take torch along, which nobody needs who only reads
     from .result import Members
 
 FORMAT = 3
+EVALUATION = ["number", "mask", "weights", "spent", "seconds", "own"]  # columns beside those of the objectives
 SILENT = 60.0  # seconds after which whoever computed has gone
 
 
@@ -102,7 +103,7 @@ class RunFolder:
         """Write all that a finished run consists of, `run.json` last."""
         rows = [asdict(evaluation) for evaluation in archive.evaluations]
         values = np.array([row.pop("values") for row in rows]).reshape(len(rows), len(objectives))
-        frame = pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds"])
+        frame = pd.DataFrame(rows, columns=EVALUATION)
         for column, name in enumerate(objectives):
             frame[name] = values[:, column]
         _write_parquet(self.path / "evaluations.parquet", frame)
@@ -118,6 +119,8 @@ class RunFolder:
             "search_error": members.search.error,
             "test_error": members.test.error,
             "kept": members.masks.layer_counts(),
+            "correct": np.packbits(members.test.correct, axis=1),
+            "dense_correct": np.packbits(members.dense_test.correct[0]),
         }
         write_whole(self.path / "front.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
         _write_json(self.path / "run.json", result)
@@ -125,25 +128,29 @@ class RunFolder:
     def front(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """The final front: bits uint8[members, bytes], weights, params, values, errors, and units kept per layer.
 
-        All of that, or some.
+        And which test images are right, packed: see `Correctness`. All of that, or some.
         """
         with np.load(self.path / "front.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names or arrays}
 
     def evaluations(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some."""
+        """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some.
+
+        spent, seconds (of answers) and own (of the method's work between them) are totals right after each.
+        """
         if self.finished:
             return _read_parquet(self.path / "evaluations.parquet", columns)
         names = self.identity["objectives"]
-        rows, spent, seconds = [], 0.0, 0.0
+        rows, spent, seconds, own = [], 0.0, 0.0, 0.0
         for answer in self.answers():
             spent += answer.charge
             seconds += answer.seconds
+            own += answer.own
             if answer.kind == "evaluate":
                 asked = {"mask": answer.question["mask"], "weights": answer.question["weights"]}
-                head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds}
+                head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds, "own": own}
                 rows.append(head | dict(zip(names, answer.values, strict=True)))
-        frame = pd.DataFrame(rows, columns=["number", "mask", "weights", "spent", "seconds", *names])
+        frame = pd.DataFrame(rows, columns=[*EVALUATION, *names])
         return frame if columns is None else frame[list(columns)]
 
     def answers(self, finetuning: bool = False) -> list[Answer]:

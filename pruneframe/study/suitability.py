@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import InputError
+import contextlib
+
+from ..errors import InputError, Overstepped
 from ..method import Method
 from ..problem import LoadedProblem
 from ..registry import Registry
@@ -13,6 +15,7 @@ from ..search.shelf import Shelf
 from ..search.task import Task
 from ..search.workbench import Workbench
 from ..target import Meter
+from .machine import same_settings
 
 
 def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
@@ -28,7 +31,8 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
         _check_meter(meter, bench)
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
     try:
-        method.search(task)
+        with contextlib.suppress(Overstepped), same_settings():  # the run itself will be told
+            method.search(task)
     except BudgetSpent as refused:
         budget, price = loaded.problem.budget, task.prices.evaluation
         if refused.passes > price and refused.passes + price > budget:

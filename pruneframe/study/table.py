@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .correctness import Correctness
 from .facts import heads_of, runs
 from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
 COLUMNS = ["board", "problem", "method", "instance", "seed", "kind", "split", "number", "passes_spent", "seconds"]
-COUNTED = {"number": "number", "spent": "passes_spent", "seconds": "seconds"}  # a journal's names, and the table's
+COLUMNS += ["own_seconds"]
+COUNTED = {
+    "number": "number",
+    "spent": "passes_spent",
+    "seconds": "seconds",
+    "own": "own_seconds",
+}  # a journal's names, and the table's
 
 FRONT = ("params", "search", "test", "search_error", "test_error")
 
@@ -40,6 +47,7 @@ def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[Rows]:
     columns = {COUNTED.get(str(name), str(name)): values.to_numpy() for name, values in evaluations.items()}
     yield measured("evaluation", "search", columns)
     if folder.finished:
+        Correctness.of(folder)  # nothing is told of a front that does not agree with itself
         front, tuned, total = folder.front(FRONT), folder.finetuned(), folder.result["total_params"]
         number, removed = np.arange(len(front["params"])), 1 - front["params"] / total
         for split in ("search", "test"):

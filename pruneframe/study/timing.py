@@ -73,7 +73,7 @@ def measure_series(
         dense = replace(dense, target=target)
         candidates = bench.candidates(masks, weights, bench.search)
         judged = [dense, *(replace(one, target=target, dense=dense) for one in candidates)]
-        values = np.transpose([objective.measure_all(judged) for objective in physical])
+        values = np.transpose([bench.judge.values(objective, judged) for objective in physical])
         measured = bench.meter is not None and bench.meter.measured
         found = [values.tolist(), *_summarised(overheard.times if measured else None, len(values))]
         answer = journal.write(question, found, 0.0, time.perf_counter() - start)

@@ -10,19 +10,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, PruneframeError
+from ..errors import InputError, Overstepped, PruneframeError
 from ..method import Method
 from ..objective import Objective
 from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.journal import Journal
-from ..search.ledger import BudgetSpent, Ledger
+from ..search.ledger import BudgetSpent, Ledger, OnlyRepeats
 from ..search.shelf import Shelf
 from ..search.task import Task
 from ..search.workbench import Workbench
 from ..target import Meter
 from .finetuning import finetune
-from .machine import environment, measuring, prepare_torch
+from .machine import environment, measuring, prepare_torch, same_settings
 from .member import Front
 from .result import indicators, measure_members
 from .run import Run
@@ -57,11 +57,14 @@ def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) ->
             _finetune(run, folder, loaded, epochs)
         return folder.result
     except Exception as error:  # a method may fail in any way; the other runs go on
+        _loaded.cache_clear()  # whatever became of the problem here, the next run has it anew
         known = isinstance(error, PruneframeError | OSError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         with contextlib.suppress(OSError):
             if not folder.finished:
                 folder.fail(reason)
+            if isinstance(error, Overstepped):  # what was answered meanwhile is not believed
+                folder.journal.unlink(missing_ok=True)
         return {"status": "failed", "reason": reason}
 
 
@@ -91,14 +94,18 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         task = Task(bench, journal, Ledger(run.budget), run.seed, registry.component)
         references = task.references
         folder.begin(asdict(run) | {"hash": run.hash, "board": run.board, "references": references.tolist()})
-        with contextlib.suppress(BudgetSpent):
-            method.search(task)
+        with same_settings():
+            ended = _ended(method, task)
+        account = task.account
+        task.settle()
         members = measure_members(bench, task.archive, objectives, references, journal)
+        bench.settle()
     values = {
         "status": "done",
         "passes_spent": task.budget.spent,
         "evaluations": len(task.archive.evaluations),
-        "seconds": task.seconds,
+        "ended": ended,
+        **asdict(account),
         "seconds_in_all": time.time() - start,
         "looks_at_test": len(members.masks),
         "deterministic": method.deterministic and not (task.drawn or (meter is not None and meter.measured)),
@@ -118,3 +125,14 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
     records = task.records | members.timings
     folder.finish(task.archive, members, names, records, values | indicators(members, names, references))
     bench.shelf.keep_only(members.weights)
+
+
+def _ended(method: Method, task: Task) -> str:
+    """Let a method search; says by what the search ended: its budget, the method itself, or nothing new to ask."""
+    try:
+        method.search(task)
+    except OnlyRepeats:
+        return "repeats"
+    except BudgetSpent:
+        return "budget"
+    return "method"

@@ -10,8 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +275,28 @@ def test_a_run_without_an_evaluation_breaks_no_report(others: list[str], tmp_pat
     for run in found.runs:
         carry_out(run, study.path, sources)
     assert written(study, tmp_path / "out.pdf").startswith(b"%PDF")
+
+
+@dataclass(frozen=True, repr=False)
+class Spoils(pf.Report):
+    """Writes into all that it is told."""
+
+    name = "spoils"
+    place = 0
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Item]:
+        table.loc[:, "method"] = "spoilt"
+        del table["error"]
+        study.layers.loc[:, "kept"] = -1
+        return []
+
+
+def test_a_report_that_writes_into_what_it_is_told_spoils_nobody_elses(small: StudyFolder) -> None:
+    table, known = long_table(small), facts(small)
+    before, layers = table.copy(), known.layers.copy()
+    complaints: list[str] = []
+    found = compose([Spoils(), *bundled()], table, known, [small.settings], complaints.append)
+    assert complaints == []
+    assert found.drawings.keys() == composed(table, known, small.settings).drawings.keys()
+    assert table.equals(before)
+    assert known.layers.equals(layers)

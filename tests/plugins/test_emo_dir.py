@@ -133,7 +133,7 @@ def test_impairments_and_schemes_are_as_many_as_the_members() -> None:
     network = task.network
     by_hand = sum(
         len(task.records[f"front of layers {start} to {stop - 1}"]) * network.share(start, 5)
-        for start, stop in ((0, 1), (1, 3), (3, 5))
+        for start, stop in ((0, 1), (1, 3))  # the last was searched at the network's own outputs: it is known
     )
     assert phases[[name for name in phases.index if name.startswith("impairments")]].sum() == pytest.approx(by_hand)
 

@@ -43,7 +43,7 @@ def method_of(spec: str) -> Hierarchical:
 
 @dataclass
 class Watched:
-    """A search's front after phase 1, its corridor, and the masks that phase 2 asked for, call by call."""
+    """A search's front after phase 1, its corridor, and the new masks that phase 2 asked for, call by call."""
 
     task: Task
     front: list[Masks] = field(default_factory=list)
@@ -58,7 +58,8 @@ def watched(spec: str, seed: int, patch: pytest.MonkeyPatch) -> Watched:
 
     def spy(masks: Masks) -> np.ndarray:
         if seen.corridor:
-            seen.asked.append(masks)
+            known = {evaluation.mask for evaluation in seen.task.archive.evaluations}
+            seen.asked.append(masks[[mask not in known for mask in masks.digests()]])
         return evaluate(masks)
 
     def note(task: Task, front: Front, heavy: int, light: int, corridor: Corridor) -> None:

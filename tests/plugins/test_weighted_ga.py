@@ -131,7 +131,7 @@ def test_each_weighting_ends_with_a_longer_training(
     price += 3 * 60 / task.search_images if scorer == "taylor" else 0  # its gradients on all training images
     assert fitness(task)["spent on retraining"].max() <= (len(recipes) - fronts) * price + 1e-9
     assert all(30 <= recipe.images <= 60 for recipe in longer)  # epochs as even as can be, of 60 that there are
-    assert task.budget.spent > 0.99 * task.budget.total
+    assert task.budget.spent > 0.99 * task.budget.total - 6 * prices.evaluation  # the last 6 genomes may be alike
     assert task.archive.evaluations[-1].weights != DENSE
 
 

@@ -21,7 +21,7 @@ def filled(values: np.ndarray, folder: Path | None = None) -> Archive:
     archive = Archive(LAYOUT, folder)
     for number, row in enumerate(values):
         evaluation = Evaluation(number, f"mask {number}", "dense", tuple(row.tolist()), number + 1.0, 0.5 * number)
-        archive.add(evaluation, bits_of(number))
+        archive._add(evaluation, bits_of(number))
     return archive
 
 
@@ -87,7 +87,7 @@ def test_every_evaluation_is_kept_in_order() -> None:
 def test_bits_are_copied() -> None:
     archive = Archive(LAYOUT)
     bits = bits_of(5)
-    archive.add(Evaluation(0, "", "dense", (1.0, 1.0), 1.0, 0.0), bits)
+    archive._add(Evaluation(0, "", "dense", (1.0, 1.0), 1.0, 0.0), bits)
     bits[:] = 0
     assert np.array_equal(archive.front()[0].bits[0], bits_of(5))
 

@@ -130,7 +130,7 @@ def test_wherever_a_journal_is_cut_the_whole_lines_are_kept(
     "damage",
     [
         *(b"{\n", b"\x00\x00\x00\n", b"\n", b"3\n", b'{"number":1}\n'),
-        b'{"number":1,"kind":"evaluate","about":"a dense","values":[1],"charge":1,"seconds":1}\n',
+        b'{"number":1,"kind":"evaluate","about":"a dense","values":[1],"charge":1,"seconds":1,"own":0}\n',
     ],
     ids=["torn", "zeros", "empty", "number", "lacking", "about no names"],
 )
@@ -245,5 +245,5 @@ def test_a_journal_holds_one_json_object_a_line(path: Path) -> None:
     fill(path)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert list(lines[0]) == ["session"]
-    assert all(list(line) == ["number", "kind", "about", "values", "charge", "seconds"] for line in lines[1:])
+    assert all(list(line) == ["number", "kind", "about", "values", "charge", "seconds", "own"] for line in lines[1:])
     assert lines[2]["about"] == {"mask": "a", "weights": "dense"}

@@ -175,6 +175,7 @@ def test_a_task_charges_what_its_prices_say(behind: Door) -> None:
     masks, prices = random_masks(task.layout, 3), task.prices
     assert prices == behind.bench.prices
     assert charged(behind, lambda: task.references) == 0
+    assert task.price_of_scores("taylor") == prices.scores(lookup(Scorer, "taylor"))
     assert charged(behind, lambda: task.evaluate(masks)) == pytest.approx(3 * prices.evaluation)
     for name in ("magnitude", "taylor", "snip"):
         assert charged(behind, lambda name=name: task.scores(name)) == pytest.approx(
@@ -184,9 +185,10 @@ def test_a_task_charges_what_its_prices_say(behind: Door) -> None:
     for recipe in (RECIPE, Recipe(batch=16)):
         train = lambda recipe=recipe: task.train(masks[[0]], recipe=recipe)  # noqa: E731
         assert charged(behind, train) == pytest.approx(prices.training(recipe))
-    for names in (task.objectives, ("params",), ("error", "params")):
-        probe = lambda names=names: task.probe(names, masks, count=10)  # noqa: E731
-        assert charged(behind, probe) == pytest.approx(3 * prices.probe(objectives(*names), 10))
+    for count, names in enumerate((task.objectives, ("params",), ("error", "params")), start=10):
+        probe = lambda names=names, count=count: task.probe(names, masks, count=count)  # noqa: E731
+        assert charged(behind, probe) == pytest.approx(3 * prices.probe(objectives(*names), count))
+        assert charged(behind, probe) == 0
 
 
 def test_an_evaluation_that_is_affordable_is_one_that_the_budget_pays_for(behind: Door) -> None:

@@ -20,7 +20,8 @@ from pruneframe import Data, InputError, Masks, Recipe, Tuning
 from pruneframe.errors import Declined
 from pruneframe.front import non_dominated
 from pruneframe.problem import Problem
-from pruneframe.search.ledger import BudgetSpent
+from pruneframe.search import desk
+from pruneframe.search.ledger import BudgetSpent, OnlyRepeats
 from pruneframe.search.workbench import DENSE
 from pruneframe.testing import tiny_problem
 
@@ -74,7 +75,7 @@ def test_values_follow_the_weights_each_mask_is_asked_with() -> None:
     values = task.evaluate(masks, chosen)
     assert [tuple(row) for row in values] == [naive_values(behind, masks[[i]], chosen[i]) for i in range(4)]
     assert np.array_equal(task.evaluate(masks, ids[0])[[0, 3]], values[[0, 3]])
-    assert [evaluation.weights for evaluation in task.archive.evaluations] == chosen + [ids[0]] * 4
+    assert [evaluation.weights for evaluation in task.archive.evaluations] == chosen + [ids[0]] * 2
 
 
 def test_the_columns_are_the_problems_objectives_in_its_order() -> None:
@@ -132,7 +133,7 @@ def test_what_was_answered_before_the_budget_ran_out_counts() -> None:
     assert found == [naive_values(behind, masks[[row]]) for row in range(3)]
 
 
-def test_a_repeated_mask_is_answered_from_memory_and_charged(computed: list[str]) -> None:
+def test_a_repeated_mask_is_answered_from_the_archive_and_free(computed: list[str]) -> None:
     task = door().task
     masks = random_masks(task.layout, 4)
     first = task.evaluate(masks[[0, 1, 0, 2, 1]])
@@ -141,11 +142,35 @@ def test_a_repeated_mask_is_answered_from_memory_and_charged(computed: list[str]
     assert len(computed) == 4
     assert np.array_equal(first[[0, 1]], first[[2, 4]])
     assert np.array_equal(again[:2], first[[3, 0]])
-    assert task.budget.spent == 8
-    assert len(task.archive.evaluations) == 8
+    assert task.budget.spent == 4
+    assert [evaluation.mask for evaluation in task.archive.evaluations] == masks.digests()
     weights = task.train(masks[[0]], recipe=RECIPE)
     task.evaluate(masks[[0]], weights)  # other weights: another candidate
     assert computed.count("candidate") == 5
+
+
+def test_what_is_known_is_answered_when_nothing_is_left_and_takes_no_place_from_what_is_new() -> None:
+    task = door(budget=4).task
+    masks = random_masks(task.layout, 6)
+    values = task.evaluate(masks[[0, 0, 1, 0, 2, 1]])
+    assert task.affordable == 1
+    assert np.array_equal(task.evaluate(masks[[2, 1, 3]])[:2], values[[4, 2]])
+    assert task.affordable == 0
+    assert np.array_equal(task.evaluate(masks[[1, 0]]), values[[2, 0]])
+    with pytest.raises(BudgetSpent):
+        task.evaluate(masks[[0, 4, 1]])
+    assert (task.budget.spent, len(task.archive.evaluations)) == (4, 4)
+
+
+def test_a_method_that_asks_nothing_new_ends_whatever_phase_it_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "REPEATS", 10)
+    task = door().task
+    masks = random_masks(task.layout, 2)
+    task.evaluate(masks[[0] * 11])  # asked once, and repeated ten times
+    with pytest.raises(OnlyRepeats), task.share(0.5):
+        task.evaluate(masks[:1])
+    task.evaluate(masks[[1, *[0] * 10]])  # the new one begins another series
+    assert (task.budget.spent, task.account.repeats) == (2, 20)
 
 
 def test_nothing_is_computed_for_what_does_not_fit(computed: list[str]) -> None:
@@ -172,7 +197,7 @@ def test_scores_are_charged_for_the_images_they_look_at(name: str, passes: int) 
     )  # each wants 1,000 images, and gets all there are
     again = task.scores(name)
     assert np.array_equal(again, scores)
-    assert task.budget.spent == pytest.approx(2 * passes * TRAIN / SEARCH)
+    assert task.budget.spent == pytest.approx(passes * TRAIN / SEARCH)
 
 
 def test_scores_that_do_not_fit_are_not_computed() -> None:
@@ -223,7 +248,7 @@ def test_a_probe_is_charged_its_share_and_stays_out_of_the_archive() -> None:
     assert task.budget.spent == pytest.approx(3 * 25 / SEARCH)
     task.probe("error", masks)  # no more images than there are
     assert task.budget.spent == pytest.approx(3 * (25 + TRAIN) / SEARCH)
-    assert task.archive.evaluations == []
+    assert task.archive.evaluations == ()
     assert len(task.archive.front()[0]) == 0
 
 
@@ -265,7 +290,7 @@ def test_training_is_charged_three_passes_an_epoch(recipe: Recipe, images: int) 
     task = door().task
     task.train(random_masks(task.layout, 1), recipe=recipe)
     assert task.budget.spent == pytest.approx(3 * recipe.epochs * images / SEARCH)
-    assert task.archive.evaluations == []
+    assert task.archive.evaluations == ()
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])

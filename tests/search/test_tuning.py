@@ -170,7 +170,7 @@ def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> 
     with pytest.raises(BudgetSpent):
         task.tune(random_scores(task), Tuning(images=60, batch=10))
     assert task.budget.spent == pytest.approx(4 * 50 / SEARCH)
-    assert task.archive.evaluations == []
+    assert task.archive.evaluations == ()
 
 
 def test_a_tuning_is_replayed_without_computing_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,29 @@ def test_a_partial_run_has_the_figures_of_its_journal(tmp_path: Path, study: Stu
     assert len(long_table(study)) == len(answered)
 
 
+def test_seconds_are_told_by_the_kind_of_question_and_stay_those_of_the_first_time(tmp_path: Path) -> None:
+    run, study = run_of("hierarchical", budget=60), StudyFolder(tmp_path)
+    study.prepare({}, {})
+    folder = stopped(run, study.path, 30)
+    (partial,) = summaries(study)
+    before = folder.answers()
+    carried_out(run, study.path)
+    (found,) = summaries(study)
+    for one, answers in ((partial, before), (found, [a for a in folder.answers() if a.kind != "member"])):
+        assert one.seconds == pytest.approx(sum(one.seconds_by_kind.values()))
+        for kind, seconds in one.seconds_by_kind.items():
+            assert seconds == pytest.approx(sum(answer.seconds for answer in answers if answer.kind == kind))
+        assert one.own_seconds >= sum(answer.own for answer in answers) > 0
+    assert {"scores", "tune", "probe", "evaluate"} <= set(found.seconds_by_kind)
+    assert folder.answers()[: len(before)] == before
+    assert (partial.ended, found.ended) == ("", "budget")
+    evaluations = folder.evaluations()
+    assert np.all(np.diff(evaluations["own"]) >= 0)
+    assert evaluations["own"].iloc[-1] <= found.own_seconds
+    assert found.json()["seconds_by_kind"] == found.seconds_by_kind
+    assert long_table(study).query("kind == 'evaluation'")["own_seconds"].tolist() == evaluations["own"].tolist()
+
+
 def test_a_run_without_an_answer_is_partial_too(study: StudyFolder) -> None:
     folder = stopped(run_of("random"), study.path, 5)
     folder.journal.unlink()

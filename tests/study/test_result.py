@@ -133,7 +133,7 @@ def bench_and_archive(candidates: int) -> tuple[Workbench, Archive]:
     masks = Masks.pack(keep, units)
     for row, mask in enumerate(masks.digests()):
         share = (row + 1) / (candidates + 1)
-        archive.add(Evaluation(row, mask, DENSE, ((1 - share) * 0.6, share * 500), row + 1.0, 0.0), masks.bits[row])
+        archive._add(Evaluation(row, mask, DENSE, ((1 - share) * 0.6, share * 500), row + 1.0, 0.0), masks.bits[row])
     return bench, archive
 
 

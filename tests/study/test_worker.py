@@ -66,7 +66,7 @@ class Short(pf.Method):
     """Stops after three evaluations."""
     name = "short"
     def search(self, task):
-        task.evaluate(task.layout.full(3))
+        task.evaluate(task.layout.full(3))  # one is new
 
 @dataclass(frozen=True, repr=False)
 class Global(pf.Method):
@@ -208,7 +208,8 @@ def test_a_method_that_asks_otherwise_on_replay_fails_and_says_where(tmp_path: P
 
 def test_a_method_may_stop_early(tmp_path: Path, plugin: Path) -> None:
     folder = carried_out(run_of("short", budget=20, sources=(str(plugin),)), tmp_path / "study", (str(plugin),))
-    assert folder.result["passes_spent"] == 3
+    assert folder.result["passes_spent"] == 1
+    assert (folder.result["ended"], folder.result["repeats"]) == ("method", 2)
     assert folder.result["front_size"] == 1
 
 
