@@ -122,8 +122,10 @@ def main(studies: tuple[Path, ...], as_json: bool) -> None:
         field = raced(registry, [RunFolder(Path(run.folder)) for run in here], names)
         for first, second in permutations(dict.fromkeys(names), 2):
             row = {"board": board.label, "instance": instance} | beaten(field, first, second) | {"noise": field.noise}
+            several = ", instance {instance}" if len(board.instances) > 1 else ""
             text = (
-                "{board}: {beaten} of {others} members of {other} are beaten in every objective, {surely} of them "
+                f"{{board}}{several}: "
+                "{beaten} of {others} members of {other} are beaten in every objective, {surely} of them "
                 "surely, by {beat} of {members} of {method}; noise {noise:.1%}"
             )
             print(json.dumps(row) if as_json else text.format(**row))

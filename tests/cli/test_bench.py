@@ -368,7 +368,7 @@ def test_bench_refuses_a_precision_that_would_be_emulated(
     assert not files(here)
 
 
-def test_instances_are_runs_of_one_board_and_have_a_column(cli: Cli, tmp_path: Path) -> None:
+def test_instances_are_runs_of_one_board_and_have_a_column(cli: Cli, here: Path) -> None:
     quick = ("--budget", "12", "--search-images", "100", "--seeds", "0", "--threads", "1")
     runs = cli("bench", "--methods", "random,magnitude", "--instances", "0,2-3", *quick, "--json").parsed
     assert sorted((run["method"], run["instance"]) for run in runs) == [
@@ -381,5 +381,5 @@ def test_instances_are_runs_of_one_board_and_have_a_column(cli: Cli, tmp_path: P
     first = cli("bench", "--methods", "random,magnitude", *quick)
     assert "2 of 2 runs are already there" in first.err
     assert "instance 3" in cli("report", "pruneframe-study", "--trace", "front-1").out
-    distances = pd.read_csv(tmp_path / "pruneframe-study" / "comparison-parts" / "distances-1.csv")
+    distances = pd.read_csv(here / "pruneframe-study" / "comparison-parts" / "distances-1.csv")
     assert sorted(distances.instance.unique()) == [0, 2, 3]
