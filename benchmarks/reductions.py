@@ -83,7 +83,7 @@ def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
     for told in facts(*map(StudyFolder.existing, studies)).runs:
         if not told.done:
             continue
-        head = {key: getattr(told, key) for key in ("board", "problem", "method", "budget", "seed")}
+        head = {key: getattr(told, key) for key in ("board", "problem", "method", "budget", "instance", "seed")}
         ended.append(head)
         key = told.problem, told.units
         if key not in networks:
@@ -100,10 +100,10 @@ def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
 
 
 def table(rows: pd.DataFrame, ended: pd.DataFrame) -> Table:
-    """Medians over the seeds that have such a member, of so many, and the worst of these in brackets."""
-    shown = Table("problem", "method", "seeds", "points", *SAVINGS)
+    """Medians over the runs that have such a member, of so many, and the worst of these in brackets."""
+    shown = Table("problem", "method", "runs", "points", *SAVINGS)
     keys = ["board", "method", "budget"]
-    seeds = ended.groupby(keys).seed.nunique()
+    runs = ended.groupby(keys).size()
     for (board, method, budget, points), own in rows.groupby([*keys, "points"], sort=False):
         cells = []
         for name, form in SAVINGS.items():
@@ -112,7 +112,7 @@ def table(rows: pd.DataFrame, ended: pd.DataFrame) -> Table:
             drops = {"search": found.search_drop, "test": found.test_drop}
             lost = ", ".join(f"{images} {drop.median():+.2f} [{drop.max():+.2f}]" for images, drop in drops.items())
             cells.append(escape(f"{value} [{worst}], {lost}"))
-        count = f"{own.seed.nunique()} of {seeds[board, method, budget]}"
+        count = f"{len(own.groupby(['instance', 'seed']))} of {runs[board, method, budget]}"
         shown.add_row(escape(board), escape(f"{method} at {budget:g}"), count, points, *cells)
     return shown
 

@@ -2,10 +2,10 @@
 
     python benchmarks/rematch.py STUDY... [--json]
 
-For studies whose objectives a target measures. The final fronts of all runs on a board, and the unpruned network, take
-turns on the target, so that what slows the machine down slows all of them down; errors are those on the test images. A
-member beats another when it is smaller in every objective; surely, when the 95 % intervals of the two median times do
-not overlap either.
+For studies whose objectives a target measures. The final fronts of all runs on an instance of a board, and the unpruned
+network, take turns on the target, so that what slows the machine down slows all of them down; errors are those on the
+test images. A member beats another when it is smaller in every objective; surely, when the 95 % intervals of the two
+median times do not overlap either.
 """
 
 from __future__ import annotations
@@ -107,22 +107,25 @@ def beaten(field: Field, first: str, second: str) -> dict[str, Any]:
 
 @click.command()
 @click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--json", "as_json", is_flag=True, help="One object per board and pair of methods.")
+@click.option("--json", "as_json", is_flag=True, help="One object per instance of a board and pair of methods.")
 def main(studies: tuple[Path, ...], as_json: bool) -> None:
-    """Print one row per board and ordered pair of methods."""
+    """Print one row per instance of a board and ordered pair of methods."""
     registry = Registry()
     try:
         found = facts(*map(StudyFolder.existing, studies))
     except PruneframeError as error:
         raise click.UsageError(str(error)) from error
-    for board in found.boards:
-        here = found.done(board)
+    raced_on = [(board, one.number) for board in found.boards for one in board.instances]
+    for board, instance in raced_on:
+        here = [run for run in found.done(board) if run.instance == instance]
         names = [run.method for run in here]
         field = raced(registry, [RunFolder(Path(run.folder)) for run in here], names)
         for first, second in permutations(dict.fromkeys(names), 2):
-            row = {"board": board.label} | beaten(field, first, second) | {"noise": field.noise}
+            row = {"board": board.label, "instance": instance} | beaten(field, first, second) | {"noise": field.noise}
+            several = ", instance {instance}" if len(board.instances) > 1 else ""
             text = (
-                "{board}: {beaten} of {others} members of {other} are beaten in every objective, {surely} of them "
+                f"{{board}}{several}: "
+                "{beaten} of {others} members of {other} are beaten in every objective, {surely} of them "
                 "surely, by {beat} of {members} of {method}; noise {noise:.1%}"
             )
             print(json.dumps(row) if as_json else text.format(**row))

@@ -34,7 +34,7 @@ def named(runs: Sequence[RunSummary]) -> list[RunSummary]:
 
 def comparable(runs: list[RunSummary]) -> list[RunSummary]:
     """The same runs of one problem; a usage error unless they agree in what makes numbers comparable but the budget."""
-    for rule in ("units", "batch_norm", "search_images", "objectives"):
+    for rule in ("instance", "units", "batch_norm", "search_images", "objectives"):
         found = sorted({json.dumps(getattr(run, rule)) for run in runs})
         if len(found) > 1:
             given = " and ".join(found)

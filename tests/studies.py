@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ def joined(*studies: tuple[pd.DataFrame, pf.StudyFacts]) -> tuple[pd.DataFrame, 
     tables, known = zip(*studies, strict=True)
     boards, runs = (tuple(one for each in known for one in getattr(each, name)) for name in ("boards", "runs"))
     return pd.concat(tables, ignore_index=True), pf.StudyFacts(boards, runs, known[0].provenance)
+
+
+def family(*studies: tuple[pd.DataFrame, pf.StudyFacts]) -> tuple[pd.DataFrame, pf.StudyFacts]:
+    """Several hand-made studies of one board as its instances."""
+    table, known = joined(*studies)
+    instances = tuple(one for board in known.boards for one in board.instances)
+    return table, replace(known, boards=(replace(known.boards[0], instances=instances),))
 
 
 def study_of(

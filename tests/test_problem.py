@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ import torch
 from tiny import load, lookup
 from torch import nn
 
-from pruneframe import Data, InputError, Problem, Split
+from pruneframe import Data, InputError, Problem, Published, Recipe, Split, Splits, Trained
 from pruneframe.model.network import digest
 from pruneframe.problem import BATCH_NORM_IMAGES, LoadedProblem
 from pruneframe.search.prices import Prices
 from pruneframe.target import Meter, Target
-from pruneframe.testing import TinyNetwork, tiny_problem
+from pruneframe.testing import TinyNetwork, make_task, tiny_problem
 
 
 def data_of(problem: Problem) -> Data:
@@ -134,6 +135,59 @@ def test_weights_are_filled_in_with_the_data_at_hand() -> None:
     loaded = problem.load(lookup, lines.append)
     assert lines == ["filling instance 3"]
     assert all((parameter == 0.5).all() for parameter in loaded.network.module.parameters())
+
+
+def split_by(instance: int) -> Data:
+    """The tiny problem's, search and test drawn by the instance."""
+    data = data_of(tiny_problem())
+    pair = data.search, data.test
+    unseen = Split(np.concatenate([one.images for one in pair]), np.concatenate([one.labels for one in pair]))
+    search, test = unseen.stratified(40, instance)
+    return Data(data.train, search, test)
+
+
+def test_what_instances_differ_in_follows_from_weights_and_data() -> None:
+    fixed, trained = data_of(tiny_problem()), Trained(Recipe(epochs=1, learning_rate=0.1, batch=20))
+    published, splits = Published("https://example.org/a.pth"), Splits(split_by)
+    for data, weights, varies, told in (
+        (fixed, None, (), "one"),
+        (fixed, published, (), "one"),
+        (splits, published, ("split",), "any number, other split"),
+        (fixed, trained, ("training",), "any number, other training"),
+        (splits, trained, ("training", "split"), "any number, other training and split"),
+    ):
+        problem = Problem("tiny", TinyNetwork, data, weights=weights)
+        assert (problem.varies, problem.instances) == (varies, told)
+        if varies:
+            assert problem.with_settings(instance=4).called == "tiny, instance 4"
+        else:
+            with pytest.raises(InputError, match=r"instance must be 0 for 'tiny'.* but got 4"):
+                problem.with_settings(instance=4)
+
+
+def test_an_instance_has_the_split_that_is_drawn_by_it() -> None:
+    problem = dataclasses.replace(tiny_problem(), data=Splits(split_by))
+    first, again, other = (load(problem.with_settings(instance=number)) for number in (1, 1, 2))
+    assert first.data.search.digest == again.data.search.digest == split_by(1).search.digest
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    assert first.network.digest == other.network.digest
+
+
+def test_instances_of_a_given_module_are_networks_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNEFRAME_CACHE", str(tmp_path))
+    weights = Trained(Recipe(epochs=1, learning_rate=0.1, batch=20))
+    problem = Problem("tiny", TinyNetwork(), data_of(tiny_problem()), weights=weights)
+    first, second = (load(problem.with_settings(instance=number)) for number in (0, 1))
+    assert first.network.digest != second.network.digest
+    assert first.fingerprint == load(problem).fingerprint
+
+
+def test_instances_draw_other_random_numbers() -> None:
+    problem = dataclasses.replace(tiny_problem(), data=Splits(split_by))
+    drawn = [make_task(problem.with_settings(instance=n)).rng.random() for n in (0, 1, 1, 2)]
+    assert drawn[0] == make_task(tiny_problem()).rng.random()
+    assert drawn[1] == drawn[2]
+    assert len(set(drawn)) == 3
 
 
 def test_a_network_that_does_not_fit_its_images_is_refused() -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from command import METHOD, QUICK, Cli, Command, files, in_this_process
@@ -365,3 +366,20 @@ def test_bench_refuses_a_precision_that_would_be_emulated(
     assert found.code == 2
     assert "would emulate bfloat16" in found.error
     assert not files(here)
+
+
+def test_instances_are_runs_of_one_board_and_have_a_column(cli: Cli, here: Path) -> None:
+    quick = ("--budget", "12", "--search-images", "100", "--seeds", "0", "--threads", "1")
+    runs = cli("bench", "--methods", "random,magnitude", "--instances", "0,2-3", *quick, "--json").parsed
+    assert sorted((run["method"], run["instance"]) for run in runs) == [
+        (method, instance) for method in ("magnitude", "random") for instance in (0, 2, 3)
+    ]
+    assert len({run["board"] for run in runs}) == 1
+    assert len({run["dense_test_error"] for run in runs} | {run["hypervolume"] for run in runs}) > 3
+    told = cli("summary", "pruneframe-study").out
+    assert "lenet-digits, instances 0,2-3" in told
+    first = cli("bench", "--methods", "random,magnitude", *quick)
+    assert "2 of 2 runs are already there" in first.err
+    assert "instance 3" in cli("report", "pruneframe-study", "--trace", "front-1").out
+    distances = pd.read_csv(here / "pruneframe-study" / "comparison-parts" / "distances-1.csv")
+    assert sorted(distances.instance.unique()) == [0, 2, 3]

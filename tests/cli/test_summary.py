@@ -28,13 +28,15 @@ def test_summary_says_what_has_not_begun(cli: Cli, tmp_path: Path) -> None:
     begun.prepare({}, {"pruneframe": "0"})
     assert cli("summary", begun.path).out == "no runs yet\n"
     assert cli("summary", begun.path, "--json").parsed == []
-    begun.prepare({"problems": ["lenet-digits"], "methods": ["random"], "seeds": [3]}, {"pruneframe": "0"})
+    begun.prepare(
+        {"problems": ["lenet-digits"], "methods": ["random"], "instances": [0], "seeds": [3]}, {"pruneframe": "0"}
+    )
     assert cli("summary", begun.path).out == "missing: random on lenet-digits, seed 3\n"
 
 
 def test_what_is_not_known_of_a_run_is_null(cli: Cli, own_study: Path) -> None:
     done = cli("summary", own_study, "--json").parsed[0]
-    (own_study / "runs" / "lenet-digits" / "magnitude" / f"0-{done['hash']}" / "run.json").unlink()
+    (own_study / "runs" / "lenet-digits" / "magnitude" / f"0-0-{done['hash']}" / "run.json").unlink()
     partial = cli("summary", own_study, "--json").parsed[0]
     assert partial.keys() == done.keys()
     assert None not in done.values()

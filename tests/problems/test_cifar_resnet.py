@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundled import check_errors, correct, loaded, sorted_images, united
+from tiny import load
 
 from pruneframe.model.fetch import cifar10
 
@@ -38,6 +39,16 @@ def test_resnet56_is_about_as_accurate_as_published(real_data: Path) -> None:
     assert error == pytest.approx(100 - 93.39, abs=2.4)  # three standard deviations on 1,000 images
     assert problem.network.total_params == 853_018
     check_errors(problem, 100)
+
+
+def test_instances_are_other_halves_of_the_official_test_images(real_data: Path) -> None:
+    first = loaded("resnet20-cifar10")
+    other = load(first.problem.with_settings(instance=1))
+    assert sorted_images(united(other.data.search, other.data.test)) == sorted_images(cifar10()[1])
+    assert np.bincount(other.data.search.labels).tolist() == [500] * 10
+    assert other.data.train.digest == first.data.train.digest
+    assert other.data.search.digest != first.data.search.digest
+    assert other.network.digest == first.network.digest
 
 
 def test_both_resnets_see_the_same_splits(real_data: Path) -> None:

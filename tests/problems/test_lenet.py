@@ -1,18 +1,19 @@
-"""The LeNets: what they hold, and that they are trained to what can be expected of them."""
+"""The LeNets: what they hold, that they come trained to what can be expected of them, and the same everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tomllib
 from pathlib import Path
 
 import pytest
-import torch
 from bundled import check_errors, check_splits, correct, loaded
+from tiny import load, registry
 
+from pruneframe import Shipped
 from pruneframe.model.fetch import digits, mnist
 
 
-def test_lenet_digits_is_trained_without_a_network_to_97_percent() -> None:
+def test_lenet_digits_comes_trained_to_97_percent() -> None:
     problem = loaded("lenet-digits")
     check_splits(problem.data, (1077, 360, 360), digits().stratified(1797))
     assert correct(problem.network.module, problem.data, problem.data.test).mean() >= 0.97
@@ -20,18 +21,38 @@ def test_lenet_digits_is_trained_without_a_network_to_97_percent() -> None:
     check_errors(problem, 200)
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """On a busy machine two threads that wait for each other train slower than one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def test_ten_instances_of_lenet_digits_come_trained_each_on_its_own_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNEFRAME_CACHE", str(tmp_path))
+    found = [load(registry().problem("lenet-digits").with_settings(instance=number)) for number in range(10)]
+    for problem in found:
+        check_splits(problem.data, (1077, 360, 360), digits().stratified(1797))
+        assert correct(problem.network.module, problem.data, problem.data.test).mean() >= 0.96
+    assert len({problem.network.digest for problem in found}) == 10
+    assert len({problem.data.test.digest for problem in found}) == 10
+    assert list(tmp_path.iterdir()) == []  # nothing was trained
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)  # two minutes of one core
-def test_lenet_mnist_is_trained_to_99_percent(real_data: Path, one_thread: None) -> None:
+def test_lenet_digits_is_the_same_on_every_machine() -> None:
+    assert loaded("lenet-digits").fingerprint == "783aa5904eda3c84"
+
+
+def test_every_shipped_file_is_in_the_package() -> None:
+    """As its hash is in the list beside it."""
+    root = Path(__file__).parents[2]
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packed = {path for pattern in patterns["pruneframe_problems"] for path in (root / "problems").glob(pattern)}
+    for name, count in (("lenet-digits", 10), ("lenet-mnist", 1)):
+        weights = registry().problem(name).weights
+        assert isinstance(weights, Shipped)
+        assert weights.instances == list(range(count))
+        files = {root / "problems" / "weights" / name / path.name for path in weights.folder.iterdir()}
+        assert len(files) == count + 1
+        assert files <= packed
+
+
+def test_lenet_mnist_comes_trained_to_99_percent(real_data: Path) -> None:
     problem = loaded("lenet-mnist")
     check_splits(problem.data, (50_000, 10_000, 10_000), mnist())
     assert correct(problem.network.module, problem.data, problem.data.test).mean() >= 0.99
