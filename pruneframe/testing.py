@@ -27,8 +27,9 @@ from .item import Remark
 from .mask import Masks
 from .method import Method
 from .model.data import Data, Split
-from .model.network import Network, State
+from .model.network import Network
 from .model.shrink import proved
+from .model.state import State
 from .objective import Objective
 from .problem import BatchNorm, LoadedProblem, Problem
 from .registry import Registry

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pruneframe import InputError, Masks, Network
 from pruneframe.mask import Group, Slices
-from pruneframe.model.network import reweighted
 from pruneframe.model.shrink import shrink
+from pruneframe.model.state import reweighted
 
 SHAPE = (2, 8, 8)
 Run = Callable[[Any, Tensor], Tensor]

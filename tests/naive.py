@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pruneframe.mask import Masks
-from pruneframe.model.network import Network, State
+from pruneframe.model.network import Network
+from pruneframe.model.state import State
 from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import SmallLeNet

@@ -15,7 +15,8 @@ from pruneframe.engine import kernel
 from pruneframe.engine.compiler import compiled
 from pruneframe.engine.plan import Unsupported
 from pruneframe.mask import Masks
-from pruneframe.model.network import Network, State
+from pruneframe.model.network import Network
+from pruneframe.model.state import State
 from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import LeNet, SmallLeNet

@@ -19,7 +19,7 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 # which authors of plugins import, stands between the rooms that it is built of.
 ROOMS = """
 pruneframe: errors files spec component mask front
-model: inputs trace acceptance layers cut places network liveness atoms flow rules pieces groups
+model: inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows training data fetch weights shipped
 pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson segments

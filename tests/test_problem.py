@@ -16,7 +16,7 @@ from tiny import load, lookup
 from torch import nn
 
 from pruneframe import Data, InputError, Problem, Published, Recipe, Split, Splits, Trained
-from pruneframe.model.network import digest
+from pruneframe.model.state import digest
 from pruneframe.problem import BATCH_NORM_IMAGES, LoadedProblem
 from pruneframe.search.prices import Prices
 from pruneframe.target import Meter, Target

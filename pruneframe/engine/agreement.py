@@ -13,7 +13,8 @@ from torch.func import functional_call
 
 from ..errors import InputError
 from ..mask import Masks
-from ..model.network import Network, State
+from ..model.network import Network
+from ..model.state import State
 from .plain import Plain
 
 TOLERANCE = 1e-4  # of the spread of the unpruned network's outputs

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..mask import Masks
-from ..model.network import Network, State
+from ..model.network import Network
 from ..model.rows import Source, Stream
+from ..model.state import State
 from ..model.trace import device_of
 from .agreement import Reference, check_copies
 from .batch_norm import shifted_statistics

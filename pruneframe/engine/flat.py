@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ..model.network import Network, State
+from ..model.network import Network
+from ..model.state import State
 
 ALIGNMENT = 64  # floats: every tensor begins at a multiple of 256 bytes, as torch's own do on a GPU
 

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ..mask import Masks
-from ..model.network import Network, State
+from ..model.network import Network
 from ..model.rows import Source
+from ..model.state import State
 from .batch_norm import shifted_statistics, statistics
 from .capture import Capture, Work
 from .flat import Flat

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.network import Network, State
+from ..model.network import Network
+from ..model.state import State
 from .library import Floats, Kept, Packed, address
 from .plan import FIELDS, LANES, Plan, Weights
 from .prefix import ORDER, Key

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..mask import Masks
-from ..model.network import State
 from ..model.rows import Source, Stream
+from ..model.state import State
 from .batch_norm import batches
 from .compiler import compiled
 from .library import Call, Floats, Order, Stage, address, aligned, in_threads, threads_for

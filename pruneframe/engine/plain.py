@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..mask import Masks
 from ..model.cut import Cutter
-from ..model.network import Network, State
+from ..model.network import Network
 from ..model.rows import Source, Stream
+from ..model.state import State
 from .batch_norm import shifted_statistics, statistics
 from .precision import bfloat16, precision
 from .trainable import Trainable

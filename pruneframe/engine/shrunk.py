@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..mask import Masks
-from ..model.network import Network, State
+from ..model.network import Network
 from ..model.rows import Source
 from ..model.shrink import shrink
+from ..model.state import State
 from .plain import Plain
 from .precision import bfloat16
 

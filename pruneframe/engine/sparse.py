@@ -11,8 +11,9 @@ from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 from ..mask import Masks
-from ..model.network import Network, State
+from ..model.network import Network
 from ..model.rows import Stream
+from ..model.state import State
 from .compiler import compiled
 from .library import Call, Floats, address, aligned, in_threads, kernel, threads_for
 from .lists import Affine, Lists, Pruned, table

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,9 +20,8 @@ from .cut import Cut, Cutter, stages
 from .inputs import Inputs, Shape
 from .layers import survey
 from .places import Places
+from .state import digest
 from .trace import behind, trace
-
-State = dict[str, Tensor]  # all parameters and buffers of a module, by name
 
 PASSED = 2**26  # bytes of the largest layer's outputs for a batch, about
 TRAINED = 2**30  # bytes of all that is kept for gradients of a batch, about
@@ -278,29 +275,3 @@ class Network:
 def single_weights(network: Network) -> tuple[Group, ...]:
     """Groups of which every unit is one weight: all weights of every prunable layer."""
     return tuple(layer.group(layer.weights) for layer in network.layers)
-
-
-def reweighted(module: nn.Module, state: State) -> nn.Module:
-    """A copy of a module with other weights, read as of the versions that the module itself writes."""
-    copied = copy.deepcopy(module)
-    copied.load_state_dict(versioned(state, module.state_dict()))
-    return copied
-
-
-def versioned(state: State, like: State) -> State:
-    """The same weights with the versions of their modules, by which some modules read old entries in another way.
-
-    torch keeps them beside the entries of a state dict, where a plain dict or another file format loses them.
-    """
-    found = OrderedDict(state)
-    found._metadata = getattr(like, "_metadata", {})  # type: ignore[attr-defined] # torch's own way
-    return found
-
-
-def digest(state: State) -> str:
-    """32 hex digits over names, shapes and values of a state dict."""
-    total = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(state.items()):
-        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()

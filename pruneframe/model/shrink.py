@@ -17,8 +17,9 @@ from .attention import without_heads
 from .branches import without
 from .groups import NORMS, entries
 from .layers import CONVOLUTIONS
-from .network import Network, reweighted
+from .network import Network
 from .rules import Convolution, loses_groups
+from .state import reweighted
 
 PROVED = 4  # random images of a trial
 MOST = 2  # units that are tried to remain where a network does not run without the last ones

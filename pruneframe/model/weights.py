@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import cache_folder, write_whole
 from .data import Data
 from .fetch import find, missing
-from .network import versioned
+from .state import versioned
 from .training import Recipe, train
 
 Progress = Callable[[str], None]

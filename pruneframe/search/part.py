@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mask import Layout, Masks
-from ..model.network import State
+from ..model.state import State
 from ..model.training import Recipe
 from .desk import Desk
 from .journal import Question

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..files import write_whole
 from ..mask import Masks
-from ..model.network import State, digest
+from ..model.state import State, digest
 
 HELD = 1 << 29  # bytes of tensors that stay in memory
 

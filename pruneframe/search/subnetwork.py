@@ -20,8 +20,8 @@ from ..engine import Trainable
 from ..mask import Masks
 from ..model.cut import Cutter
 from ..model.inputs import Shape
-from ..model.network import State, versioned
 from ..model.rows import Source, Stream
+from ..model.state import State, versioned
 from ..model.training import Aim, Recipe, train
 from ..objective import classified
 from .shelf import copied

@@ -21,7 +21,8 @@ from ..component import Lookup
 from ..encoding import Encoding, Scores
 from ..errors import Declined
 from ..mask import Layout, Masks
-from ..model.network import Network, UnitKind, digest
+from ..model.network import Network, UnitKind
+from ..model.state import digest
 from ..model.training import Recipe
 from ..objective import Objective, read_only
 from ..scorer import Scorer

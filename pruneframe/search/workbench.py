@@ -23,9 +23,10 @@ from ..errors import InputError, Overstepped
 from ..mask import Masks
 from ..model.data import Split
 from ..model.inputs import Inputs, Shape
-from ..model.network import Network, State, reweighted, versioned
+from ..model.network import Network
 from ..model.rows import Source
 from ..model.shrink import proved
+from ..model.state import State, reweighted, versioned
 from ..model.training import Aim, Recipe, train
 from ..objective import Candidate, Logits, Objective
 from ..problem import LoadedProblem

@@ -8,7 +8,7 @@ from typing import Self
 
 from ..errors import InputError
 from ..mask import Masks
-from ..model.network import State
+from ..model.state import State
 from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.shelf import Shelf

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pruneframe.engine import Engine, pair
 from pruneframe.engine.batch_norm import BATCH, RATIO, shifted_statistics, statistics
 from pruneframe.engine.plain import Plain
-from pruneframe.model.network import State, digest
+from pruneframe.model.state import State, digest
 
 Measured = dict[str, tuple[Tensor, Tensor]]  # mean and variance of each batch norm's input
 

@@ -21,7 +21,7 @@ from pruneframe.engine import Engine
 from pruneframe.engine.plain import Plain
 from pruneframe.errors import InputError
 from pruneframe.mask import Masks
-from pruneframe.model.network import digest
+from pruneframe.model.state import digest
 
 
 @pytest.mark.parametrize(("name", "units"), CASES)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from pruneframe.engine import kernel, trainable
 from pruneframe.engine.gradients import Gradients
-from pruneframe.model.network import Network, digest
+from pruneframe.model.network import Network
+from pruneframe.model.state import digest
 from pruneframe_problems.lenet import SmallLeNet
 
 WAYS = [pytest.param(True, marks=pytest.mark.skipif(kernel() is None, reason="the kernel is not built")), False]

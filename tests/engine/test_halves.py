@@ -19,7 +19,8 @@ from pruneframe.engine.halves import Halves, _folded
 from pruneframe.engine.plain import Plain, memory_format
 from pruneframe.engine.sparse import Sparse
 from pruneframe.mask import Masks
-from pruneframe.model.network import Network, State, digest
+from pruneframe.model.network import Network
+from pruneframe.model.state import State, digest
 
 pytestmark = needs_kernel
 

@@ -14,8 +14,9 @@ from pruneframe.engine.moments import Moments
 from pruneframe.engine.plain import Plain
 from pruneframe.engine.sparse import Sparse
 from pruneframe.mask import Masks
-from pruneframe.model.network import Network, State
+from pruneframe.model.network import Network
 from pruneframe.model.rows import Stream
+from pruneframe.model.state import State
 
 N = 300  # more than the kernel lays out at once at least
 NETWORKS = [("tiny", "weight"), ("tiny", "filter"), ("small lenet", "weight")]

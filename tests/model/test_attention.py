@@ -14,8 +14,8 @@ from pruneframe import InputError, Masks, Network
 from pruneframe.model.attention import Multihead
 from pruneframe.model.layers import Census
 from pruneframe.model.memory import peak_memory
-from pruneframe.model.network import reweighted
 from pruneframe.model.shrink import proved_network, shrink
+from pruneframe.model.state import reweighted
 
 WIDTH, HEADS = 16, 4
 SHAPE = (3, 16, 16)

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pruneframe import InputError, Masks, Network
 from pruneframe.model import network as network_module
-from pruneframe.model.network import digest, reweighted
 from pruneframe.model.shrink import shrink
+from pruneframe.model.state import digest, reweighted
 from pruneframe.testing import TinyNetwork, tiny_problem
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import LeNet, SmallLeNet

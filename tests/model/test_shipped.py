@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pruneframe import Data, InputError, Problem, Recipe, Shipped, Trained
-from pruneframe.model.network import digest
 from pruneframe.model.shipped import ship
+from pruneframe.model.state import digest
 from pruneframe.testing import TinyNetwork, tiny_problem
 
 RECIPE = Recipe(epochs=1, learning_rate=0.05, batch=20)

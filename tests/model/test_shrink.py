@@ -19,8 +19,8 @@ from torchvision.models import resnet18
 from pruneframe import Masks, Network
 from pruneframe.engine import Engine
 from pruneframe.errors import PruneframeError
-from pruneframe.model.network import State, digest
 from pruneframe.model.shrink import prove, shrink
+from pruneframe.model.state import State, digest
 from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import SmallLeNet

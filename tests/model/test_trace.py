@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from pruneframe.errors import InputError
-from pruneframe.model.network import digest
+from pruneframe.model.state import digest
 from pruneframe.model.trace import behind, calls, device_of, measured, record, shape, trace
 from pruneframe.testing import TinyNetwork
 from pruneframe_problems.cifar_resnet import CifarResNet

@@ -12,7 +12,7 @@ from tiny import load
 from torch import Tensor, nn
 
 from pruneframe import Recipe
-from pruneframe.model.network import digest
+from pruneframe.model.state import digest
 from pruneframe.model.training import train
 from pruneframe.testing import tiny_problem
 

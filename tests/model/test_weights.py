@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pruneframe import Data, InputError, Problem, Published, Recipe, Split, Trained
-from pruneframe.model.network import digest
+from pruneframe.model.state import digest
 from pruneframe.model.training import train
 from pruneframe.model.weights import fill
 from pruneframe.testing import TinyNetwork, tiny_problem

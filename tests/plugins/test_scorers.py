@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pruneframe.engine import kernel, trainable
 from pruneframe.errors import InputError
 from pruneframe.model import network as network_module
-from pruneframe.model.network import Network, digest
+from pruneframe.model.network import Network
+from pruneframe.model.state import digest
 from pruneframe.scorer import Scorer
 from pruneframe.testing import check_scorer, tiny_problem
 from pruneframe_plugins.scorers import (

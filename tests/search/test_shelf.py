@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pruneframe import InputError
-from pruneframe.model.network import digest
+from pruneframe.model.state import digest
 from pruneframe.search.shelf import Shelf
 
 

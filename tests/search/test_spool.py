@@ -11,8 +11,8 @@ from torch import Tensor
 
 from pruneframe import Recipe
 from pruneframe.model import data
-from pruneframe.model.network import digest
 from pruneframe.model.rows import Stream
+from pruneframe.model.state import digest
 from pruneframe.search import spool
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.spool import spooled

@@ -12,7 +12,7 @@ from tiny import load
 from torch import Tensor, nn
 
 from pruneframe import InputError, Masks, Recipe
-from pruneframe.model.network import State, digest
+from pruneframe.model.state import State, digest
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.subnetwork import REST, Predecessor, SubNetwork, detector, pooled
 from pruneframe.search.workbench import DENSE, Workbench

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pruneframe import Candidate, InputError, Network, Objective, Recipe, Scorer, Scores
 from pruneframe.engine import Engine
-from pruneframe.model.network import digest
 from pruneframe.model.shrink import prove
+from pruneframe.model.state import digest
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import DENSE, Workbench
 from pruneframe.testing import tiny_problem

@@ -12,7 +12,7 @@ import torch
 from tiny import registry
 
 from pruneframe.errors import InputError
-from pruneframe.model.network import reweighted
+from pruneframe.model.state import reweighted
 from pruneframe.study.correctness import Correctness
 from pruneframe.study.member import Front
 from pruneframe.study.result import paired_drop
