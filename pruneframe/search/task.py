@@ -100,9 +100,8 @@ class Task:
             return [judge.reference(objective, dense) for objective in self._objectives]
 
         measured = any(objective.physical for objective in self._objectives)  # and not quite the same another time
-        return read_only(
-            np.array(self._desk.ask(Question("references"), 0.0, compute).values if measured else compute())
-        )
+        values = self._desk.ask(Question("references"), 0.0, compute).values if measured else compute()
+        return read_only(np.array(values))
 
     @property
     def search_images(self) -> int:
