@@ -1,4 +1,4 @@
-"""Whether one method beats the others: Mann-Whitney over seeds with Holm's correction, and A12.
+"""Whether one method beats the others: tests over seeds, or over instances where there are several, Holm, and A12.
 
     python benchmarks/significance.py STUDY... --method hierarchical [--indicator hypervolume] [--figure FILE] [--json]
 
@@ -16,13 +16,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from pruneframe.comparison.statistics import compare
+from pruneframe.comparison.statistics import Values, compare
 from pruneframe.comparison.style import looks, panels
+from pruneframe.comparison.verdicts import values_of
 from pruneframe.report import RunSummary
 from pruneframe.study.facts import summaries
 from pruneframe.study.store import StudyFolder
-
-Values = dict[str, list[float]]  # by name of the method
 
 
 def named(runs: Sequence[RunSummary]) -> list[RunSummary]:
@@ -42,7 +41,12 @@ def comparable(runs: list[RunSummary]) -> list[RunSummary]:
     return runs
 
 
-def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
+def flat(values: Values) -> list[float]:
+    """A method's values on all instances."""
+    return [value for own in values.values() for value in own]
+
+
+def draw(values: dict[str, dict[str, list[float]]], indicator: str, path: Path) -> None:
     """One panel a problem, one dot a run, a bar at the median."""
     figure, axes = panels(len(values))
     style = looks(sorted({name for found in values.values() for name in found}))
@@ -66,20 +70,21 @@ def draw(values: dict[str, Values], indicator: str, path: Path) -> None:
 def main(studies: tuple[Path, ...], method: str, indicator: str, figure: Path | None, as_json: bool) -> None:
     """Print one row per problem and other method."""
     runs = [run for run in summaries(*map(StudyFolder.existing, studies)) if run.done]
-    drawn: dict[str, Values] = {}
+    drawn: dict[str, dict[str, list[float]]] = {}
     for problem in dict.fromkeys(run.problem for run in runs):
         here = named(comparable([run for run in runs if run.problem == problem]))
-        values = {run.method: [getattr(r, indicator) for r in here if r.method == run.method] for run in here}
-        drawn[problem] = dict(values)
-        fixed = [run.method for run in here if run.deterministic]
+        values = values_of(here, indicator)
+        drawn[problem] = {name: flat(own) for name, own in values.items()}
         if method not in values:
             raise click.UsageError(f"--method must be one of {', '.join(values)}, but got {method!r}")
-        own = values.pop(method)
-        for found in compare(own, values, fixed, method in fixed):
-            medians = {"median": float(np.median(own)), "other_median": float(np.median(values[found.other]))}
-            row = {"problem": problem, "other": found.other, "seeds": len(own), **medians, "a12": found.a12}
+        fixed = [run.method for run in here if run.deterministic]
+        for found in compare(values, method, fixed):
+            medians = {"median": float(np.median(flat(values[method])))}
+            medians |= {"other_median": float(np.median(flat(values[found.second])))}
+            row = {"problem": problem, "other": found.second, "over": found.over, **medians, "a12": found.a12}
             row |= {"p": found.p, "significant": found.significant}
-            text = "{problem}: {median:.4f} against {other_median:.4f} of {other}, A12 {a12:.2f}, p {p:.4f} after Holm"
+            text = "{problem}: {median:.4f} against {other_median:.4f} of {other}, A12 {a12:.2f}, "
+            text += "p {p:.4f} after Holm, {over}"
             print(json.dumps(row) if as_json else text.format(**row) + ("" if found.significant else ": no claim"))
     if figure is not None:
         draw(drawn, indicator, figure)

@@ -34,7 +34,7 @@ _HOMES = {
     "Method": "method",
     "Network": "model.network",
     "Objective": "objective",
-    "OperatingPoint": "report",
+    "OperatingPoint": "front",
     "Part": "search.part",
     "Physical": "target",
     "Points": "front",
@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from .engine.gradients import Gradients as Gradients
     from .errors import InputError as InputError
     from .front import REGION_MARGIN as REGION_MARGIN
+    from .front import OperatingPoint as OperatingPoint
     from .front import Points as Points
     from .front import attainment as attainment
     from .front import choose as choose
@@ -161,7 +162,6 @@ if TYPE_CHECKING:
     from .report import RUN as RUN
     from .report import Board as Board
     from .report import Instance as Instance
-    from .report import OperatingPoint as OperatingPoint
     from .report import Report as Report
     from .report import RunSummary as RunSummary
     from .report import StudyFacts as StudyFacts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from dataclasses import dataclass
 
 import moocore
 import numpy as np
@@ -15,11 +16,33 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 
-INDICATORS_VERSION = 1  # goes into a study's identity: raise it whenever a definition or constant here changes
+INDICATORS_VERSION = 2  # goes into a study's identity: raise it whenever a definition or constant here changes
 FRONT_LIMIT = 100  # members of a final front that are tested
 DROPS = (0.5, 1.0, 2.0)  # points of lost accuracy at which the reduction is reported
 BLOCK = 64  # points of a curve that are compared with its front at once
 REGION_MARGIN = 0.10  # hypervolume_region divides the error by (dense test error + this)
+LEAST_SHARE = 0.01  # of a size, which counts as 0 in hypervolume_log
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The largest share of all parameters removed (`reduction`) at `drop` points of *search* error above dense.
+
+    `test_drop` is what that member loses on test, in points, `interval` its paired 95 % interval. None where a run has
+    no such member. A `sure` one is among the members that lose at most so much on search with 90 % confidence,
+    one-sided and paired: the boldest of a dense front is a lucky one.
+    """
+
+    drop: float
+    reduction: float | None = None
+    test_drop: float | None = None
+    interval: tuple[float, float] | None = None
+    sure: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What stands before its names: nothing, or "sure_"."""
+        return "sure_" if self.sure else ""
 
 
 def non_dominated(points: Points) -> NDArray[np.bool_]:
@@ -52,6 +75,20 @@ def hypervolume_curve(points: Points) -> NDArray[np.float64]:
                 front = np.vstack([front[~np.all(front >= point, axis=1)], point])
                 curve[i] = hypervolume(front)
     return np.maximum.accumulate(curve)
+
+
+def log_scaled(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares of a size on a log scale: 1 stays 1, 1 % and less are 0, and 10 % lies in the middle."""
+    return np.maximum(0.0, 1 - np.log(np.maximum(shares, np.finfo(float).tiny)) / np.log(LEAST_SHARE))
+
+
+def mean_reached(curve: NDArray[np.float64], spent: NDArray[np.float64], budget: float) -> float:
+    """The mean over a budget of what a curve has reached, which is 0 before its first point.
+
+    `spent`, ascending, says where in the budget each of its points lies: it is the area under the steps, divided by it.
+    """
+    lasting = np.diff(np.minimum(spent, budget), append=budget)
+    return float(np.sum(curve * lasting) / budget)
 
 
 def thin(points: Points, limit: int = FRONT_LIMIT) -> NDArray[np.int64]:
@@ -88,7 +125,8 @@ def pick(points: Points, number: int, beside: Points) -> NDArray[np.int64]:
             break
         if row in fresh:
             chosen.append(row)
-            have, covered = np.vstack([have, points[row]]), covered - bound
+            have = np.vstack([have, points[row]])
+            covered = hypervolume(have)  # and not the sum of gains, whose rounding would be the gain of another
             fresh.clear()
         else:
             gain = hypervolume(np.vstack([have, points[row]])) - covered

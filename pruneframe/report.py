@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 
 from .component import Claim, Component
-from .front import DROPS
+from .errors import InputError, unknown
+from .front import DROPS, OperatingPoint
 from .item import Item
 
 RUN = ("method", "instance", "seed")  # the columns that tell a run from the others of its board
@@ -86,20 +87,6 @@ class Board:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
-    """The largest share of all parameters removed (`reduction`) at `drop` points of *search* error above dense.
-
-    `test_drop` is what that member loses on test, in points, `interval` its paired 95 % interval. None where a run has
-    no such member.
-    """
-
-    drop: float
-    reduction: float | None = None
-    test_drop: float | None = None
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
 class RunSummary:
     """One run as it is told of: what it is, how far it is, and what it reached. What is not known is not a number.
 
@@ -111,8 +98,11 @@ class RunSummary:
     more were asked for that were known, and so were free. The search `ended` by its budget, by its method, which
     returned, or by repeats, many on end. A `deterministic` run is the same under every seed. `hypervolume` is with the
     errors on test, `hypervolume_search` on search, `hypervolume_region` where the error is near the unpruned network's,
-    which is `dense_error` on search and `dense_test_error` on test; `front_size` counts final members, `points` are
-    operating points. `folder` is where the run lies.
+    which is `dense_error` on search and `dense_test_error` on test, `hypervolume_log` with sizes on a log scale,
+    `hypervolume_anytime` the mean over the budget of what the search had reached, `hypervolume_finetuned` over test
+    errors and parameters after the common fine-tuning, `hypervolume_resampled` as the first, each with test images
+    drawn anew. `front_size` counts final members, `points` are operating points, bold and sure. `folder` is where the
+    run lies.
     """
 
     problem: str
@@ -139,10 +129,16 @@ class RunSummary:
     hypervolume: float = math.nan
     hypervolume_search: float = math.nan
     hypervolume_region: float = math.nan
+    hypervolume_log: float = math.nan
+    hypervolume_anytime: float = math.nan
+    hypervolume_finetuned: float = math.nan
+    hypervolume_resampled: tuple[float, ...] = ()
     front_size: int = 0
     dense_error: float = math.nan
     dense_test_error: float = math.nan
-    points: tuple[OperatingPoint, ...] = tuple(OperatingPoint(drop) for drop in DROPS)
+    points: tuple[OperatingPoint, ...] = tuple(
+        OperatingPoint(drop, sure=sure) for drop in DROPS for sure in (False, True)
+    )
     reason: str = ""
     folder: str = ""
     plugins: tuple[tuple[str, str], ...] = ()  # distributions and versions behind it
@@ -160,9 +156,9 @@ class RunSummary:
         """What tells it from the other runs of its board."""
         return self.method, self.instance, self.seed
 
-    def point(self, drop: float) -> OperatingPoint:
-        """The operating point at so many points lost."""
-        return next(point for point in self.points if point.drop == drop)
+    def point(self, drop: float, sure: bool = False) -> OperatingPoint:
+        """The operating point at so many points lost, bold or sure."""
+        return next(point for point in self.points if (point.drop, point.sure) == (drop, sure))
 
     def json(self) -> dict[str, Any]:
         """As `summary --json` prints it; null for what is not known."""
@@ -171,12 +167,15 @@ class RunSummary:
             told |= {"front_size": None, "deterministic": None}
         for point in self.points:
             values = {"reduction": point.reduction, "test_drop": point.test_drop, "test_drop_interval": point.interval}
-            told |= {f"{name}_at_{point.drop:g}": value for name, value in values.items()}
+            told |= {f"{point.kind}{name}_at_{point.drop:g}": value for name, value in values.items()}
         told |= {"reason": self.reason} if self.reason else {}
         return {name: None if value != value else value for name, value in told.items()}
 
 
-NOT_PRINTED = ("points", "reason", "folder", "plugins", "environment", "finetuned", "finetuning_passes")
+NOT_PRINTED = (
+    *("points", "reason", "folder", "plugins", "environment"),
+    *("finetuned", "finetuning_passes", "hypervolume_finetuned", "hypervolume_resampled"),
+)
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,8 @@ class StudyFacts:
     `provenance` and `claims` are by method. `records` are what methods recorded (`Task.record`), below each other, with
     board, method, instance, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says
     what final members keep: board, method, instance, seed, number (of the member), layer, kept and units. `control` is
-    the method that others are tested against, `highlight` one that figures draw strongest.
+    the method that others are tested against, named `beforehand` where studies were begun with it; without one all
+    pairs are tested. `highlight` is one that figures draw strongest.
     """
 
     boards: tuple[Board, ...]
@@ -196,7 +196,16 @@ class StudyFacts:
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
     control: str | None = None
+    beforehand: bool = False
     highlight: str | None = None
+
+    def beside(self, control: str | None) -> StudyFacts:
+        """The same with a control that is named now; raises InputError for one that has not run."""
+        if control is None or control == self.control:
+            return self
+        if control not in self.methods:
+            raise InputError(f"--control: {unknown('method', control, self.methods)}")
+        return replace(self, control=control, beforehand=False)
 
     @property
     def methods(self) -> list[str]:
@@ -216,7 +225,8 @@ class Report(Component):
     split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board (its hash),
     problem, method, instance, seed, number, passes_spent, seconds (of answers), own_seconds (of the method's work
     between them), and for every objective its value and, as `NAME_normalised`, its share of the reference. Rows of
-    members have `error` and `removed`, the share of all parameters, whatever the objectives.
+    members have `error` and `removed`, the share of all parameters, whatever the objectives, and on the
+    search split `loss_bound`, the share of accuracy that they lose at most with 90 % confidence.
     """
 
     kind = "report"
@@ -240,10 +250,7 @@ def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member")
 
 
 def by_run(rows: pd.DataFrame) -> dict[RunKey, pd.DataFrame]:
-    """Some rows of the long table, or of a study's records or layers, apart by method, instance and seed.
-
-    Their order stays.
-    """
+    """Some rows of the long table, of records or of layers, apart by method, instance and seed; their order stays."""
     groups = rows.groupby(list(RUN), sort=False)
     return {(str(method), int(str(instance)), int(str(seed))): own for (method, instance, seed), own in groups}
 

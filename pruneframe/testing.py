@@ -277,6 +277,7 @@ def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
             spent = {"passes_spent": number + 1.0, "seconds": number + 1.0, "kind": "evaluation", "split": "search"}
             rows.append(head | values | spent)
             rows += [head | values | {"kind": "member", "split": split} for split in ("search", "test")]
+            rows[-2]["loss_bound"] = error - 0.05 + 0.01
         reached: dict[str, Any] = {
             "dense_error": 0.05,
             "dense_test_error": 0.05,
@@ -285,6 +286,7 @@ def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
         }
         reached |= {n: hypervolume(points / references) for n in ("hypervolume", "hypervolume_search")}
         reached |= {"hypervolume_region": hypervolume(points / [0.15, 100.0]), "hash": f"{method}{seed}"}
+        reached |= {"hypervolume_log": 0.4, "hypervolume_anytime": 0.3, "hypervolume_resampled": (0.4, 0.5, 0.6)}
         reached |= {"budget": 4.0, "passes_spent": 4.0, "seconds": 4.0}
         runs.append(RunSummary(status="done", **head, **reached))
     names, quantities = ("error", "params"), ("share", "parameters")

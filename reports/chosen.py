@@ -42,11 +42,15 @@ def removed(front: pd.DataFrame, objective: str) -> pd.Series:
     return front["removed"] if objective == "params" else 1 - front[f"{objective}_normalised"]
 
 
-def within(found: Fronts, board: pf.Board, objective: str, points: float) -> Iterator[Chosen]:
-    """Of each run the member that saves most of an objective at so many points of *search* error above dense."""
+def within(found: Fronts, board: pf.Board, objective: str, points: float, sure: bool = False) -> Iterator[Chosen]:
+    """Of each run the member that saves most of an objective at so many points of *search* error above dense.
+
+    A `sure` one loses at most so many on search with 90 % confidence.
+    """
     for key, front in found.items():
         saved, dense = removed(front, objective).to_numpy(), board.instance(key[1]).dense_error
-        row = pf.choose(front.error.to_numpy(), saved, dense + points / 100)
+        losses = front.loss_bound.to_numpy() if sure else front.error.to_numpy() - dense
+        row = pf.choose(losses, saved, points / 100)
         if row is not None:
             yield _chosen(key, board, front, row, float(saved[row]))
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.ranking import FEWEST_BLOCKS
 from pruneframe.comparison.style import legend_below, looks, panels
 
-from .ranks import FEWEST_BOARDS, medians
+from .ranks import medians
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,7 +26,7 @@ class Profile(pf.Report):
     place = 72
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
-        if len(study.boards) < FEWEST_BOARDS or len(medians(study).columns) < 2:
+        if len(study.boards) < FEWEST_BLOCKS or len(medians(study).columns) < 2:
             return
         ratios = performance(study)
         style = looks(study.methods, study.highlight)

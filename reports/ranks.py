@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.ranking import FEWEST_BLOCKS, FEWEST_METHODS, Ranking, rank
 from pruneframe.comparison.style import COLUMN, PAGE, folded, looks
+from pruneframe.comparison.verdicts import unequal
 
-from .results import unequal
-
-FEWEST_METHODS, FEWEST_BOARDS = 3, 2  # that Friedman's test is made for
 SHORT = 14  # letters of a name that leaves room for the ranks in one column
 ROUNDS = 3  # in which room for names is made: they move with the axes
 
@@ -30,7 +29,10 @@ def medians(study: pf.StudyFacts) -> pd.DataFrame:
 
 @dataclass(frozen=True, repr=False)
 class Ranks(pf.Report):
-    """Over problems, the average rank of each method's median hypervolume, and which differ (Friedman, Nemenyi)."""
+    """Over problems, the average rank of each method's median hypervolume, and which differ.
+
+    Friedman, Iman-Davenport, Nemenyi.
+    """
 
     name = "ranks"
     place = 70
@@ -38,9 +40,9 @@ class Ranks(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Remark]:
         values = medians(study)
         boards, methods = values.shape
-        if boards < FEWEST_BOARDS or methods < FEWEST_METHODS:
+        if boards < FEWEST_BLOCKS or methods < FEWEST_METHODS:
             return
-        found = pf.statistics.rank(values)
+        found = rank(values)
         obstacle = _obstacle(found, study, methods)
         figure = _diagram(found, study, obstacle)
         yield pf.Figure("ranks", _caption(found, study, obstacle), figure, methods=tuple(values.columns))
@@ -48,7 +50,7 @@ class Ranks(pf.Report):
             yield pf.Remark(f"No claim over problems: {obstacle}.")
 
 
-def _obstacle(found: pf.statistics.Ranking, study: pf.StudyFacts, methods: int) -> str:
+def _obstacle(found: Ranking, study: pf.StudyFacts, methods: int) -> str:
     """Why nothing may be claimed over problems, or nothing."""
     problems = [board.problem for board in study.boards]
     twice = sorted({problem for problem in problems if problems.count(problem) > 1})
@@ -59,17 +61,17 @@ def _obstacle(found: pf.statistics.Ranking, study: pf.StudyFacts, methods: int) 
     return "" if found.attainable else f"{len(problems)} problems cannot show that {methods} methods differ"
 
 
-def _caption(found: pf.statistics.Ranking, study: pf.StudyFacts, obstacle: str) -> str:
-    claim = "some methods differ" if found.p <= pf.statistics.SIGNIFICANT and not obstacle else "no difference shown"
+def _caption(found: Ranking, study: pf.StudyFacts, obstacle: str) -> str:
+    claim = "some methods differ" if found.significant and not obstacle else "no difference shown"
     absent = sorted(set(study.methods) - set(found.ranks.index))
     left_out = f" Not on every problem, so not ranked: {', '.join(absent)}." if absent else ""
     return (
-        f"Average rank of each method's median hypervolume over {len(study.boards)} problems, 1 the best. Friedman: "
-        f"p = {found.p:.4f}, {claim}. A bar joins methods that Nemenyi's test does not tell apart.{left_out}"
+        f"Average rank of each method's median hypervolume over {len(study.boards)} problems, 1 the best. "
+        f"{found.told}: {claim}. A bar joins methods that Nemenyi's test does not tell apart.{left_out}"
     )
 
 
-def _diagram(found: pf.statistics.Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
+def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
     """A critical-difference diagram (Demsar, JMLR 7, 2006)."""
     import matplotlib.pyplot as plt
     import scikit_posthocs
@@ -79,7 +81,7 @@ def _diagram(found: pf.statistics.Ranking, study: pf.StudyFacts, obstacle: str) 
     lines = sum(name.count("\n") + 1 for name in called.values())
     width = PAGE if max(map(len, called.values())) > SHORT else COLUMN
     figure, axis = plt.subplots(figsize=(width, 0.7 + 0.16 * lines), layout="constrained")
-    tellable = found.pairs if found.p <= pf.statistics.SIGNIFICANT and not obstacle else found.pairs * 0 + 1
+    tellable = found.pairs if found.significant and not obstacle else found.pairs * 0 + 1
     scikit_posthocs.critical_difference_diagram(
         found.ranks.rename(called),
         tellable.rename(index=called, columns=called),

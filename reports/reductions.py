@@ -11,7 +11,7 @@ import pandas as pd
 
 import pruneframe as pf
 
-from .chosen import Chosen, coverage, fronts, rows_of, within
+from .chosen import Chosen, Fronts, coverage, fronts, rows_of, within
 
 POINTS = (0.0, 0.5, 1.0, 2.0)  # of accuracy that may be lost on the search split
 Found = dict[tuple[str, str], list[Chosen]]  # by cost, and by the heading of a column
@@ -20,33 +20,45 @@ UNFIT = ("error", "distortion")  # objectives that are no costs
 
 @dataclass(frozen=True, repr=False)
 class Reductions(pf.Report):
-    """Per problem, the share of parameters (and of other costs) removed at 0, 0.5, 1 and 2 points lost on search."""
+    """Per problem, the share of parameters (and other costs) removed at 0, 0.5, 1 and 2 points lost, bold and sure."""
 
     name = "reductions"
     place = 24
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            runs = Counter(run.method for run in study.done(board))
-            costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
             members = fronts(table, board)
-            found = {
-                (cost, f"at {points:g}"): list(within(members, board, cost, points))
-                for cost in costs
-                for points in POINTS
-            }
-            frame = _rows(pf.best_first(study.done(board)), costs, found, runs)
-            yield pf.Table(
-                f"reductions-{number}",
-                f"{board.label}: largest share removed among the members whose search error is at most 0, 0.5, 1 and 2 "
-                f"points above the unpruned network's, median over {board.over}; in brackets the points that these "
-                "members lose on the test split, and how many runs have such a member where not all do. Nothing is "
-                "chosen by its test error.",
-                frame if len(costs) > 1 else frame.drop(columns="of"),
-                board.hash,
-                _largest(frame, found, runs),
-                rows_of(found),
-            )
+            yield _table(members, study, board, f"reductions-{number}", sure=False)
+            if "loss_bound" in table:
+                yield _table(members, study, board, f"reductions-sure-{number}", sure=True)
+
+
+def _table(members: Fronts, study: pf.StudyFacts, board: pf.Board, id: str, sure: bool) -> pf.Table:
+    """Of members whose search error allows it, or of those that are sure to lose no more."""
+    runs = Counter(run.method for run in study.done(board))
+    costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
+    found = {
+        (cost, f"at {points:g}"): list(within(members, board, cost, points, sure))
+        for cost in costs
+        for points in POINTS
+    }
+    frame = _rows(pf.best_first(study.done(board)), costs, found, runs)
+    among = (
+        "that lose at most 0, 0.5, 1 and 2 points on the search images with 90 % confidence (one-sided, paired with "
+        "the unpruned network)"
+        if sure
+        else "whose search error is at most 0, 0.5, 1 and 2 points above the unpruned network's"
+    )
+    return pf.Table(
+        id,
+        f"{board.label}: largest share removed among the members {among}, median over {board.over}; in brackets the "
+        "points that these members lose on the test split, and how many runs have such a member where not all do. "
+        "Nothing is chosen by its test error.",
+        frame if len(costs) > 1 else frame.drop(columns="of"),
+        board.hash,
+        _largest(frame, found, runs),
+        rows_of(found),
+    )
 
 
 def _rows(methods: Sequence[str], costs: Sequence[str], found: Found, runs: Counter[str]) -> pd.DataFrame:

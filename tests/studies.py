@@ -44,7 +44,8 @@ def hand_made(
             rows.append(head | spent | _values(error, params) | {"kind": "evaluation", "split": "search"})
             for split, more in (("search", 0.0), ("test", extra)):
                 removed = {"number": number, "removed": 1 - params / REFERENCES[1], "kind": "member", "split": split}
-                rows.append(head | removed | _values(error + more, params))
+                bound = {"loss_bound": error - DENSE + 0.002} if split == "search" else {}
+                rows.append(head | removed | bound | _values(error + more, params))
         runs.append(pf.RunSummary(**head, **_summary(np.array(found), extra)))
     values = tuple(REFERENCES), (DENSE, 100.0), (DENSE_TEST, 100.0), DENSE, DENSE_TEST
     instances = (pf.Instance(instance, *values),)
@@ -71,10 +72,16 @@ def _summary(found: np.ndarray, extra: float) -> dict[str, Any]:
         "hypervolume": hypervolume(on_test / REFERENCES),
         "hypervolume_search": hypervolume(found / REFERENCES),
         "hypervolume_region": hypervolume(on_test / [DENSE_TEST + 0.1, 100.0]),
+        "hypervolume_log": hypervolume(
+            np.column_stack([on_test[:, 0] / REFERENCES[0], 1 + np.log10(found[:, 1] / 100) / 2])
+        ),
+        "hypervolume_anytime": hypervolume(found / REFERENCES) / 2,
         "dense_error": DENSE,
         "dense_test_error": DENSE_TEST,
         "folder": "study/runs/a/b/c",
-        "points": tuple(pf.OperatingPoint(x, 0.4, -0.25) for x in (0.5, 1.0, 2.0)),
+        "points": tuple(
+            pf.OperatingPoint(x, 0.4 - 0.1 * sure, -0.25, sure=sure) for x in (0.5, 1.0, 2.0) for sure in (False, True)
+        ),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from scipy.stats import wilcoxon
+from scipy.stats import binom, wilcoxon
 from tiny import load
 
 from pruneframe.mask import Masks
@@ -211,11 +211,51 @@ def studied(folder: Path, methods: list[str], budget: float, seeds: int, **chang
 def test_significance_compares_one_method_of_a_study_with_the_others(tmp_path: Path) -> None:
     study = studied(tmp_path, ["random", "magnitude"], 10.0, 6)
     (row,) = printed("significance.py", str(tmp_path), "--method", "random")
-    assert (row["other"], row["seeds"]) == ("magnitude", 6)
+    assert (row["other"], row["over"]) == ("magnitude", "6 seeds")
     lost = {run.method: run.hypervolume for run in summaries(study)}["magnitude"]
     own = [run.hypervolume for run in summaries(study) if run.method == "random"]
     assert row["p"] == pytest.approx(wilcoxon(np.subtract(own, lost)).pvalue)
     assert row["a12"] == np.mean(np.array(own) > lost)
+
+
+@pytest.fixture
+def false_claims(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import false_claims
+
+    return false_claims
+
+
+@pytest.mark.parametrize("names", [2, 5])
+@pytest.mark.parametrize("design", [(10, 2), (1, 5)])
+def test_one_method_under_two_names_is_seldom_told_apart(
+    names: int, design: tuple[int, int], false_claims: ModuleType
+) -> None:
+    """Of 200 studies at most 5 % and what chance adds to that, with a control named beforehand and without one."""
+    studies, rng = 200, np.random.default_rng(names)
+    limit = binom.ppf(0.999, studies, 0.05) / studies
+    for same in (False, True):
+        found = dict(false_claims.shares(false_claims.made_up(rng), names, design, same, studies, rng))
+        assert max(found["none"], found["beforehand"]) <= limit
+
+
+def test_a_control_that_is_chosen_by_its_results_claims_too_much(false_claims: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    found = dict(false_claims.shares(false_claims.made_up(rng), 8, (1, 8), True, 200, rng))
+    assert found["afterwards"] > binom.ppf(0.95, 200, 0.05) / 200
+    assert found["beforehand"] < found["afterwards"]
+
+
+def test_false_claims_are_counted_on_finished_runs(tmp_path: Path) -> None:
+    studied(tmp_path, ["random", "magnitude"], 5.0, 3)
+    rows = printed("false_claims.py", str(tmp_path), "--studies", "20", "--methods", "2,3", "--designs", "1x4")
+    assert [(row["methods"], row["one method"]) for row in rows[::3]] == [
+        (2, "two of them"),
+        (3, "two of them"),
+        (3, "all"),
+    ]
+    assert {row["control"] for row in rows} == {"none", "beforehand", "afterwards"}
+    assert all(row["from"] <= row["false claims"] <= row["to"] for row in rows)
 
 
 def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> None:
@@ -233,7 +273,7 @@ def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> 
 def test_runs_of_another_kind_are_not_compared_and_none_counts_twice(tmp_path: Path) -> None:
     study, other = (studied(tmp_path / name, ["random", "magnitude"], 5.0, 2) for name in ("a", "b"))
     (row,) = printed("significance.py", str(study.path), str(other.path), "--method", "random")
-    assert row["seeds"] == 2  # both hold the same runs
+    assert row["over"] == "2 seeds"  # both hold the same runs
     filters = studied(tmp_path / "filters", ["random"], 5.0, 1, units="filter")
     command = [sys.executable, str(BENCHMARKS / "significance.py"), str(study.path), str(filters.path)]
     refused = subprocess.run([*command, "--method", "random"], capture_output=True, text=True, check=False)

@@ -21,6 +21,8 @@ from pruneframe.front import (
     contributions,
     hypervolume,
     hypervolume_curve,
+    log_scaled,
+    mean_reached,
     non_dominated,
     pick,
     thin,
@@ -231,3 +233,14 @@ def test_of_what_is_allowed_the_largest_reduction_is_chosen(
     errors: list[float], reductions: list[float], limit: float, chosen: int | None
 ) -> None:
     assert choose(np.array(errors), np.array(reductions), limit) == chosen
+
+
+def test_a_log_scale_has_ten_per_cent_in_its_middle() -> None:
+    assert log_scaled(np.array([1.0, 0.1, 0.01, 0.001, 0.0])).tolist() == pytest.approx([1.0, 0.5, 0.0, 0.0, 0.0])
+
+
+def test_the_mean_over_a_budget_is_the_area_under_the_steps() -> None:
+    found = mean_reached(np.array([0.2, 0.6]), np.array([2.0, 5.0]), 10.0)
+    assert found == pytest.approx((0 * 2 + 0.2 * 3 + 0.6 * 5) / 10)
+    assert mean_reached(np.zeros(0), np.zeros(0), 10.0) == 0.0
+    assert mean_reached(np.array([1.0, 1.0]), np.array([4.0, 11.0]), 10.0) == pytest.approx(0.6)

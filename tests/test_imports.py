@@ -29,9 +29,9 @@ engine: compiler sparse moments halves agreement choice
 search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution
 pruneframe: method item report hookspecs index hooks registry testing
-study: machine timing result store progress run member finetuning worker executor suitability plan labels
-study: rows facts correctness table
-comparison: statistics anytime ioh summary style latex protocol document page receipt
+study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
+study: control labels rows facts correctness table
+comparison: statistics nested ranking verdicts anytime ioh summary style latex protocol document page receipt
 cli: options progress summary report bench data export info list plugins train main
 """
 ORDER = [
@@ -44,7 +44,8 @@ MOST = 23  # modules at the top of the core
 ALLOWED = {
     "pruneframe_plugins": {"kit"},
     "pruneframe_problems": set(),
-    "pruneframe_reports": {"kit", "comparison.style", "comparison.anytime"},
+    "pruneframe_reports": {"kit", "comparison.style", "comparison.anytime"}
+    | {f"comparison.{name}" for name in ("nested", "ranking", "verdicts")},
 }
 
 

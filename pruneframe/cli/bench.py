@@ -68,6 +68,7 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
     show_default=True,
     help="The study's folder.",
 )
+@click.option("--control", help="The one of METHODS that others are tested against; to be named before the first run.")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -111,6 +112,7 @@ def command(
     seeds: tuple[str, ...],
     objectives: tuple[str, ...],
     output: Path,
+    control: str | None,
     jobs: int | None,
     threads: int,
     device: str,
@@ -142,22 +144,24 @@ def command(
 
     import torch  # takes seconds, which no mistake so far has to wait for
 
+    from ..study.control import control_of
     from ..study.plan import most_jobs, plan
     from ..study.store import StudyFolder
     from ..target import Target
 
     if settings["target"] is not None:
         registry.component(Target, settings["target"])  # told even where no objective asks it
+    study = StudyFolder(output.resolve())
+    control = None if control is None else control_of(registry, control, chosen, study)
     torch.set_num_threads(threads)
     planned = plan(registry, chosen, boards, which, drawn, settings, device, threads, options.say, precision)
     if planned.measured and (jobs or 1) > 1:
         raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
     jobs = jobs or most_jobs(planned, threads)
-    study = StudyFolder(output.resolve())
     if dry_run:
         _describe(planned, study, jobs, as_json)
         return 0
-    _prepare(study, planned, settings, force)
+    _prepare(study, planned, settings, control, force)
     failures = _carry_out(planned, study, sources, jobs, threads, finetune or 0)
     _conclude(study, registry, as_json)
     for failure in failures:
@@ -188,7 +192,7 @@ def _check_device(device: str) -> None:
         raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()} GPUs; use cpu")
 
 
-def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force: bool) -> None:
+def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], control: str | None, force: bool) -> None:
     """Make the study's folder; until here nothing has been written."""
     from ..study.machine import environment
 
@@ -203,7 +207,7 @@ def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], force:
         "precision": first.precision,
         **settings,
     }
-    study.prepare(json.loads(json.dumps(wanted)), environment(first.device) | {"cores": os.cpu_count()})
+    study.prepare(json.loads(json.dumps(wanted)), environment(first.device) | {"cores": os.cpu_count()}, control)
     if force:
         for run in planned.runs:
             run.folder(study).forget()

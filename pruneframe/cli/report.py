@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Where to write [default: comparison.pdf in the first study]; its parts go into a folder beside it.",
 )
-@click.option("--control", help="The method that others are tested against [default: the best on each problem].")
+@click.option("--control", help="The method that others are tested against [default: the studies'; else all pairs].")
 @click.option("--highlight", help="The method that figures draw strongest.")
 @click.option(
     "--reports", "chosen", multiple=True, help="Which figures and tables, e.g. results,progress[over=seconds]."
@@ -169,9 +169,8 @@ def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition)
     known = facts(*studies)
     if not known.boards:
         raise NothingSelected(f"{studies[0].path} has no finished run yet; run bench first")
-    for option, name in (("control", edition.control), ("highlight", edition.highlight)):
-        if name is not None and name not in known.methods:
-            raise InputError(f"--{option}: {unknown('method', name, known.methods)}")
+    if edition.highlight not in (None, *known.methods):
+        raise InputError(f"--highlight: {unknown('method', str(edition.highlight), known.methods)}")
     own, problems = {_base(method) for method in known.methods}, {board.problem for board in known.boards}
     claims = {name: registry.described("method", name)[0].claims for name in registry.names("method")}
     told = {
@@ -179,7 +178,7 @@ def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition)
         for name, made in claims.items()
     }
     told = {name: made for name, made in told.items() if made}
-    return replace(known, claims=told, control=edition.control, highlight=edition.highlight)
+    return replace(known.beside(edition.control), claims=told, highlight=edition.highlight)
 
 
 def _base(method: str) -> str:

@@ -19,8 +19,9 @@ PLAIN_WIDTH = 160  # where no terminal says how wide it is
 
 @click.command("summary", short_help="Print a study's figures.")
 @click.argument("study", type=click.Path(path_type=Path))
+@click.option("--control", help="The method that others are tested against [default: the study's; else all pairs].")
 @options.as_json
-def command(study: Path, as_json: bool) -> int:
+def command(study: Path, control: str | None, as_json: bool) -> int:
     """Print one line per method of every problem in STUDY; with --json one object per run."""
     from ..study.facts import summaries
     from ..study.store import StudyFolder
@@ -29,29 +30,33 @@ def command(study: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([run.json() for run in summaries(folder)], indent=2))
     else:
-        show(folder)
+        show(folder, control)
     return 0
 
 
-def show(study: StudyFolder) -> None:
-    """Print the table of results, problem by problem, and what is not finished."""
+def show(study: StudyFolder, control: str | None = None) -> None:
+    """Print the table of results, problem by problem, what is claimed, and what is not finished."""
     from rich.console import Console
     from rich.table import Table
 
     from ..comparison.summary import results
+    from ..comparison.verdicts import chosen, holds_for
     from ..report import place
     from ..study.facts import overview
 
-    known = overview(study)
+    known = overview(study).beside(control)
     console = Console() if Console().is_terminal else Console(width=PLAIN_WIDTH)
     for board in known.boards:
-        frame = results(known.done(board))
+        runs = known.done(board)
+        frame = results(runs, known.control)
         table = Table(title=board.label, title_justify="left")
         for column in frame.columns:
-            table.add_column(column, justify="left" if column == "method" else "right", overflow="fold")
+            table.add_column(column, justify="left" if column in ("method", "verdict") else "right", overflow="fold")
         for row in frame.itertuples(index=False):
             table.add_row(*(str(value).replace("[", r"\[") for value in row))
         console.print(table)
+        if "verdict" in frame:
+            console.print(f"{chosen(known, list(frame.method))} {holds_for(board, runs)}", markup=False)
     for run in known.runs:
         if not run.done:
             reason = f": {run.reason}" if run.reason else ""

@@ -10,7 +10,9 @@ from typing import Any
 from ..front import FRONT_LIMIT, REGION_MARGIN
 from ..report import Board, RunSummary, StudyFacts, place, without_machine
 from ..spec import ranges
-from .statistics import RESAMPLES, SIGNIFICANT
+from .nested import RESAMPLES
+from .statistics import SIGNIFICANT
+from .verdicts import chosen
 
 HARDWARE = ("platform", "processor", "gpu", "bfloat16", "cores")  # what an anonymous comparison leaves out
 
@@ -36,7 +38,7 @@ def protocol(study: StudyFacts, anonymous: bool) -> Iterator[Paragraph]:
     yield Paragraph("Compute", _compute(study))
     yield Paragraph("Images", _images(study))
     yield Paragraph("Indicators", _indicators())
-    yield Paragraph("Tests", _tests())
+    yield Paragraph("Tests", _tests(study))
     for method, text in sorted(study.provenance.items()):
         yield Paragraph(method, text or "It says nothing about where it comes from.")
     yield Paragraph("Computed with", _versions(study, anonymous))
@@ -138,16 +140,22 @@ def _indicators() -> str:
     return (
         "Objectives are divided by the unpruned network's value, error and distortion by guessing's; the hypervolume's "
         f"reference point is 1 in every objective and the ideal 0. The region's hypervolume divides the error by (the "
-        f"unpruned network's + {REGION_MARGIN:g})."
+        f"unpruned network's + {REGION_MARGIN:g}). HV log has sizes on a log scale, on which 1 % and less is 0. A "
+        "member is sure to lose at most so many points where the 90 % bound of its loss on the search images is no "
+        "larger, one-sided by the score test of paired proportions (Tango)."
     )
 
 
-def _tests() -> str:
+def _tests(study: StudyFacts) -> str:
     return (
-        "Seeds are independent repetitions: two-sided Mann-Whitney tests, the signed-rank test against a method "
-        "that gives the same for every seed, corrected by Holm; A12 by Vargha and Delaney; intervals of differences by "
-        f"percentile bootstrap with {RESAMPLES} resamples. Nothing is claimed where the smallest p that the number of "
-        f"seeds allows exceeds {SIGNIFICANT}, nor between runs of other budgets, rules or versions."
+        f"{chosen(study, study.methods)} Runs are nested, seeds within instances. Methods that share several "
+        "instances are compared by the means over seeds on each: Wilcoxon's signed ranks, exact; the interval of "
+        "the difference by hierarchical bootstrap over instances, seeds and test images. On one instance seeds are "
+        "independent repetitions: Mann-Whitney tests, signed ranks against a method that gives the same for every "
+        "seed; the interval by bootstrap over seeds. All tests are two-sided and corrected by Holm, those of one "
+        f"indicator on one problem together; A12 by Vargha and Delaney; percentile bootstrap with {RESAMPLES} "
+        "resamples. Nothing is claimed where the smallest p that so many instances or seeds allow exceeds "
+        f"{SIGNIFICANT}, nor between runs of other budgets, rules or versions."
     )
 
 

@@ -1,35 +1,48 @@
-"""Whether methods differ: rank tests over seeds and over problems, effect sizes, Holm's correction, bootstrap."""
+"""Whether methods differ: rank tests over seeds or over instances, effect sizes, Holm's correction.
+
+A method's values are nested: for each instance, a trained network with its split, one value a seed. With one instance
+seeds are what is compared; with several, instances are, each by the mean of its seeds.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
-from scipy.stats import PermutationMethod, bootstrap, chi2, friedmanchisquare, mannwhitneyu, rankdata, wilcoxon
+from scipy.stats import PermutationMethod, mannwhitneyu, rankdata
 
 SIGNIFICANT = 0.05
-RESAMPLES = 2000  # of a bootstrap
 SPLITS = 20_000  # of tied values into two groups that are all looked at: up to 8 and 8; of more the normal distribution
-MOST_SEEDS = 30  # that an advice on their number looks at
+MOST = 30  # seeds or instances that an advice on their number looks at
+RANK_SUM, SIGNED_RANKS = "Mann-Whitney", "signed ranks"
 
-Values = Sequence[float] | np.ndarray
+Key = TypeVar("Key")
+Values = Mapping[int, Sequence[float]]  # of one method, by instance; one a seed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against another: two-sided p after Holm's correction, and A12.
+    """One method against another: a test, two-sided, alone and corrected by Holm, and how often the first is better.
 
-    `a12`: chance that a run of the first is better than one of the second, ties counted half (Vargha and Delaney,
-    J. Educ. Behav. Stat. 25(2), 2000). `attainable`: whether so many seeds allow a p of at most SIGNIFICANT for so
-    many comparisons at all; where they do not, nothing may be claimed.
+    `test` is empty where nothing can be tested, `over` says what it is over and how many there are. `p` is corrected,
+    `alone` is not. `a12`: chance that a run of the first is better than one of the second, ties counted half (Vargha
+    and Delaney, J. Educ. Behav. Stat. 25(2), 2000); over instances the share of them on which its mean is better.
+    `ahead` is on which side the test sees the first: 1, -1, or 0. `attainable`: whether so many seeds or instances
+    allow a p of at most SIGNIFICANT for so many comparisons at all; where they do not, nothing may be claimed.
     """
 
-    other: str
+    first: str
+    second: str
+    test: str
+    over: str
+    alone: float
     p: float
     a12: float
+    ahead: int
     attainable: bool
 
     @property
@@ -38,109 +51,76 @@ class Comparison:
         return self.attainable and self.p <= SIGNIFICANT
 
 
-def compare(
-    values: Sequence[float], others: Mapping[str, Sequence[float]], fixed: Sequence[str] = (), itself: bool = False
-) -> list[Comparison]:
-    """One method's values, larger ones better, against each other method's.
+@dataclass(frozen=True)
+class _Tested:
+    """A test by itself: what it is, p, the least p that so many values allow, which side is ahead, and how often."""
 
-    Mann-Whitney, exact but for ties among many seeds. A method named in `fixed` gives the same for every seed, and so
-    does the first where `itself` says so: then the one-sample signed-rank test of Wilcoxon. Of two such methods nothing
-    is tested.
+    test: str = ""
+    over: str = ""
+    p: float = 1.0
+    least: float = 1.0
+    ahead: int = 0
+    a12: float = 0.5
+
+
+def compare(values: Mapping[str, Values], control: str | None = None, fixed: Collection[str] = ()) -> list[Comparison]:
+    """Methods in pairs, larger values better: a control, named beforehand, with each other one, or all with all.
+
+    Two methods are compared on the instances that both have run on. Several: Wilcoxon's signed ranks over the
+    differences of their means, exact. One: Mann-Whitney over seeds, exact but for ties among many; a method named in
+    `fixed` gives the same for every seed, and is compared as one number, by signed ranks; two such are not tested.
+    All pairs are corrected together.
     """
-    found = {
-        name: _tested(values, theirs, itself, name in fixed)
-        for name, theirs in others.items()
-        if not (itself and name in fixed)
-    }
-    p, least = (holm({name: both[which] for name, both in found.items()}) for which in (0, 1))
+    others = [method for method in values if method != control]
+    pairs = list(combinations(values, 2)) if control is None else [(control, other) for other in others]
+    found = {(one, other): _tested(values[one], values[other], one in fixed, other in fixed) for one, other in pairs}
+    done = {pair: one for pair, one in found.items() if one.test}
+    p, least = holm({pair: one.p for pair, one in done.items()}), holm({pair: one.least for pair, one in done.items()})
     return [
-        Comparison(name, p.get(name, 1.0), a12(values, theirs), least.get(name, 1.0) <= SIGNIFICANT)
-        for name, theirs in others.items()
+        Comparison(
+            *pair,
+            one.test,
+            one.over,
+            one.p,
+            p.get(pair, 1.0),
+            one.a12,
+            one.ahead,
+            least.get(pair, 1.0) <= SIGNIFICANT,
+        )
+        for pair, one in found.items()
     ]
 
 
-def seeds_needed(fixed: Sequence[bool]) -> int | None:
-    """The least number of seeds with which all of some comparisons may show a difference; None beyond 30.
-
-    `fixed`: for each of them, whether one of the two methods gives the same for every seed.
-    """
-    for seeds in range(2, MOST_SEEDS + 1):
-        best = np.arange(seeds) + 1.0
-        least = {str(i): _tested(best, -best, False, constant)[1] for i, constant in enumerate(fixed)}
+def needed(tests: Sequence[str]) -> int | None:
+    """The least number of seeds or instances with which all of some tests may show a difference; None beyond 30."""
+    for number in range(2, MOST + 1):
+        least = {place: _least(test, number, number) for place, test in enumerate(tests)}
         if all(p <= SIGNIFICANT for p in holm(least).values()):
-            return seeds
+            return number
     return None
 
 
-def _tested(first: Values, second: Values, first_fixed: bool, second_fixed: bool) -> tuple[float, float]:
-    """P of a difference, and the least that so many values allow."""
-    if first_fixed:
-        first, second, second_fixed = second, first, True
-    best = np.arange(len(first)) + 1.0
-    if second_fixed:
-        return _one_sample(np.subtract(first, second[0])), _one_sample(best)
-    return _two_sample(first, second), _two_sample(best, -np.arange(len(second)) - 1.0)
+def shared(first: Values, second: Values) -> list[int]:
+    """The instances that two methods have run on, ascending."""
+    return sorted(first.keys() & second.keys())
 
 
-def _two_sample(first: Values, second: Values) -> float:
-    ties = len({*first, *second}) < len(first) + len(second)
-    if ties and math.comb(len(first) + len(second), len(first)) <= SPLITS:  # scipy's exact distribution has no ties
-        return float(mannwhitneyu(first, second, method=PermutationMethod(n_resamples=SPLITS)).pvalue)
-    return float(mannwhitneyu(first, second, method="asymptotic" if ties else "exact").pvalue)
+def means(values: Values, instances: Sequence[int]) -> np.ndarray:
+    """A method's mean over seeds on each of some instances, float64[instances]."""
+    return np.array([sum(values[instance]) / len(values[instance]) for instance in instances], dtype=np.float64)
 
 
-def difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
-    """The first's median minus the second's, and its 95 % interval by percentile bootstrap; None for a single value.
-
-    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. The resampling is always the same.
-    """
-    samples = [np.asarray(values, dtype=np.float64) for values in (first, second)]
-    found = float(np.median(samples[0]) - np.median(samples[1]))
-    if min(map(len, samples)) < 2:
-        return found, None
-
-    def statistic(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
-        return np.median(a, axis=axis) - np.median(b, axis=axis)
-
-    rng = np.random.default_rng(0)
-    low, high = bootstrap(samples, statistic, method="percentile", n_resamples=RESAMPLES, rng=rng).confidence_interval
-    return found, (float(low), float(high))
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Methods over several problems: average ranks, 1 the best, Friedman's p, and Nemenyi's p for each pair.
-
-    Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006.
-    """
-
-    ranks: pd.Series  # by method
-    p: float
-    pairs: pd.DataFrame  # method x method
-    attainable: bool  # whether so few problems allow a p of at most SIGNIFICANT at all
-
-
-def rank(values: pd.DataFrame) -> Ranking:
-    """From one row per problem, one column per method (three at least), larger values better."""
-    import scikit_posthocs
-
-    problems, methods = values.shape
-    ranks = pd.DataFrame(rankdata(-values.to_numpy(), axis=1), index=values.index, columns=values.columns)
-    tied = bool((ranks.nunique(axis=1) == 1).all())
-    p = 1.0 if tied else float(friedmanchisquare(*values.to_numpy().T).pvalue)
-    pairs = scikit_posthocs.posthoc_nemenyi_friedman(values.to_numpy())
-    pairs.index = pairs.columns = values.columns
-    attainable = float(chi2.sf(problems * (methods - 1), methods - 1)) <= SIGNIFICANT
-    return Ranking(ranks.mean(), p, pairs, attainable)
-
-
-def a12(first: Sequence[float], second: Sequence[float]) -> float:
+def a12(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
     """Chance that a value of the first is larger than one of the second, ties counted half."""
-    differences = np.subtract.outer(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
-    return float(((differences > 0) + 0.5 * (differences == 0)).mean())
+    return _above(np.subtract.outer(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)))
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def _above(differences: np.ndarray) -> float:
+    """The share above 0, and half of those at 0."""
+    return float(np.mean((np.sign(differences) + 1) / 2))
+
+
+def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     """P values corrected for their number (Holm, Scand. J. Stat. 6(2), 1979)."""
     corrected, largest = {}, 0.0
     for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
@@ -149,6 +129,54 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _one_sample(differences: np.ndarray) -> float:
-    """P of the signed ranks; 1 where all differences are 0."""
-    return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+def _tested(first: Values, second: Values, first_fixed: bool, second_fixed: bool) -> _Tested:
+    instances = shared(first, second)
+    if len(instances) > 1:
+        differences = means(first, instances) - means(second, instances)
+        return _signed(differences, f"{len(instances)} instances", _above(differences))
+    if not instances:
+        return _Tested()
+    if first_fixed and second_fixed:
+        return _Tested(over="seeds", a12=a12(first[instances[0]], second[instances[0]]))
+    one, two = (np.asarray(values[instances[0]], dtype=np.float64) for values in (first, second))
+    often = a12(one, two)
+    if first_fixed or second_fixed:
+        differences = one[0] - two if first_fixed else one - two[0]
+        return _signed(differences, f"{len(differences)} seeds", often)
+    over = f"{len(one)} seeds" if len(one) == len(two) else f"{len(one)} and {len(two)} seeds"
+    side = int(np.sign(often - 0.5))
+    return _Tested(RANK_SUM, over, _rank_sum(one, two), _least(RANK_SUM, len(one), len(two)), side, often)
+
+
+def _signed(differences: np.ndarray, over: str, often: float) -> _Tested:
+    p, side = signed_ranks(differences)
+    return _Tested(SIGNED_RANKS, over, p, _least(SIGNED_RANKS, len(differences), 0), side, often)
+
+
+def _least(test: str, first: int, second: int) -> float:
+    """The least p of a test of so many values."""
+    ways = 2**first if test == SIGNED_RANKS else math.comb(first + second, first)
+    return min(1.0, 2 / ways)
+
+
+def _rank_sum(first: np.ndarray, second: np.ndarray) -> float:
+    ties = len({*first, *second}) < len(first) + len(second)
+    if ties and math.comb(len(first) + len(second), len(first)) <= SPLITS:  # scipy's exact distribution has no ties
+        return float(mannwhitneyu(first, second, method=PermutationMethod(n_resamples=SPLITS)).pvalue)
+    return float(mannwhitneyu(first, second, method="asymptotic" if ties else "exact").pvalue)
+
+
+def signed_ranks(differences: np.ndarray) -> tuple[float, int]:
+    """Wilcoxon's test that differences lie around 0: two-sided p, exact with ties as well, and the side they lie on.
+
+    Differences of 0 are left out (Wilcoxon, Biometrics Bulletin 1(6), 1945). All 2^n signs are counted, by the sums of
+    ranks that they give; scipy lists them one by one where ranks are tied.
+    """
+    differences = differences[differences != 0]
+    ranks = np.rint(2 * rankdata(np.abs(differences))).astype(np.int64)  # doubled: those of ties are halves
+    ways = np.ones(1)  # in which each sum of ranks of positive differences comes about
+    for rank in ranks:
+        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
+    share, positive = ways / ways.sum(), int(ranks[differences > 0].sum())
+    p = min(1.0, 2 * min(share[: positive + 1].sum(), share[positive:].sum()))
+    return float(p), int(np.sign(2 * positive - ranks.sum()))

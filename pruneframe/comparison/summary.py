@@ -9,11 +9,12 @@ import pandas as pd
 
 from ..front import DROPS
 from ..report import RunSummary, best_first
+from .verdicts import summed_up, verdicts
 
 
-def results(runs: Sequence[RunSummary]) -> pd.DataFrame:
-    """What the summary prints: one row per method, best median hypervolume first."""
-    rows = []
+def results(runs: Sequence[RunSummary], control: str | None = None) -> pd.DataFrame:
+    """What the summary prints: one row per method, best median hypervolume first, with what may be claimed of it."""
+    rows, said = [], summed_up(verdicts(runs, control), control)
     for method in best_first(runs):
         own = [run for run in runs if run.method == method]
         rows.append(
@@ -23,9 +24,12 @@ def results(runs: Sequence[RunSummary]) -> pd.DataFrame:
                 "HV": spread([run.hypervolume for run in own]),
                 "HV search": f"{np.median([run.hypervolume_search for run in own]):.4f}",
                 **{f"removed at {x:g}": operating_point(own, x) for x in DROPS},
+                **{f"sure at {x:g}": operating_point(own, x, sure=True) for x in DROPS},
+                "verdict": said.get(method, ""),
             }
         )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame if said else frame.drop(columns="verdict")  # one method alone is compared with nothing
 
 
 def spread(values: Sequence[float]) -> str:
@@ -36,9 +40,9 @@ def spread(values: Sequence[float]) -> str:
     return f"{median:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def operating_point(runs: Sequence[RunSummary], drop: float) -> str:
+def operating_point(runs: Sequence[RunSummary], drop: float, sure: bool = False) -> str:
     """Median share removed and median points lost on test; `none` where no run has such a member."""
-    points = [run.point(drop) for run in runs]
+    points = [run.point(drop, sure) for run in runs]
     found = [(p.reduction, p.test_drop) for p in points if p.reduction is not None and p.test_drop is not None]
     if not found:
         return "none"

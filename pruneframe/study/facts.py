@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..front import DROPS
-from ..report import Board, Instance, OperatingPoint, RunSummary, StudyFacts
+from ..front import DROPS, OperatingPoint, hypervolume
+from ..report import Board, Instance, RunSummary, StudyFacts
 from . import labels
 from .progress import Progress
 from .rows import Rows, stacked
@@ -24,8 +24,8 @@ IDENTITY = (
 )
 REACHED = (
     *("deterministic", "passes_spent", "evaluations", "repeats", "ended", "seconds", "seconds_by_kind", "own_seconds"),
-    *("hypervolume", "hypervolume_search"),
-    *("hypervolume_region", "front_size", "dense_error", "dense_test_error", "environment"),
+    *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
+    *("front_size", "dense_error", "dense_test_error", "environment"),
 )
 # Rules that a command may name.
 COMMANDED = ("units", "batch_norm", "budget", "search_images", "objectives", "precision")
@@ -60,9 +60,13 @@ def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
     about |= {"plugins": tuple((name, version) for name, version in identity["versions"])}
     if folder.finished:
         result, tuned = folder.result, folder.finetuned()
-        reached = {name: result[name] for name in REACHED} | {"points": tuple(_point(result, drop) for drop in DROPS)}
+        reached = {name: result[name] for name in REACHED} | {
+            "points": tuple(_point(result, drop, sure) for drop in DROPS for sure in (False, True)),
+            "hypervolume_resampled": tuple(result["hypervolume_resampled"]),
+        }
         if tuned is not None:
             reached |= {"finetuned": folder.finetuned_epochs, "finetuning_passes": float(tuned["passes"])}
+            reached |= {"hypervolume_finetuned": _after_finetuning(folder, tuned["test_error"])}
         return RunSummary(status="done", **about, **reached)
     progress = Progress(folder, identity["budget"])
     progress.refresh()
@@ -79,10 +83,20 @@ def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
     )
 
 
-def _point(result: dict[str, Any], drop: float) -> OperatingPoint:
-    names = ("reduction", "test_drop", "test_drop_interval")
-    reduction, lost, interval = (result[f"{name}_at_{drop:g}"] for name in names)
-    return OperatingPoint(drop, reduction, lost, None if interval is None else (interval[0], interval[1]))
+def _point(result: dict[str, Any], drop: float, sure: bool) -> OperatingPoint:
+    names = [f"{'sure_' * sure}{name}_at_{drop:g}" for name in ("reduction", "test_drop", "test_drop_interval")]
+    reduction, lost, interval = (result[name] for name in names)
+    return OperatingPoint(drop, reduction, lost, None if interval is None else (interval[0], interval[1]), sure)
+
+
+def _after_finetuning(folder: RunFolder, errors: np.ndarray) -> float:
+    """The hypervolume over test errors and parameters; not a number where the error has no reference."""
+    identity = folder.identity
+    if "error" not in identity["objectives"]:
+        return float("nan")
+    reference = identity["references"][identity["objectives"].index("error")]
+    shares = folder.front(["params"])["params"] / folder.result["total_params"]
+    return hypervolume(np.column_stack([errors / reference, shares]))
 
 
 def overview(*studies: StudyFolder) -> StudyFacts:
@@ -104,7 +118,15 @@ def _overview(studies: Sequence[StudyFolder], folders: Sequence[RunFolder]) -> S
     called = labels.methods(identities)
     told = [replace(_summary(folder, identities[folder.path]), method=called[folder.path]) for folder in folders]
     provenance = {called[folder.path]: folder.result["provenance"] for folder in folders if folder.finished}
-    return StudyFacts(_boards(folders, identities), (*told, *_missing(studies, told)), provenance)
+    controls = {study.settings.get("control") for study in studies}
+    control = controls.pop() if len(controls) == 1 else None  # studies that were begun with others have none together
+    return StudyFacts(
+        _boards(folders, identities),
+        (*told, *_missing(studies, told)),
+        provenance,
+        control=control,
+        beforehand=control is not None,
+    )
 
 
 def heads_of(folders: Sequence[RunFolder]) -> dict[Path, dict[str, Any]]:

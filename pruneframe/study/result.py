@@ -1,8 +1,7 @@
-"""The result of a run: the members of its final front, measured once more, and the indicators over them."""
+"""The result of a run: the members of its final front, measured once more on both splits."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,15 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..front import DROPS, REGION_MARGIN, choose, hypervolume, non_dominated, thin
+from ..front import non_dominated, thin
 from ..mask import Masks
 from ..objective import Objective
 from ..search.archive import Archive
 from ..search.journal import MEMBER, Journal, Question
 from ..search.workbench import DENSE, Images, Workbench
 from .timing import Series, measure_series
-
-NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 Values = NDArray[np.float64]
 
@@ -52,6 +49,12 @@ class Members:
     dense_search: Measured
     dense_test: Measured
     timings: dict[str, pd.DataFrame] = field(default_factory=dict)  # records, where something was timed
+
+    @property
+    def differing(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Search images that the unpruned network has right and a member has not, and the reverse, int64[n] each."""
+        dense, own = self.dense_search.correct, self.search.correct
+        return (dense & ~own).sum(axis=1), (own & ~dense).sum(axis=1)
 
     @property
     def reduction(self) -> Values:
@@ -137,51 +140,3 @@ class Look:
             right = np.packbits(candidate.correct).tobytes().hex()
             answer = self.journal.write(question, [*found, right], 0.0, time.perf_counter() - start)
         return answer.values
-
-
-def indicators(members: Members, objectives: Sequence[str], references: Values) -> dict[str, Any]:
-    """Hypervolumes and operating points of a final front, as `summary --json` names them.
-
-    hypervolume: with the members' values on test; hypervolume_search: on search; hypervolume_region: as the first, the
-    error divided by (dense test error + 0.10). reduction_at_x: the largest share removed among members whose *search*
-    error is at most x points above dense; test_drop_at_x: what that member loses on test, in points, and its paired
-    95 % interval. Nothing is selected on test.
-    """
-    dense_error = float(members.dense_search.error[0])
-    dense_test_error = float(members.dense_test.error[0])
-    region = references.copy()
-    if "error" in objectives:
-        region[list(objectives).index("error")] = dense_test_error + REGION_MARGIN
-    found: dict[str, Any] = {
-        "hypervolume": hypervolume(members.test.values / references),
-        "hypervolume_search": hypervolume(members.search.values / references),
-        "hypervolume_region": hypervolume(members.test.values / region),
-        "front_size": len(members.masks),
-        "dense_error": dense_error,
-        "dense_test_error": dense_test_error,
-    }
-    for drop in DROPS:
-        found |= _operating_point(members, drop, dense_error)
-    return found
-
-
-def _operating_point(members: Members, drop: float, dense_error: float) -> dict[str, Any]:
-    name = f"{drop:g}"
-    keys = (f"reduction_at_{name}", f"test_drop_at_{name}", f"test_drop_interval_at_{name}")
-    chosen = choose(members.search.error, members.reduction, dense_error + drop / 100)
-    if chosen is None:
-        return dict.fromkeys(keys)
-    lost, interval = paired_drop(members.dense_test.correct[0], members.test.correct[chosen])
-    return dict(zip(keys, (float(members.reduction[chosen]), lost, list(interval)), strict=True))
-
-
-def paired_drop(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
-    """Points of accuracy lost between two networks on the same images, and the 95 % interval of that difference.
-
-    The normal interval for a difference of paired proportions (Agresti, "Categorical Data Analysis", section 11.1).
-    """
-    n = len(before)
-    lost, gained = int(np.sum(before & ~after)), int(np.sum(after & ~before))
-    difference = (lost - gained) / n
-    half = NORMAL_95 * math.sqrt(max(0.0, lost + gained - (lost - gained) ** 2 / n)) / n
-    return 100 * difference, (100 * (difference - half), 100 * (difference + half))

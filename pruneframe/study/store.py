@@ -1,6 +1,6 @@
 """The only module that knows a file name of a study.
 
-STUDY/study.json                            commands, versions, hardware
+STUDY/study.json                            commands, versions, hardware, the control
 STUDY/runs/PROBLEM/METHOD/INSTANCE-SEED-HASH/
     identity.json                           what the run is; written first
     journal.jsonl  weights/*.safetensors    every answer as it is given, and what is too large for a line
@@ -118,6 +118,7 @@ class RunFolder:
             "test": members.test.values,
             "search_error": members.search.error,
             "test_error": members.test.error,
+            **dict(zip(("search_lost", "search_gained"), members.differing, strict=True)),
             "kept": members.masks.layer_counts(),
             "correct": np.packbits(members.test.correct, axis=1),
             "dense_correct": np.packbits(members.dense_test.correct[0]),
@@ -126,7 +127,8 @@ class RunFolder:
         _write_json(self.path / "run.json", result)
 
     def front(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """The final front: bits uint8[members, bytes], weights, params, values, errors, and units kept per layer.
+        """The final front: bits uint8[members, bytes], weights, params, values, errors, what is lost and gained
+        beside the unpruned network in search images, and units kept per layer.
 
         And which test images are right, packed: see `Correctness`. All of that, or some.
         """
@@ -220,7 +222,7 @@ class StudyFolder:
             raise InputError(f"{path} has study format {found!r}, but this version reads {FORMAT}")
         return cls(path)
 
-    def prepare(self, settings: dict[str, Any], environment: dict[str, Any]) -> None:
+    def prepare(self, settings: dict[str, Any], environment: dict[str, Any], control: str | None = None) -> None:
         """Create the study, or note another command in it; raises InputError when the folder cannot be used."""
         file = self.path / "study.json"
         if file.exists():
@@ -229,7 +231,8 @@ class StudyFolder:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise InputError(f"{self.path} must be a study, an empty folder or a new name, but is something else")
             begun = datetime.now(UTC).isoformat(timespec="seconds")
-            study = {"format": FORMAT, "begun": begun, "commands": [], "environments": []}
+            study = {"format": FORMAT, "begun": begun, "control": None, "commands": [], "environments": []}
+        study["control"] = control or study["control"]
         for name, value in (("commands", settings), ("environments", environment)):
             if value not in study[name]:
                 study[name].append(value)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from .correctness import Correctness
 from .facts import heads_of, runs
+from .paired import loss_bounds
 from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
@@ -22,7 +23,7 @@ COUNTED = {
     "own": "own_seconds",
 }  # a journal's names, and the table's
 
-FRONT = ("params", "search", "test", "search_error", "test_error")
+FRONT = ("params", "search", "test", "search_error", "test_error", "search_lost", "search_gained")
 
 
 def long_table(*studies: StudyFolder) -> pd.DataFrame:
@@ -49,10 +50,12 @@ def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[Rows]:
     if folder.finished:
         Correctness.of(folder)  # nothing is told of a front that does not agree with itself
         front, tuned, total = folder.front(FRONT), folder.finetuned(), folder.result["total_params"]
+        bounds = {"search": loss_bounds(front["search_lost"], front["search_gained"], identity["search_images"])}
         number, removed = np.arange(len(front["params"])), 1 - front["params"] / total
         for split in ("search", "test"):
             values = {name: front[split][:, column] for column, name in enumerate(names)}
             own = {"number": number, "params": front["params"], "error": front[f"{split}_error"], "removed": removed}
+            own |= {"loss_bound": bounds[split]} if split in bounds else {}
             yield measured("member", split, values | own)
             if tuned is not None:
                 shown = {"number": number, "removed": removed, "error": tuned[f"{split}_error"]}

@@ -22,9 +22,10 @@ from ..search.task import Task
 from ..search.workbench import Workbench
 from ..target import Meter
 from .finetuning import finetune
+from .indicators import anytime, indicators
 from .machine import environment, measuring, prepare_torch, same_settings
 from .member import Front
-from .result import indicators, measure_members
+from .result import measure_members
 from .run import Run
 from .store import RunFolder, StudyFolder
 
@@ -119,11 +120,12 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         "source": loaded.problem.source,
         "varies": loaded.problem.varies,
         "engine": bench.notice,
+        "hypervolume_anytime": anytime(task.archive, references, run.budget),
         "environment": environment(run.device),
     }
     names = task.objectives
     records = task.records | members.timings
-    folder.finish(task.archive, members, names, records, values | indicators(members, names, references))
+    folder.finish(task.archive, members, names, records, values | indicators(members, objectives, references))
     bench.shelf.keep_only(members.weights)
 
 

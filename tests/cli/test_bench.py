@@ -119,6 +119,27 @@ def test_lists_are_comma_separated_or_their_option_is_repeated(cli: Cli) -> None
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn")
+def test_a_control_is_named_before_the_first_run_is_finished(cli: Cli, here: Path) -> None:
+    command = ("bench", "--methods", "random,magnitude", *QUICK)
+    first = cli(*command, "--control", "random")
+    assert first.code == 0
+    study = here / "pruneframe-study"
+    assert StudyFolder(study).settings["control"] == "random"
+    beforehand = "against the control, random, named before the first run."
+    assert beforehand in " ".join(first.out.split())
+    assert beforehand in " ".join(cli(*command).out.split()), "the study remembers it"
+    assert cli(*command, "--control", "random").code == 0
+    changed = cli(*command, "--control", "magnitude")
+    assert changed.code == 2
+    assert "has finished runs and the control random; name another --output" in changed.error
+    late = cli("summary", study, "--control", "magnitude")
+    assert "against the control, magnitude, named after the runs." in " ".join(late.out.split())
+    assert cli("bench", "--methods", "random", *QUICK, "--output", "other").code == 0
+    refused = cli("bench", "--methods", "random", *QUICK, "--output", "other", "--control", "random")
+    assert "has finished runs and no control" in refused.error
+
+
 def test_force_does_runs_again(cli: Cli, here: Path) -> None:
     command = ("bench", "--methods", "random", *QUICK)
     assert cli(*command).code == 0

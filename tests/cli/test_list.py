@@ -30,6 +30,8 @@ BUNDLED = {
     "report": (
         *("fronts", "difference", "progress", "results", "reductions", "operating-points", "distances"),
         *(
+            "comparisons",
+            "variances",
             "generalisation",
             "layers",
             "parallel",

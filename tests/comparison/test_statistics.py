@@ -1,18 +1,31 @@
-"""Comparisons of runs: known values, corrections, and no claim from too few seeds."""
+"""Comparisons of runs: known values, corrections, seeds within instances, and no claim from too few of them."""
 
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.stats import chi2
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import rankdata, wilcoxon
 
-from pruneframe.comparison.statistics import a12, compare, difference, holm, rank, seeds_needed
+from pruneframe.comparison.statistics import Comparison, a12, compare, holm, needed, signed_ranks
 
 LOW, HIGH = list(np.arange(8.0)), list(np.arange(8.0) + 10)
+
+
+def over_seeds(own: list[float], other: list[float], fixed: str = "", control: str | None = "own") -> Comparison:
+    """Two methods on one instance; `fixed` are those of "own" and "other" that give the same for every seed."""
+    [found] = compare({"own": {0: own}, "other": {0: other}}, control, fixed.split())
+    return found
+
+
+def over_instances(own: list[float], other: list[float]) -> Comparison:
+    """Two methods on several instances, with one seed each."""
+    [found] = compare({name: dict(enumerate([[v] for v in one])) for name, one in (("own", own), ("other", other))})
+    return found
 
 
 def test_a12_counts_pairs_and_halves_of_ties() -> None:
@@ -25,23 +38,23 @@ def test_a12_counts_pairs_and_halves_of_ties() -> None:
 def test_holm_multiplies_the_smallest_by_the_number_and_never_falls() -> None:
     assert holm({"a": 0.03, "b": 0.01, "c": 0.02}) == pytest.approx({"b": 0.03, "c": 0.04, "a": 0.04})
     assert holm({"a": 0.6, "b": 0.9}) == {"a": 1.0, "b": 1.0}
-    assert holm({}) == {}
+    assert holm(dict[str, float]()) == {}
 
 
 def test_runs_that_lie_apart_are_told_apart() -> None:
-    (found,) = compare(HIGH, {"low": LOW})
+    found = over_seeds(HIGH, LOW)
     assert found.p == pytest.approx(2 / 12870)  # two of the C(16, 8) orders
-    assert found.a12 == 1
-    assert found.significant
+    assert (found.a12, found.ahead, found.significant) == (1, 1, True)
+    assert (found.test, found.over) == ("Mann-Whitney", "8 seeds")
+    assert over_seeds(LOW, HIGH).ahead == -1
 
 
 def test_equal_runs_are_not() -> None:
-    (found,) = compare(LOW, {"same": LOW})
+    found = over_seeds(LOW, LOW)
     assert found.p > 0.9
     assert found.attainable
     assert not found.significant
-    (fixed,) = compare([1.0] * 8, {"same": [1.0] * 8}, ["same"])
-    assert fixed.p == 1
+    assert over_seeds([1.0] * 8, [1.0] * 8, "other").p == 1
 
 
 @pytest.mark.parametrize(
@@ -53,24 +66,106 @@ def test_ties_are_counted_over_all_splits(own: list[float], theirs: list[float])
         abs(a12([values[i] for i in chosen], [value for i, value in enumerate(values) if i not in chosen]) - 0.5)
         for chosen in combinations(range(len(values)), size)
     ]
-    (found,) = compare(own, {"other": theirs})
+    found = over_seeds(own, theirs)
     assert found.p == pytest.approx(np.mean(np.array(distances) >= abs(a12(own, theirs) - 0.5) - 1e-12))
 
 
 def test_a_deterministic_method_is_one_number() -> None:
-    (found,) = compare(HIGH, {"fixed": [5.0] * 8}, ["fixed"])
+    found = over_seeds(HIGH, [5.0] * 8, "other")
     assert found.p == pytest.approx(2 / 2**8)  # all signs equal
-    assert found.significant
+    assert (found.test, found.over, found.significant) == ("signed ranks", "8 seeds", True)
+    turned = over_seeds([5.0] * 8, HIGH, "own")
+    assert (turned.p, turned.a12, turned.ahead) == (found.p, 0.0, -1)
+    both = over_seeds([5.0] * 20, [4.0] * 20, "own other")
+    assert (both.test, both.p, both.attainable, both.significant) == ("", 1.0, False, False)
+
+
+def test_large_samples_without_ties_are_tested_exactly() -> None:
+    assert over_seeds(list(np.arange(9) + 10.0), list(np.arange(9.0))).p == pytest.approx(2 / math.comb(18, 9))
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_signed_ranks_count_all_signs_with_ties_as_well(differences: list[int]) -> None:
+    values = np.array([value for value in differences if value], dtype=float)
+    ranks = rankdata(np.abs(values))
+    sums = [sum(r for r, positive in zip(ranks, signs, strict=True) if positive)
+            for signs in product((False, True), repeat=len(values))]  # fmt: skip
+    found, side = signed_ranks(np.array(differences, dtype=float))
+    own = ranks[values > 0].sum()
+    assert found == pytest.approx(min(1.0, 2 * min(np.mean(np.array(sums) <= own), np.mean(np.array(sums) >= own))))
+    assert side == np.sign(own - ranks[values < 0].sum())
+
+
+def test_signed_ranks_are_scipys_where_nothing_is_tied() -> None:
+    rng = np.random.default_rng(0)
+    for size in (3, 10, 40):
+        values = rng.normal(0.3, 1, size)
+        assert signed_ranks(values)[0] == pytest.approx(wilcoxon(values, method="exact").pvalue)
+
+
+def test_with_several_instances_they_are_compared_and_not_their_seeds() -> None:
+    values = {
+        "own": {place: [place + 0.1, place + 0.3] for place in range(10)},
+        "other": {place: [place + 0.15, place + 0.05] for place in range(10)},
+    }
+    [found] = compare(values)
+    assert (found.test, found.over) == ("signed ranks", "10 instances")
+    assert found.p == pytest.approx(2 / 2**10)  # the mean is better on each of them
+    assert (found.a12, found.ahead) == (1.0, 1)
+    [seeds] = compare({name: {0: [value for own in one.values() for value in own]} for name, one in values.items()})
+    assert seeds.p > 0.5, "between instances there is more than between methods"
+
+
+def test_a_method_without_chance_is_compared_over_instances_as_others_are() -> None:
+    values = {"own": {i: [i + 1.0] * 2 for i in range(6)}, "other": {i: [float(i)] * 2 for i in range(6)}}
+    [found] = compare(values, fixed=["own", "other"])
+    assert found.p == pytest.approx(2 / 2**6)
+
+
+def test_methods_are_compared_where_both_have_run() -> None:
+    values = {"own": {i: [i + 1.0] for i in range(3, 10)}, "other": {i: [float(i)] for i in range(8)}}
+    [found] = compare(values)
+    assert found.over == "5 instances"
+    [none] = compare({"own": {0: [1.0]}, "other": {1: [2.0]}})
+    assert (none.test, none.over, none.p, none.attainable, none.a12) == ("", "", 1.0, False, 0.5)
+    [one] = compare({"own": {0: HIGH, 1: HIGH}, "other": {1: LOW, 2: LOW}})
+    assert (one.test, one.over) == ("Mann-Whitney", "8 seeds")
+    assert over_seeds(HIGH, LOW[:5]).over == "8 and 5 seeds"
+
+
+def test_the_side_is_that_of_the_ranks_where_the_counts_are_even() -> None:
+    found = over_instances([9.0, 8.0, 7.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 2.0, 3.0])
+    assert (found.a12, found.ahead) == (0.5, 1)
+
+
+def test_without_a_control_all_pairs_are_corrected_and_with_one_its_own() -> None:
+    rng = np.random.default_rng(0)
+    values = {name: {0: list(rng.normal(shift, 1, 6))} for name, shift in (("a", 0), ("b", 1), ("c", 2), ("d", 3))}
+    pairs = compare(values)
+    assert [(one.first, one.second) for one in pairs] == list(combinations("abcd", 2))
+    beside = compare(values, "b")
+    assert [(one.first, one.second) for one in beside] == [("b", "a"), ("b", "c"), ("b", "d")]
+    alone = {frozenset((one.first, one.second)): one.alone for one in pairs}
+    assert {frozenset((one.first, one.second)): one.alone for one in beside}.items() <= alone.items()
+    corrected = holm(alone)
+    assert [one.p for one in pairs] == [corrected[frozenset((one.first, one.second))] for one in pairs]
+    assert min(one.p for one in beside) == 3 * min(one.alone for one in beside)
 
 
 @pytest.mark.parametrize(
     ("seeds", "comparisons", "attainable"), [(3, 1, False), (4, 1, True), (4, 2, False), (8, 5, True)]
 )
 def test_too_few_seeds_for_so_many_comparisons_give_no_claim(seeds: int, comparisons: int, attainable: bool) -> None:
-    others = {str(number): LOW[:seeds] for number in range(comparisons)}
-    found = compare(HIGH[:seeds], others)
+    others = {str(number): {0: LOW[:seeds]} for number in range(comparisons)}
+    found = compare({"control": {0: HIGH[:seeds]}, **others}, "control")
     assert [one.attainable for one in found] == [attainable] * comparisons
     assert all(one.significant == attainable for one in found)
+
+
+def test_five_instances_allow_no_claim_and_six_allow_one() -> None:
+    five, six = (over_instances([1.0] * count, [0.0] * count) for count in (5, 6))
+    assert (five.p, five.significant) == (0.0625, False)
+    assert (six.p, six.significant) == (0.03125, True)
 
 
 @pytest.mark.parametrize(
@@ -86,62 +181,20 @@ def test_too_few_seeds_for_so_many_comparisons_give_no_claim(seeds: int, compari
     ],
 )
 def test_the_advice_on_seeds_is_the_least_that_allows_all_claims(fixed: list[bool], seeds: int) -> None:
-    assert seeds_needed(fixed) == seeds
     for count, attainable in ((seeds, True), (seeds - 1, False)):
-        others = {str(i): [0.0] * count if one else list(-np.arange(count) - 1.0) for i, one in enumerate(fixed)}
-        found = compare(list(np.arange(count) + 1.0), others, [str(i) for i, one in enumerate(fixed) if one])
+        others = {str(i): {0: [0.0] * count if one else list(-np.arange(count) - 1.0)} for i, one in enumerate(fixed)}
+        own = {"own": {0: list(np.arange(count) + 1.0)}}
+        found = compare(own | others, "own", [str(i) for i, one in enumerate(fixed) if one])
         assert all(one.attainable for one in found) == attainable
+        assert needed([one.test for one in found]) == seeds
 
 
-def test_a_control_without_chance_is_one_number_too() -> None:
-    [found] = compare([5.0] * 8, {"low": LOW}, itself=True)
-    [other] = compare(LOW, {"fixed": [5.0] * 8}, ["fixed"])
-    assert (found.p, found.attainable) == (other.p, other.attainable)
-    assert found.a12 == 1 - other.a12
-    [both] = compare([5.0] * 20, {"fixed": [4.0] * 20}, ["fixed"], itself=True)
-    assert (both.p, both.attainable, both.significant) == (1.0, False, False)
+def test_the_advice_on_instances_grows_with_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [needed(["signed ranks"] * pairs) for pairs in (1, 21, 120)] == [6, 10, 13]
+    monkeypatch.setattr("pruneframe.comparison.statistics.MOST", 5)
+    assert needed(["signed ranks"]) is None
 
 
-def test_large_samples_without_ties_are_tested_exactly() -> None:
-    [found] = compare(np.arange(9) + 10.0, {"low": np.arange(9.0)})
-    assert found.p == pytest.approx(2 / math.comb(18, 9))
-
-
-def test_the_interval_of_a_difference_is_that_of_an_independent_bootstrap() -> None:
-    first, second = np.array([1.0, 2, 3, 4, 9]), np.array([0.0, 1, 1, 2])
-    found, interval = difference(first, second)
-    assert found == 2.0
-    rng = np.random.default_rng(7)
-    medians = [np.median(rng.choice(values, (20_000, len(values))), axis=1) for values in (first, second)]
-    np.testing.assert_allclose(interval, np.quantile(medians[0] - medians[1], [0.025, 0.975]), atol=0.5)
-    assert difference(first, second) == (found, interval), "the same figures again"
-    assert difference([1.0], second) == (0.0, None)
-
-
-# Demsar, JMLR 7, 2006, table 6: AUC of C4.5 and three variants on 14 data sets.
-DEMSAR = """
-0.763 0.768 0.771 0.798   0.599 0.591 0.590 0.569   0.954 0.971 0.968 0.967   0.628 0.661 0.654 0.657
-0.882 0.888 0.886 0.898   0.936 0.931 0.916 0.931   0.661 0.668 0.609 0.685   0.583 0.583 0.563 0.625
-0.775 0.838 0.866 0.875   1.000 1.000 1.000 1.000   0.940 0.962 0.965 0.962   0.619 0.666 0.614 0.669
-0.972 0.981 0.9751 0.975  0.957 0.978 0.946 0.970
-"""
-
-
-def test_ranks_are_those_of_the_published_example() -> None:
-    values = np.array(DEMSAR.split(), dtype=float).reshape(14, 4)
-    found = rank(pd.DataFrame(values, columns=["C4.5", "m", "cf", "m+cf"]))
-    assert list(found.ranks.round(3)) == [3.143, 2.0, 2.893, 1.964]  # the paper's last row
-    uncorrected = 12 * 14 / (4 * 5) * ((found.ranks**2).sum() - 4 * 5**2 / 4)
-    assert uncorrected == pytest.approx(9.28, abs=0.01)  # the paper's chi-square, which does not correct for ties
-    assert 0.5 * chi2.sf(9.28, 3) < found.p < chi2.sf(9.28, 3), "a correction for ties makes it smaller"
-    critical = 2.569 * np.sqrt(4 * 5 / (6 * 14))  # its critical difference of 1.25
-    apart = np.abs(np.subtract.outer(found.ranks.to_numpy(), found.ranks.to_numpy())) > critical
-    np.testing.assert_array_equal(found.pairs.to_numpy() < 0.05, apart)
-
-
-def test_methods_that_are_equal_everywhere_rank_equally() -> None:
-    found = rank(pd.DataFrame(np.ones((5, 3)), columns=list("abc")))
-    assert list(found.ranks) == [2.0] * 3
-    assert found.p == 1
-    assert not rank(pd.DataFrame([[3.0, 2, 1]] * 2)).attainable
-    assert rank(pd.DataFrame([[3.0, 2, 1]] * 5)).attainable
+def test_the_share_of_instances_counts_ties_half() -> None:
+    [found] = compare({"own": {0: [1.0], 1: [2.0, 4.0]}, "other": {0: [0.0], 1: [3.0]}})
+    assert found.a12 == 0.75

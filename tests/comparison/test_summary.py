@@ -12,6 +12,7 @@ import pruneframe as pf
 from pruneframe.comparison.summary import operating_point, results, spread
 
 AT = ["removed at 0.5", "removed at 1", "removed at 2"]
+SURE = ["sure at 0.5", "sure at 1", "sure at 2"]
 
 
 def run_at(removed: float | None, lost: float | None) -> pf.RunSummary:
@@ -32,11 +33,12 @@ def test_operating_points_are_medians_over_the_runs_that_have_one() -> None:
 
 def test_the_table_says_none_where_no_run_qualifies() -> None:
     _, study = hand_made()
-    none = tuple(pf.OperatingPoint(drop) for drop in (0.5, 1.0, 2.0))
+    none = tuple(pf.OperatingPoint(drop, sure=sure) for drop in (0.5, 1.0, 2.0) for sure in (False, True))
     runs = [replace(run, points=none) if run.method == "second" else run for run in study.runs]
     frame = results(runs).set_index("method")
     assert list(frame.loc["first", AT]) == ["40.0 % (-0.25)"] * 3
-    assert list(frame.loc["second", AT]) == ["none"] * 3
+    assert list(frame.loc["first", SURE]) == ["30.0 % (-0.25)"] * 3
+    assert list(frame.loc["second", [*AT, *SURE]]) == ["none"] * 6
 
 
 def test_the_table_has_one_row_per_method_the_best_median_first() -> None:
@@ -53,3 +55,22 @@ def test_the_table_has_one_row_per_method_the_best_median_first() -> None:
             [np.median(volumes[best]), np.median(volumes[other])], abs=1e-4
         )
     assert list(frame["HV search"]) == [text.split()[0] for text in frame["HV"]], "nothing is lost on test here"
+
+
+def test_the_last_column_says_what_may_be_claimed() -> None:
+    _, study = hand_made(
+        {(method, seed): [(error + 0.001 * seed, 50.0)] for seed in range(6) for method, error in RIVALS}
+    )
+    alone = [run for run in study.runs if run.method == "good"]
+    assert "verdict" not in results(alone)
+    pairs = results(study.runs).set_index("method")
+    assert pairs.verdict.to_dict() == {
+        "good": "better than 2 of 2",
+        "bad": "worse than 1 of 2",
+        "same": "worse than 1 of 2",
+    }
+    beside = results(study.runs, "bad").set_index("method")
+    assert beside.verdict.to_dict() == {"good": "better", "bad": "control", "same": "no difference shown"}
+
+
+RIVALS = (("good", 0.1), ("bad", 0.2), ("same", 0.2))

@@ -26,6 +26,7 @@ from pruneframe.study.facts import facts, summaries
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 from pruneframe.testing import check_report
+from pruneframe_reports.comparisons import PRINTED, Comparisons
 from pruneframe_reports.difference import Difference, rectangles
 from pruneframe_reports.distances import Distances
 from pruneframe_reports.finetuned import Finetuned
@@ -41,6 +42,7 @@ from pruneframe_reports.records import Records
 from pruneframe_reports.reductions import Reductions
 from pruneframe_reports.results import Results
 from pruneframe_reports.running_times import RunningTimes
+from pruneframe_reports.variances import Variances
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +67,7 @@ def lines_of(figure: pf.Figure | pf.Table) -> dict[str, np.ndarray]:
 def test_every_bundled_report_draws_a_small_study(small: StudyFolder) -> None:
     items = drawn(small)
     names = ("front", "difference", "progress", "results", "reductions", "operating-points", "distances")
+    names += ("comparisons", "comparisons-anytime", "variances", "reductions-sure")
     others = ("generalisation", "layers", "reached", "running-times")
     assert set(items) == {f"{name}-1" for name in (*names, *others)}
     for item in items.values():
@@ -214,49 +217,78 @@ def seeds(method: str, count: int, error: float, step: float = 0.001) -> Points:
     return {(method, seed): [(error + step * seed, 50.0)] for seed in range(count)}
 
 
-def table_of(report: pf.Report, fronts: Points, **changes: Any) -> pf.Table:
+def table_of(report: pf.Report, fronts: Points, place: int = 0, **changes: Any) -> pf.Table:
+    """The table that a report draws, or one of several."""
     table, study = hand_made(fronts)
-    [item] = [item for item in report.draw(table, replace(study, **changes)) if isinstance(item, pf.Table)]
-    return item
+    return [item for item in report.draw(table, replace(study, **changes)) if isinstance(item, pf.Table)][place]
+
+
+def verdicts_of(study: pf.StudyFacts) -> dict[str, str]:
+    """What the table of results says of each method."""
+    [item] = [item for item in Results().draw(pd.DataFrame(), study) if isinstance(item, pf.Table)]
+    return dict(zip(item.frame.method, item.frame.verdict, strict=True))
 
 
 def test_eight_seeds_apart_allow_a_claim_and_three_do_not() -> None:
-    for count, verdict in ((8, "worse"), (3, "no claim: needs 4 seeds")):
-        item = table_of(Results(), seeds("good", count, 0.1) | seeds("bad", count, 0.2))
+    for count, verdicts in (
+        (8, ["better than bad", "worse than good"]),
+        (3, ["no claim: needs 4 seeds"] * 2),
+    ):
+        fronts = seeds("good", count, 0.1) | seeds("bad", count, 0.2)
+        item = table_of(Results(), fronts)
         assert list(item.frame["method"]) == ["good", "bad"]
-        assert list(item.frame["verdict"]) == ["control", verdict]
-        assert list(item.frame["A12"]) == ["", "1.00"]
+        assert list(item.frame["verdict"]) == verdicts
+        assert "No control was named beforehand: all pairs" in item.caption
         assert item.best == {(0, "HV")}
+        row = table_of(Comparisons(), fronts).frame.iloc[0]
+        assert row[["method", "against", "A12"]].tolist() == ["good", "bad", "1.00"]
+        assert row["test"] == f"Mann-Whitney, {count} seeds"
     exact = mannwhitneyu(range(8), range(10, 18)).pvalue
-    assert table_of(Results(), seeds("good", 8, 0.1) | seeds("bad", 8, 0.2)).data["p"].iloc[1] == pytest.approx(exact)
+    data = table_of(Comparisons(), seeds("good", 8, 0.1) | seeds("bad", 8, 0.2)).data
+    assert data[["p", "holm"]].iloc[0].tolist() == pytest.approx([exact, exact])
 
 
 def test_a_better_method_than_the_control_is_called_so_and_equal_ones_are_not() -> None:
     fronts = seeds("good", 8, 0.1) | seeds("bad", 8, 0.2) | seeds("same", 8, 0.2)
-    frame = table_of(Results(), fronts, control="bad").frame.set_index("method")
-    assert frame.loc["good", "verdict"] == "better"
-    assert frame.loc["same", "verdict"] == "no difference shown"
-    assert frame.loc["bad", "verdict"] == "control"
+    item = table_of(Results(), fronts, control="bad")
+    frame = item.frame.set_index("method")
+    assert frame.verdict.to_dict() == {"good": "better", "bad": "control", "same": "no difference shown"}
+    assert "the control, bad, named after the runs." in item.caption
+    assert "named before the first run." in table_of(Results(), fronts, control="bad", beforehand=True).caption
+    pairs = table_of(Comparisons(), fronts, control="bad").frame
+    assert pairs[["method", "against", "verdict"]].to_numpy().tolist() == [
+        ["bad", "good", "worse"],
+        ["bad", "same", "no difference shown"],
+    ]
 
 
-def test_a_control_without_chance_is_tested_as_one_number() -> None:
+def test_a_control_that_has_not_run_is_no_reason_to_choose_another() -> None:
+    fronts = seeds("good", 8, 0.1) | seeds("bad", 8, 0.2) | seeds("same", 8, 0.2)
+    item = table_of(Results(), fronts, control="third")
+    assert "The control, third, has not run here: all pairs" in item.caption
+    assert item.frame.verdict.tolist() == ["better than 2 of 2", "worse than 1 of 2", "worse than 1 of 2"]
+    assert len(table_of(Comparisons(), fronts, control="third").frame) == 3
+
+
+def test_methods_without_chance_are_one_number() -> None:
     table, study = hand_made(seeds("fixed", 5, 0.1, 0.0) | seeds("other", 5, 0.2) | seeds("also", 5, 0.3, 0.0))
     runs = tuple(replace(run, deterministic=run.method != "other") for run in study.runs)
-    [item] = [item for item in Results().draw(table, replace(study, runs=runs)) if isinstance(item, pf.Table)]
-    verdicts = dict(zip(item.frame.method, item.frame.verdict, strict=True))
-    assert verdicts["other"] == "no claim: needs 6 seeds"
-    assert verdicts["also"] == "no claim: neither depends on the seed"
+    said = verdicts_of(replace(study, runs=runs, control="fixed"))
+    assert said["other"] == "no claim: needs 6 seeds"
+    assert said["also"] == "no claim: neither depends on the seed"
+    [item, *_] = Comparisons().draw(table, replace(study, runs=runs, control="fixed"))
+    assert item.frame.test.tolist() == ["signed ranks, 5 seeds", "none"]
+    assert item.frame.p.tolist()[1] == ""
 
 
 def test_runs_of_other_versions_and_other_rules_are_not_compared() -> None:
     table, study = hand_made(seeds("good", 8, 0.1) | seeds("bad", 8, 0.2))
     runs = tuple(replace(run, environment={"torch": "2" if run.method == "good" else "3"}) for run in study.runs)
-    [item] = list(Results().draw(table, replace(study, runs=runs)))
-    assert list(item.frame["verdict"]) == ["control", "no claim: torch 2 and 3"]
+    assert verdicts_of(replace(study, runs=runs)) == dict.fromkeys(("good", "bad"), "no claim: torch 2 and 3")
     plugins = {"good": (("/home/me/objective.py", "a1"), ("mine", "1")), "bad": (("/home/me/objective.py", "b2"),)}
     runs = tuple(replace(run, plugins=plugins[run.method]) for run in study.runs)
-    [item] = list(Results().draw(table, replace(study, runs=runs)))
-    assert list(item.frame["verdict"]) == ["control", "no claim: versions a1 and b2 of a plugin"]
+    told = verdicts_of(replace(study, runs=runs, control="good"))
+    assert told == {"good": "control", "bad": "no claim: versions a1 and b2 of a plugin"}
     table, study = joined(hand_made(seeds("good", 4, 0.1)), hand_made(seeds("other", 4, 0.1), board="toy (budget 20)"))
     boards = tuple(replace(b, problem="toy", rules={"budget": 10.0 * n}) for n, b in enumerate(study.boards, 1))
     first, _ = Results().draw(table, replace(study, boards=boards))
@@ -285,19 +317,24 @@ def test_without_an_error_there_is_no_region_and_a_control_may_be_absent() -> No
     assert "HV region" not in item.frame
     assert "HV region" not in item.caption
     assert "hypervolume_region" not in item.data
-    assert "third has not run here" in item.caption
+    assert "third, has not run here" in item.caption
 
 
 def test_reductions_are_chosen_on_search_and_told_with_their_loss_on_test() -> None:
     fronts: Points = {("a", 0): [(0.05, 80.0), (0.059, 40.0), (0.3, 5.0)], ("b", 0): [(0.05, 70.0)]}
     table, study = hand_made(fronts, extra=0.07)
-    [item] = Reductions().draw(table, study)
+    item, sure = Reductions().draw(table, study)
     frame = item.frame.set_index("method")
     assert list(frame.loc["a"]) == ["20.0 % (+2.00)", "20.0 % (+2.00)", "60.0 % (+2.90)", "60.0 % (+2.90)"]
     assert list(frame.loc["b"]) == ["30.0 % (+2.00)"] * 4
     assert item.best == {
         (list(frame.index).index(method), f"at {x}") for method, x in (("b", 0), ("b", 0.5), ("a", 1), ("a", 2))
     }
+    # 0.2 points are added by hand to what each is sure to lose no more than, so that 0.9 points are too many for 1
+    frame = sure.frame.set_index("method")
+    assert list(frame.loc["a"]) == ["none", "20.0 % (+2.00)", "20.0 % (+2.00)", "60.0 % (+2.90)"]
+    assert list(frame.loc["b"]) == ["none", *["30.0 % (+2.00)"] * 3]
+    assert "with 90 % confidence" in sure.caption
 
 
 def test_operating_points_take_the_best_by_search_among_the_small() -> None:
@@ -349,7 +386,7 @@ def test_what_not_all_runs_have_is_told_and_never_best() -> None:
     lucky = {("lucky", seed): [(0.05 if seed == 0 else 0.3, 10.0)] for seed in range(3)}
     steady = {("steady", seed): [(0.05, 40.0)] for seed in range(3)}
     table, study = hand_made(lucky | steady)
-    [item] = Reductions().draw(table, study)
+    item, _ = Reductions().draw(table, study)
     frame = item.frame.set_index("method")
     assert frame.loc["lucky", "at 0"] == "90.0 % (-5.00), 1 of 3"
     assert item.frame.method[next(row for row, name in item.best if name == "at 0")] == "steady"
@@ -408,6 +445,104 @@ def three_boards(*best: str) -> tuple[pd.DataFrame, pf.StudyFacts]:
         fronts = {(name, seed): [(0.1 + 0.1 * place, 50.0)] for place, name in enumerate(order) for seed in (0, 1)}
         studies.append(hand_made(fronts, board=f"board-{number}"))
     return joined(*studies)
+
+
+def over_instances(effects: dict[str, list[float]], seeds: int = 2) -> pf.StudyFacts:
+    """A study in which each method's hypervolume on each instance is that number, and a little more for each seed."""
+    _, study = hand_made({("first", 0): [(0.1, 50.0)]})
+    [run] = study.runs
+    runs = [
+        replace(run, method=method, instance=i, seed=s, hypervolume=value + 0.001 * s, hypervolume_anytime=value / 2)
+        for method, values in effects.items()
+        for i, value in enumerate(values)
+        for s in range(seeds)
+    ]
+    return replace(study, runs=tuple(runs))
+
+
+NETWORKS = [0.1 * place for place in range(10)]
+
+
+def test_with_several_instances_methods_are_compared_by_them() -> None:
+    small = [0.002 + 0.0001 * place for place in range(10)]
+    effects = {"good": [n + gap for n, gap in zip(NETWORKS, small, strict=True)], "bad": NETWORKS}
+    effects |= {"other": [n + 0.1 * (-1) ** place for place, n in enumerate(NETWORKS)]}
+    study = over_instances(effects)
+    main, anytime = Comparisons().draw(pd.DataFrame(), study)
+    assert set(main.frame.test) == {"signed ranks, 10 instances"}
+    row = next(row for row in main.data.to_dict("records") if {row["method"], row["against"]} == {"good", "bad"})
+    assert (row["p"], row["holm"]) == pytest.approx((2 / 1024, 6 / 1024))
+    assert abs(row["difference"]) == pytest.approx(np.mean(small))
+    assert "Whether any of 3 methods differ over 10 instances: Friedman: p = " in main.caption
+    assert anytime.id == "comparisons-anytime-1"
+    assert "corrected by itself" in anytime.caption
+    assert verdicts_of(study) == {
+        "good": "better than 1 of 2",
+        "bad": "worse than 1 of 2",
+        "other": "no difference shown",
+    }
+    few = over_instances({name: values[:5] for name, values in effects.items()})
+    assert set(verdicts_of(few).values()) == {"no claim: needs 7 instances"}
+
+
+def test_a_claim_says_what_it_generalises_to() -> None:
+    one, many = over_instances({"a": [0.5], "b": [0.6]}), over_instances({"a": NETWORKS, "b": NETWORKS})
+    for study, varies, told in (
+        (one, ("training", "split"), "holds on this network and split: seeds repeat the search alone."),
+        (
+            many,
+            ("training", "split"),
+            "for networks trained by this recipe and such splits of its data, of which 10 were",
+        ),
+        (many, ("training",), "for networks trained by this recipe on this split, of which 10 were"),
+        (many, ("split",), "for this network on such splits of its data, of which 10 were"),
+        (many, (), "on these 10 instances."),
+    ):
+        [board] = study.boards
+        [item] = [
+            item
+            for item in Results().draw(pd.DataFrame(), replace(study, boards=(replace(board, varies=varies),)))
+            if isinstance(item, pf.Table)
+        ]
+        assert told in item.caption
+
+
+def test_of_many_pairs_those_of_the_smallest_p_are_printed_and_all_are_in_the_numbers() -> None:
+    rng = np.random.default_rng(0)
+    study = over_instances({f"m{place}": list(rng.random(10)) for place in range(9)})
+    item = next(iter(Comparisons().draw(pd.DataFrame(), study)))
+    assert (len(item.frame), len(item.data)) == (PRINTED, 36)
+    assert [float(p) for p in item.frame.p] == sorted(float(p) for p in item.frame.p)
+    assert "36 in all. The 28 of the smallest p are shown." in item.caption
+
+
+def test_fine_tuned_runs_are_compared_with_those_that_were_trained_as_long() -> None:
+    fronts = seeds("good", 6, 0.1) | seeds("bad", 6, 0.2)
+    table, study = hand_made(fronts)
+    runs = tuple(
+        replace(run, finetuned=3, hypervolume_finetuned=1 - run.hypervolume + 0.0001 * run.seed) for run in study.runs
+    )
+    main, _, tuned = Comparisons().draw(table, replace(study, runs=runs))
+    assert tuned.id == "comparisons-finetuned-1"
+    assert "after 3 epochs of fine-tuning" in tuned.caption
+    assert [item.frame.verdict[0] for item in (main, tuned)] == ["better", "worse"], "of the good one"
+    longer = tuple(replace(run, finetuned=3 if run.seed < 3 else 30) for run in runs)
+    items = list(Comparisons().draw(table, replace(study, runs=longer)))
+    assert [item.id for item in items[2:]] == ["comparisons-finetuned-3-1", "comparisons-finetuned-30-1"]
+    assert {item.frame.test[0] for item in items[2:]} == {"Mann-Whitney, 3 seeds"}
+
+
+def test_variances_are_those_between_instances_seeds_and_images() -> None:
+    study = over_instances({"a": NETWORKS, "b": [n + 1 for n in NETWORKS]})
+    runs = tuple(replace(run, hypervolume_resampled=(0.1, 0.3)) for run in study.runs)
+    [item] = Variances().draw(pd.DataFrame(), replace(study, runs=runs))
+    assert item.data.method.tolist() == ["b", "a"]
+    assert item.data.seeds.tolist() == pytest.approx([0.001 / np.sqrt(2)] * 2)
+    assert item.data.instances.tolist() == pytest.approx([np.std(NETWORKS, ddof=1)] * 2, rel=1e-3)
+    assert item.data.images.tolist() == pytest.approx([np.sqrt(0.02)] * 2)
+    [item] = Variances().draw(pd.DataFrame(), over_instances({"a": NETWORKS}, seeds=1))
+    assert item.frame.to_dict("list")["between seeds"] == [""]
+    assert list(Variances().draw(pd.DataFrame(), over_instances({"a": [0.5]}, seeds=1))) == []
 
 
 def test_ranks_are_averages_over_problems_and_claims_need_enough_of_them() -> None:

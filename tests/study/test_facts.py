@@ -41,11 +41,19 @@ def test_a_summary_has_every_field_of_the_contract(small: StudyFolder) -> None:
     for one in found:
         assert (one.status, one.units, one.batch_norm, one.budget) == ("done", "weight", "frozen", 20.0)
         assert one.done
-        for name in ("hypervolume", "hypervolume_search", "hypervolume_region", "dense_error", "dense_test_error"):
+        volumes = [f"hypervolume{kind}" for kind in ("", "_search", "_region", "_log", "_anytime")]
+        for name in (*volumes, "dense_error", "dense_test_error"):
             assert 0 <= getattr(one, name) <= 1
+        assert 0 < one.hypervolume_anytime < one.hypervolume_search
+        assert np.mean(one.hypervolume_resampled) == pytest.approx(one.hypervolume, abs=0.02)
         for point in one.points:
             assert (point.reduction is None) == (point.test_drop is None) == (point.interval is None)
-        assert [point.drop for point in one.points] == list(DROPS)
+        assert [(point.drop, point.sure) for point in one.points] == [
+            (x, sure) for x in DROPS for sure in (False, True)
+        ]
+        for drop in DROPS:
+            bold, sure = (one.point(drop, kind).reduction or 0.0 for kind in (False, True))
+            assert sure <= bold
         assert all(isinstance(getattr(one, name), int) for name in ("seed", "evaluations", "front_size"))
         assert set(FIELDS) <= set(one.json())
     told = [one.json() for one in found]
@@ -238,13 +246,18 @@ def test_of_a_run_in_two_studies_the_one_that_is_further_counts(tmp_path: Path) 
     stopped(run, partial.path, 5)
     carried_out(run, done.path)
     shutil.copytree(done.path, tuned.path)
-    run.folder(tuned).finish_finetuning(epochs=3, search_error=[0.0], test_error=[0.0], passes=7.0, seconds=1.0)
+    params = run.folder(done).front()["params"]
+    errors = np.linspace(0.2, 0.5, len(params))
+    run.folder(tuned).finish_finetuning(epochs=3, search_error=errors, test_error=errors, passes=7.0, seconds=1.0)
     for order in ((partial, done), (done, partial)):
         (found,) = summaries(*order)
         assert found.folder == str(run.folder(done).path)
     for order in ((tuned, done, partial), (partial, done, tuned)):
         (found,) = summaries(*order)
         assert (found.status, found.finetuned, found.finetuning_passes) == ("done", 3, 7.0)
+        shares = params / run.folder(done).result["total_params"]
+        volume = moocore.hypervolume(np.column_stack([errors / 0.9, shares]), ref=1.0)
+        assert found.hypervolume_finetuned == pytest.approx(volume)
 
 
 def test_layers_say_what_each_member_keeps(small: StudyFolder) -> None:
