@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -28,7 +28,7 @@ from pruneframe.study.table import long_table
 
 COMMITS = "commits.txt"  # of a folder: what its runs were computed at
 MACHINE = ("platform", "processor", "kernel", "cores", "python", "torch", "numpy")  # what a chapter tells of it
-REPORTS = "results,reductions,running-times"
+REPORTS = "results,comparisons,variances,reductions,running-times,seconds"
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
 SPECIALISTS = tuple(f"{name}[encoding=global-cut,scorer=reconstruction]" for name in ("nsga2", "moead"))
@@ -163,7 +163,7 @@ def _typed(chapter: Chapter) -> str:
 def _tables(folder: Path) -> Iterator[str]:
     """How far a study is, and what its reports print."""
     study, registry = StudyFolder.existing(folder), Registry()
-    known = replace(facts(study), control=study.settings["commands"][-1].get("control"))
+    known = facts(study)
     counts = Counter(run.status for run in known.runs)
     yield from ("", ", ".join(f"{count} runs {status}" for status, count in sorted(counts.items())) + ".")
     if not known.boards:

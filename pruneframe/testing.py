@@ -274,16 +274,12 @@ def small_study(methods: Sequence[str]) -> tuple[pd.DataFrame, StudyFacts]:
         for number, (error, params) in enumerate(points):
             values = {"number": number, "error": error, "params": params, "removed": 1 - params / 100}
             values |= {"error_normalised": error / 0.5, "params_normalised": params / 100}
-            spent = {"passes_spent": number + 1.0, "seconds": number + 1.0, "kind": "evaluation", "split": "search"}
-            rows.append(head | values | spent)
+            spent = {"passes_spent": number + 1.0, "seconds": number + 1.0, "own_seconds": 0.1 * number}
+            rows.append(head | values | spent | {"kind": "evaluation", "split": "search"})
             rows += [head | values | {"kind": "member", "split": split} for split in ("search", "test")]
             rows[-2]["loss_bound"] = error - 0.05 + 0.01
-        reached: dict[str, Any] = {
-            "dense_error": 0.05,
-            "dense_test_error": 0.05,
-            "front_size": 4,
-            "folder": "a/b/c/d/e",
-        }
+        reached: dict[str, Any] = {"dense_error": 0.05, "dense_test_error": 0.05, "front_size": 4}
+        reached |= {"folder": "a/b/c/d/e", "own_seconds": 0.3, "seconds_by_kind": {"evaluate": 4.0}}
         reached |= {n: hypervolume(points / references) for n in ("hypervolume", "hypervolume_search")}
         reached |= {"hypervolume_region": hypervolume(points / [0.15, 100.0]), "hash": f"{method}{seed}"}
         reached |= {"hypervolume_log": 0.4, "hypervolume_anytime": 0.3, "hypervolume_resampled": (0.4, 0.5, 0.6)}

@@ -36,6 +36,7 @@ BUNDLED = {
             "layers",
             "parallel",
             "running-times",
+            "seconds",
             "ranks",
             "profile",
             "published",

@@ -42,6 +42,7 @@ from pruneframe_reports.records import Records
 from pruneframe_reports.reductions import Reductions
 from pruneframe_reports.results import Results
 from pruneframe_reports.running_times import RunningTimes
+from pruneframe_reports.seconds import Seconds
 from pruneframe_reports.variances import Variances
 
 
@@ -68,7 +69,7 @@ def test_every_bundled_report_draws_a_small_study(small: StudyFolder) -> None:
     items = drawn(small)
     names = ("front", "difference", "progress", "results", "reductions", "operating-points", "distances")
     names += ("comparisons", "comparisons-anytime", "variances", "reductions-sure")
-    others = ("generalisation", "layers", "reached", "running-times")
+    others = ("generalisation", "layers", "reached", "running-times", "seconds")
     assert set(items) == {f"{name}-1" for name in (*names, *others)}
     for item in items.values():
         assert re.fullmatch(r"[A-Za-z0-9-]+", item.id)
@@ -122,15 +123,48 @@ def test_running_times_count_what_runs_that_fail_have_spent() -> None:
     found = times.data.set_index(["method", "over", "gap"])
     near = found.loc[("first", "passes", 0.003)]  # only the second run gets there, with its second answer
     assert (near.expected, near.reached, near.runs) == (6.0 + 6.0, 1, 2)
-    assert found.loc[("first", "seconds", 0.003)].expected == 2.0 + 2.0
+    assert found.loc[("first", "seconds", 0.003)].expected == 2.5 + 2.5
     assert np.isinf(found.loc[("second", "passes", 0.1)].expected)
     row = times.frame.set_index("method").loc["first"]
-    assert (row["0.003 below"], row["0.003 below, s"]) == ("12 (1/2)", "4 (1/2)")
+    assert (row["0.003 below"], row["0.003 below, s"]) == ("12 (1/2)", "5 (1/2)")
     assert list(times.frame.set_index("method").loc["second"].unique()) == ["never"]
     assert {heading for _, heading in times.best} == set(times.frame.columns) - {"method"}
     shares = lines_of(figure)["first"]
     assert shares[-1, 1] == pytest.approx(np.mean([curves[0][1] >= curves[1][1] - GAPS, np.ones(len(GAPS))]))
     assert lines_of(figure)["second"][-1, 1] == 0
+
+
+def test_seconds_are_told_by_kind_and_a_pass() -> None:
+    table, study = hand_made()
+    quick, slow = {"evaluate": 1.0}, {"evaluate": 1.0, "scores": 3.0}
+    told = [
+        replace(run, seconds=sum(kinds.values()), own_seconds=1.0, seconds_by_kind=kinds)
+        for run, kinds in zip(study.runs, (quick, slow, quick, quick), strict=True)
+    ]
+    item, *remarks = Seconds().draw(table, replace(study, runs=tuple(told)))
+    assert isinstance(item, pf.Table)
+    assert item.data is not None
+    rows = item.data.set_index("method")
+    assert rows.loc["first"].to_dict() == {
+        "in all": 3.5,
+        "a pass": 0.35,
+        "own work": 1.0,
+        "evaluate": 1.0,
+        "scores": 1.5,
+    }
+    assert (rows.loc["second"]["in all"], rows.loc["second"]["scores"]) == (2.0, 0.0)
+    assert item.frame.set_index("method").loc["second"]["scores"] == ""
+    assert not remarks
+
+
+def test_another_order_at_equal_seconds_is_told() -> None:
+    table, study = hand_made()
+    first = table.method == "first"
+    slower = table.assign(seconds=table.seconds.where(~first, table.seconds + 10))
+    (_, remark) = Seconds().draw(slower, study)
+    assert isinstance(remark, pf.Remark)
+    assert "at the end: first" in remark.text
+    assert "which the quickest takes in all: second" in remark.text
 
 
 def test_progress_ends_at_the_search_hypervolume_of_the_summary(small: StudyFolder) -> None:
