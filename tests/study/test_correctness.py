@@ -15,7 +15,7 @@ from pruneframe.errors import InputError
 from pruneframe.model.state import reweighted
 from pruneframe.study.correctness import Correctness
 from pruneframe.study.member import Front
-from pruneframe.study.result import paired_drop
+from pruneframe.study.paired import paired_drop
 from pruneframe.study.store import RunFolder, StudyFolder
 from pruneframe.study.table import long_table
 
