@@ -63,10 +63,12 @@ def _printed(value: float) -> str:
 
 def _flips(board: pf.Board, rows: pd.DataFrame, runs: Sequence[pf.RunSummary]) -> Iterable[pf.Remark]:
     """A warning where methods stand in another order at equal seconds than at equal compute."""
+    if not len(rows):
+        return
     own = pf.by_run(rows)
     curves = {run.key: Curve.of(own.get(run.key, rows[:0]), board) for run in runs}
     methods = sorted({run.method for run in runs})
-    if len(methods) < 2 or not len(rows):
+    if len(methods) < 2:
         return
     ends = {m: float(np.median([curves[run.key].end("seconds") for run in runs if run.method == m])) for m in methods}
     least = min(ends.values())
