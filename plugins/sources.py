@@ -21,22 +21,27 @@ STEP = 0.3  # standard deviation of a factor's logarithm
 
 
 def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
-    """A first front by cuts of the first score, and whichever score that the budget allows errs least.
+    """A first front by cuts of the first score, and whichever score errs least that budget and units allow.
 
     Scores are compared by cuts in the largest gaps of the first one's front.
     """
+    prices = [task.price_of_scores(scorer) for scorer in scorers]  # an unknown one is an error before any cost
     found = Curve(task.scores(scorers[0]), task.layout, stairs)
     found.cut(np.array([task.layout.total // 2, task.layout.total]))
     for _ in range(FIRST - 1):
         found.split(1)
     kept = stairs.gaps(RIVALS)
     errors = np.inf
-    for scorer in scorers[1:]:
-        if task.price_of_scores(scorer) > OPENING * task.budget.total:
+    for scorer, price in zip(scorers[1:], prices[1:], strict=True):
+        if price > OPENING * task.budget.total:
             continue
+        try:
+            scores = task.scores(scorer)
+        except pf.InputError:  # not defined for these units
+            continue
+        rival = Curve(scores, task.layout, stairs)
         if not np.isfinite(errors):
             errors = found.cut(kept).mean()
-        rival = Curve(task.scores(scorer), task.layout, stairs)
         if (mean := rival.cut(kept).mean()) < errors:
             found, errors = rival, mean
     return found

@@ -170,6 +170,15 @@ def test_a_score_that_costs_too_much_is_not_asked_for(
     assert asked == ["magnitude", "lamp", *dear]
 
 
+def test_a_score_that_the_units_have_not_is_left_out_and_an_unknown_one_is_an_error_before_any_cost() -> None:
+    task = searched("hierarchical", units="block")
+    assert task.budget.spent > 1
+    task = make_task(tiny_problem())
+    with pytest.raises(InputError, match="no scorer is named 'lmp'"):
+        method_of("hierarchical[scorers=magnitude+lmp]").search(task)
+    assert task.budget.spent == 0
+
+
 @settings(deadline=None, max_examples=5)
 @example(937)  # phase 1's front fills the population, so that phase 2 has nothing to ask
 @given(SEEDS)
