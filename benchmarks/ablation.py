@@ -1,4 +1,4 @@
-"""What each piece of `hierarchical` adds at equal budgets: it, it without each piece, and the methods that it must beat.
+"""What each piece of `hierarchical` adds at equal budgets: without each piece, and beside the methods it must beat.
 
     python benchmarks/ablation.py [--problem lenet-digits] [--instances 0-9] [--seeds 0,1] [--output DIR] [--json]
 
@@ -35,8 +35,8 @@ VARIANTS = (
     f"{WHOLE}[preset=paper]",
 )
 TUNED = "[encoding=global-cut,scorer=reconstruction]"
-RIVALS = ("nsga2", f"nsga2{TUNED}", "moead", f"moead{TUNED}", "random")
-RIVALS += tuple(f"magnitude[scorer={scorer}]" for scorer in ("lamp", "reconstruction")) + ("magnitude",)
+RIVALS = ("nsga2", f"nsga2{TUNED}", "moead", f"moead{TUNED}", "random", "magnitude")
+RIVALS += tuple(f"magnitude[scorer={scorer}]" for scorer in ("lamp", "reconstruction"))
 EARLY = 0.1  # of the budget
 
 
