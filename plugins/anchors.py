@@ -61,10 +61,10 @@ def knee(points: np.ndarray) -> int:
 
 
 def record_corridor(task: pf.Task, front: Front, heavy: int, light: int, corridor: Corridor) -> None:
-    """Record phase 1's front, the anchors and the corridor's size."""
+    """Record the front that the anchors are chosen on, the anchors and the corridor's size."""
     table = pd.DataFrame(front.values, columns=list(task.objectives))
     table["kept"] = front.masks.counts() / task.layout.total
-    task.record("front of phase 1", table)
+    task.record("coarse front", table)
     task.record("anchors", table.iloc[[heavy, light]].assign(anchor=["heavy", "light"]))
     ends = corridor.lower.counts()[0], corridor.upper.counts()[0]
     low, high = (int(count) / task.layout.total for count in ends)

@@ -270,6 +270,18 @@ def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> 
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_ablation_prints_a_row_for_every_method_and_repeats_no_run(tmp_path: Path) -> None:
+    settings = ("--methods", "none", "--instances", "0", "--seeds", "0", "--budget", "20", "--output", str(tmp_path))
+    (row,) = printed("ablation.py", *settings)
+    assert (row["method"], row["runs"], row["above"], row["instances"]) == ("hierarchical", 1, 0, 1)
+    [summary] = summaries(StudyFolder(tmp_path))
+    assert (row["hypervolume"], row["search"]) == (summary.hypervolume, summary.hypervolume_search)
+    assert 0 < row["early"] < row["search"]
+    stamp = (Path(summary.folder) / "result.json").stat().st_mtime_ns
+    assert printed("ablation.py", *settings) == [row]
+    assert (Path(summary.folder) / "result.json").stat().st_mtime_ns == stamp
+
+
 def test_runs_of_another_kind_are_not_compared_and_none_counts_twice(tmp_path: Path) -> None:
     study, other = (studied(tmp_path / name, ["random", "magnitude"], 5.0, 2) for name in ("a", "b"))
     (row,) = printed("significance.py", str(study.path), str(other.path), "--method", "random")

@@ -27,7 +27,7 @@ engine: trainable gradients plain shrunk capture flat gpu lists rooms curves ste
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
 search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
-kit: corridor ranking scheme pareto sweep tuner phase evolution
+kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
 study: control labels rows facts correctness table

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "BIBTEX": "evolution",
     "Corridor": "corridor",
+    "Curve": "sweep",
     "Highest": "ranking",
     "IDLE": "evolution",
     "ParetoSet": "pareto",
     "SMALLEST": "evolution",
-    "Sweep": "sweep",
+    "Staircase": "sweep",
     "Tuner": "tuner",
+    "Turns": "turns",
     "UNPRUNED": "scheme",
     "best": "sweep",
     "default_population": "evolution",
     "evolve": "evolution",
-    "fill": "sweep",
     "is_pruned": "scheme",
     "paired": "scheme",
     "ranked": "scheme",
     "ranks": "ranking",
+    "reached": "phase",
     "recorded": "phase",
     "reference_directions": "evolution",
     "search_by": "evolution",
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from .evolution import start_and_vary as start_and_vary
     from .evolution import suitable_variation as suitable_variation
     from .pareto import ParetoSet as ParetoSet
+    from .phase import reached as reached
     from .phase import recorded as recorded
     from .ranking import Highest as Highest
     from .ranking import ranks as ranks
@@ -56,10 +59,11 @@ if TYPE_CHECKING:
     from .scheme import paired as paired
     from .scheme import ranked as ranked
     from .scheme import summed as summed
-    from .sweep import Sweep as Sweep
+    from .sweep import Curve as Curve
+    from .sweep import Staircase as Staircase
     from .sweep import best as best
-    from .sweep import fill as fill
     from .tuner import Tuner as Tuner
+    from .turns import Turns as Turns
 
 
 def __getattr__(name: str) -> Any:

@@ -17,16 +17,17 @@ def recorded(task: Task, phase: str) -> Iterator[None]:
 
     All are in the table `phases`, hypervolumes on the search split and of everything evaluated so far.
     """
-    spent, before = task.budget.spent, _hypervolume(task)
+    spent, before = task.budget.spent, reached(task)
     try:
         yield
     finally:
-        after = _hypervolume(task)
+        after = reached(task)
         row = {"phase": phase, "passes": task.budget.spent - spent, "before": before, "after": after}
         earlier = task.records.get("phases", pd.DataFrame())
         task.record("phases", pd.concat([earlier, pd.DataFrame([row | {"gain": after - before}])], ignore_index=True))
 
 
-def _hypervolume(task: Task) -> float:
+def reached(task: Task) -> float:
+    """The hypervolume of everything evaluated so far, on the search split."""
     values = task.archive.front_values()
     return hypervolume(values / task.references) if len(values) else 0.0

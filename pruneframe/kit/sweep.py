@@ -1,4 +1,4 @@
-"""Sweeps: thresholds on one score for all units, what they cost on training images, and which of many to evaluate."""
+"""Sweeps: cuts of one score for all units, and where among all that has been evaluated the next ones belong."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from ..mask import Layout, Masks
 from ..search.task import Task
 from .ranking import Highest
 
-TRIED = np.geomspace(0.05, 0.8, 9)  # shares kept, to find where pruning is felt
-UNFELT, DESTROYED = 0.002, 0.5  # distortions in nats
-GAPS = 4  # that are split at a time
-
 
 def best(scores: Scores, layout: Layout, kept: Sequence[int] | NDArray[np.integer]) -> Masks:
     """One mask per entry of `kept`, of so many of the highest scores; of equal ones the first units."""
@@ -26,52 +22,65 @@ def best(scores: Scores, layout: Layout, kept: Sequence[int] | NDArray[np.intege
     return masks
 
 
-class Sweep:
-    """What thresholds on a score cost: their distortion and error on so many training images.
+class Staircase:
+    """The least error found at each size, by which the gaps of a front are known.
 
-    Shares are of the units that a threshold keeps.
+    A gap is the rectangle between two neighbours in size: the hypervolume that might lie between them. Errors are
+    shares of the objective's reference, sizes those of all parameters. That a network of nothing guesses needs no
+    evaluation.
     """
 
-    def __init__(self, task: Task, count: int) -> None:
+    def __init__(self, task: Task) -> None:
         self._task = task
-        self._count = count
-        self.price = task.prices.outputs(count)  # of one threshold
+        self._column = task.objectives.index("error")
+        nothing = task.layout.full() - task.layout.full()
+        self._counts: NDArray[np.int64] = nothing.counts()
+        self._sizes: NDArray[np.float64] = task.network.params(nothing) / task.network.total_params
+        self._errors = np.ones(1)
 
-    def region(self, scores: Scores) -> tuple[float, float]:
-        """The shares kept between which pruning is felt and does not destroy; of those tried."""
-        distortions, ends = self._measured(scores, TRIED)[:, 0], TRIED[[0, -1]]
-        felt, alive = TRIED[distortions > UNFELT], TRIED[distortions < DESTROYED]
-        least, most = alive.min(initial=ends[1]), felt.max(initial=ends[0])
-        return (float(least), float(most)) if least < most else (float(ends[0]), float(ends[1]))
+    def evaluate(self, masks: Masks) -> NDArray[np.float64]:
+        """Errors float64[n]."""
+        values = self._task.evaluate(masks)[:, self._column]
+        errors = np.minimum(1, values / self._task.references[self._column])
+        self._counts = np.append(self._counts, masks.counts())
+        self._sizes = np.append(self._sizes, self._task.network.params(masks) / self._task.network.total_params)
+        self._errors = np.append(self._errors, errors)
+        return errors
 
-    def damage(self, scores: Scores, shares: NDArray[np.float64]) -> float:
-        """Geometric mean of the distortion over some shares kept, times their mean error and one more wrong image.
+    def gaps(self, number: int) -> NDArray[np.int64]:
+        """How many units lie in the middle of the largest gaps, the largest first."""
+        counts, sizes, errors = self.steps()
+        areas = -np.diff(errors) * np.diff(sizes)
+        open_ = np.flatnonzero((areas > 0) & (np.diff(counts) > 1))
+        widest = open_[np.argsort(-areas[open_], kind="stable")[:number]]
+        return (counts[widest] + counts[widest + 1]) // 2
 
-        The distortion sees what no error shows yet, but alone it prefers a network that is sure to one that is right.
-        """
-        distortions, errors = self._measured(scores, shares).T
-        logs = np.log(np.maximum(distortions, 1e-9))
-        return float(np.exp(logs.mean()) * (errors.mean() + 1 / self._count))
-
-    def _measured(self, scores: Scores, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distortion and error of each threshold, float64[thresholds, 2]."""
-        layout = self._task.layout
-        masks = best(scores, layout, np.rint(shares * layout.total).astype(int))
-        return self._task.probe(("distortion", "error"), masks, count=self._count)
+    def steps(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Units kept, size, and the least error up to that size, of all that has been evaluated, the smallest first."""
+        order = np.lexsort((self._errors, self._sizes))
+        return self._counts[order], self._sizes[order], np.minimum.accumulate(self._errors[order])
 
 
-def fill(task: Task, masks: Masks, most: int) -> None:
-    """Evaluate masks ordered by size, about `most`: those first that split the largest gap in the front.
+class Curve:
+    """A score and the errors of its cuts, between which others are guessed."""
 
-    A gap is the rectangle between two neighbours that have been evaluated: the hypervolume that might lie between them.
-    """
-    errors = np.full(len(masks), np.nan)
-    sizes = task.network.params(masks) / task.network.total_params
-    rows = np.unique([0, len(masks) - 1]) if len(masks) else np.empty(0, dtype=int)
-    while len(rows) and np.count_nonzero(~np.isnan(errors)) < most:
-        errors[rows] = task.evaluate(masks[rows])[:, task.objectives.index("error")]
-        done = np.flatnonzero(~np.isnan(errors))
-        areas = np.abs(np.diff(errors[done]) * np.diff(sizes[done]))
-        inside = np.flatnonzero(np.diff(done) > 1)
-        widest = inside[np.argsort(-areas[inside], kind="stable")[:GAPS]]
-        rows = (done[widest] + done[widest + 1]) // 2
+    def __init__(self, scores: Scores, layout: Layout, stairs: Staircase) -> None:
+        self.scores = scores
+        self._layout = layout
+        self._stairs = stairs
+        self._known = {0: 1.0}  # errors by units kept
+
+    def cut(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Evaluate one cut per entry of `kept`; errors as the staircase gives them."""
+        errors = self._stairs.evaluate(best(self.scores, self._layout, kept))
+        self._known |= dict(zip(kept.tolist(), errors.tolist(), strict=True))
+        return errors
+
+    def split(self, number: int) -> None:
+        """Evaluate cuts in the middle of the front's largest gaps, `number` at most."""
+        self.cut(self._stairs.gaps(number))
+
+    def errors(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
+        """What such cuts would err, on straight lines between those that are known."""
+        counts = np.array(sorted(self._known))
+        return np.interp(kept, counts, [self._known[count] for count in counts.tolist()])

@@ -1,4 +1,4 @@
-"""Tuning in pieces, judged: what does not help is taken back, and the rate follows."""
+"""Tuning in pieces, judged by what its cuts err where it was tuned."""
 
 from __future__ import annotations
 
@@ -8,78 +8,82 @@ import numpy as np
 import pytest
 from tiny import registry
 
-from pruneframe.kit.sweep import Sweep
-from pruneframe.kit.tuner import PIECE, SLOWER, Tuner
+from pruneframe.kit.phase import reached
+from pruneframe.kit.sweep import Curve, Staircase
+from pruneframe.kit.tuner import DEPTH, JUDGES, Tuner
+from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.search.tuning import Tuning
 from pruneframe.testing import make_task, tiny_problem
 
 
-def tuner_of(task: Task, rate: float = 0.045) -> Tuner:
-    return Tuner(task, Sweep(task, max(1, task.search_images // 5)), rate)
+def begun(task: Task, rate: float = 0.1) -> tuple[Tuner, Curve]:
+    """A tuner where cuts of the magnitude have been evaluated."""
+    stairs = Staircase(task)
+    curve = Curve(task.scores("magnitude"), task.layout, stairs)
+    curve.cut(np.array([task.layout.total // 2, task.layout.total]))
+    for _ in range(6):
+        curve.split(1)
+    return Tuner(task, stairs, rate), curve
 
 
-def test_it_spends_its_share_and_no_more() -> None:
+def test_a_piece_costs_what_it_is_given_and_its_judges() -> None:
     task = make_task(registry().problem("lenet-digits"), 200)
-    scores = task.scores("magnitude")
-    before = task.budget.spent
-    with task.share(0.5):
-        tuned = tuner_of(task).tuned(scores, 0.1, 0.5)
-    assert task.budget.spent - before == pytest.approx(100, abs=0.1)  # less than an image a piece is left
-    assert task.budget.spent - before <= 100 + 1e-9
-    assert np.array_equal(np.sort(tuned), np.sort(scores))
-    assert Sweep(task, 360).damage(tuned, np.array([0.1, 0.5])) < Sweep(task, 360).damage(scores, np.array([0.1, 0.5]))
+    tuner, curve = begun(task)
+    spent, before = task.budget.spent, reached(task)
+    tuned = tuner.piece(curve, 20)
+    assert task.budget.spent - spent == pytest.approx(20 + JUDGES, abs=0.1)  # less than an image is left
+    assert np.array_equal(np.sort(tuned.scores), np.sort(curve.scores))
+    assert reached(task) > before + 0.02
+    [row] = task.records["tuning"].itertuples()
+    assert row.taken
+    assert row.after < row.before
 
 
-def test_what_does_not_help_is_taken_back_and_slows_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = make_task(tiny_problem(), 10 * PIECE)
-    scores, asked = task.scores("magnitude"), []
+def test_its_region_is_where_the_front_falls_and_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tiny_problem(), 100)
+    total = task.layout.total
 
-    def worse(self: Sweep, scores: np.ndarray, shares: np.ndarray) -> float:
-        return float(len(asked))
+    def evaluate(masks: Masks) -> np.ndarray:
+        shares = masks.counts() / total
+        return np.stack([(1 - shares) * task.references[0], shares], axis=1)
 
-    def tune(scores: np.ndarray, tuning: Tuning) -> np.ndarray:
-        asked.append(tuning)
-        return -scores
-
-    monkeypatch.setattr(Sweep, "damage", worse)
-    monkeypatch.setattr(task, "tune", tune)
-    tuned = tuner_of(task).tuned(scores, 0.2, 0.5)
-    assert tuned is scores
-    assert not task.records["tuning"].taken.iloc[1:].any()
-    wanted = [asked[0].rate * SLOWER**piece / math.sqrt(piece + 1) for piece in range(len(asked))]
-    assert [tuning.rate for tuning in asked] == pytest.approx(wanted)
+    monkeypatch.setattr(task, "evaluate", evaluate)
+    tuner, curve = begun(task)
+    curve.split(50)
+    least, most = tuner.region()
+    assert most == pytest.approx(0.9, abs=0.05)
+    assert least == DEPTH * most
 
 
-def test_the_rate_falls_by_piece_and_the_next_call_goes_on_from_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    task = make_task(tiny_problem(), 10 * PIECE)
-    scores, asked, helps = task.scores("magnitude"), [], True
+@pytest.mark.parametrize("better", [True, False])
+def test_a_piece_is_taken_where_it_errs_less_and_rates_fall(better: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tiny_problem(), 400)
+    tuner, curve = begun(task)
+    asked: list[Tuning] = []
 
     def tune(scores: np.ndarray, tuning: Tuning) -> np.ndarray:
         asked.append(tuning)
         return scores
 
-    monkeypatch.setattr(Sweep, "damage", lambda self, scores, shares: (-1 if helps else 1) * float(len(asked)))
+    def cut(self: Curve, kept: np.ndarray) -> np.ndarray:
+        return curve.errors(kept) + (-1 if better else 0) * 0.1 * len(asked)
+
     monkeypatch.setattr(task, "tune", tune)
-    tuner = tuner_of(task)
-    tuner.tuned(scores, 0.2, 0.5)
-    pieces = len(asked)
-    helps = False
-    tuner.tuned(scores, 0.2, 0.5)
-    tuner.tuned(scores, 0.2, 0.5)
-    failures = [0] * (pieces + 1) + list(range(1, 2 * pieces))
-    wanted = [asked[0].rate * SLOWER**failed / math.sqrt(n + 1) for n, failed in enumerate(failures)]
-    assert [tuning.rate for tuning in asked] == pytest.approx(wanted)
+    monkeypatch.setattr(Curve, "cut", cut)
+    found = [tuner.piece(curve, 10) for _ in range(3)]
+    assert task.records["tuning"].taken.tolist() == [better] * 3
+    assert [one is not curve for one in found] == [better] * 3
+    assert [tuning.rate for tuning in asked] == pytest.approx([asked[0].rate / math.sqrt(n) for n in (1, 2, 3)])
     assert {tuning.last_rate for tuning in asked} == {0}
 
 
-@pytest.mark.parametrize("budget", [0.0, 0.01, 1.0])
-def test_too_little_budget_leaves_the_score_and_costs_nothing(budget: float) -> None:
-    task = make_task(tiny_problem(), 10 + budget)
-    scores = np.arange(task.layout.total, dtype=np.float32)
-    with task.share(budget / task.budget.total if budget else 1e-12):
-        assert tuner_of(task).tuned(scores, 0.2, 0.5) is scores
-    assert task.budget.spent == 0
+@pytest.mark.parametrize("left", [0.0, 0.01, JUDGES])
+def test_what_cannot_be_judged_is_not_begun(left: float) -> None:
+    task = make_task(tiny_problem(), 100)
+    tuner, curve = begun(task)
+    spent = task.budget.spent
+    with task.share(max(left, 1e-9) / 100):
+        assert tuner.piece(curve, 10) is curve
+    assert task.budget.spent == spent
     assert "tuning" not in task.records

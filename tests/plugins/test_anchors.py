@@ -39,4 +39,4 @@ def test_a_front_and_its_corridor_are_recorded() -> None:
     kept = thinner.counts()[1] / task.layout.total
     assert task.records["corridor"].to_dict("records") == [{"lower": kept, "upper": 1, "free": 80}]
     assert task.records["anchors"].anchor.tolist() == ["heavy", "light"]
-    assert len(task.records["front of phase 1"]) == len(front.masks)
+    assert len(task.records["coarse front"]) == len(front.masks)

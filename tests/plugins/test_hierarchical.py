@@ -14,9 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from searches import searched
 from studies import study_of
-from tiny import lookup
+from tiny import lookup, registry
 
-import pruneframe as pf
 import pruneframe_plugins.hierarchical as module
 from pruneframe.errors import Declined, InputError
 from pruneframe.front import hypervolume
@@ -31,8 +30,9 @@ from pruneframe_plugins.anchors import Front
 from pruneframe_plugins.hierarchical import Hierarchical
 from pruneframe_reports.records import Records
 
-ABLATIONS = ("share=0", "share=1", "crossover=none", "phase2=moead", "threshold_scope=weight", "corridor=survivors")
-ABLATIONS += ("schedule=success", "scorer=taylor", "mutation=block-shift", "threshold_scope=global", "guide=error")
+ABLATIONS = ("share=0", "share=1", "crossover=none", "phase2=moead", "threshold_scope=unit", "corridor=anchors")
+ABLATIONS += ("schedule=success", "scorer=taylor", "mutation=block-shift", "threshold_scope=layer")
+BEST = ("sources=cuts", "sources=tuned", "sources=masks+factors", "scorers=random", "crossover=none")
 PAPER = "hierarchical[preset=paper]"
 SEEDS = st.integers(0, 2**31)
 
@@ -75,9 +75,10 @@ def watched(spec: str, seed: int, patch: pytest.MonkeyPatch) -> Watched:
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
-@pytest.mark.parametrize("setting", ["preset=best", "preset=paper", *ABLATIONS])
-def test_the_contract_holds(setting: str, units: str) -> None:
-    check_method(method_of(f"hierarchical[{setting}]" if "preset" in setting else f"{PAPER[:-1]},{setting}]"), units)
+@pytest.mark.parametrize("spec", ["hierarchical", PAPER, *ABLATIONS, *BEST])
+def test_the_contract_holds(spec: str, units: str) -> None:
+    preset = "paper" if spec in ABLATIONS else "best"
+    check_method(method_of(spec if "hierarchical" in spec else f"hierarchical[preset={preset},{spec}]"), units)
 
 
 @settings(deadline=None, max_examples=6)
@@ -91,18 +92,91 @@ def test_every_child_lies_in_the_corridor(seed: int, algorithm: str, corridor: s
 
 
 @settings(deadline=None, max_examples=6)
-@given(SEEDS, st.sampled_from([PAPER, "hierarchical"]))
-def test_the_final_front_weakly_dominates_phase_1s_and_the_gain_is_recorded(seed: int, preset: str) -> None:
-    task = searched(preset, seed=seed)
+@given(SEEDS)
+def test_the_final_front_weakly_dominates_phase_1s_and_the_gain_is_recorded(seed: int) -> None:
+    task = searched(PAPER, seed=seed)
     names = list(task.objectives)
-    first, last = task.records["front of phase 1"][names].to_numpy(), task.archive.front_values()
+    first, last = task.records["coarse front"][names].to_numpy(), task.archive.front_values()
     assert all(np.any(np.all(last <= point, axis=1)) for point in first)
     phases = task.records["phases"].set_index("phase")
     assert np.all(phases.gain >= 0)
     assert phases.loc["phase 2", "before"] == phases.loc["phase 1", "after"]
     assert phases.loc["phase 2", "after"] == pytest.approx(hypervolume(last / task.references))
-    scoring = 0 if preset == PAPER else 3 * 60 / 40  # three passes over all training images, in search sets
-    assert phases.passes.sum() + scoring == pytest.approx(task.budget.spent)
+    assert phases.passes.sum() == pytest.approx(task.budget.spent)
+
+
+@settings(deadline=None, max_examples=6)
+@given(SEEDS)
+def test_what_the_sources_spent_and_gained_adds_up(seed: int) -> None:
+    task = searched("hierarchical", budget=80, seed=seed)
+    phases, sources = task.records["phases"].set_index("phase"), task.records["sources"]
+    assert list(phases.index) == ["opening", "turns"]
+    assert phases.passes.sum() == pytest.approx(task.budget.spent)
+    assert sources.passes.sum() == pytest.approx(phases.loc["turns", "passes"])
+    assert sources.gain.sum() == pytest.approx(phases.loc["turns", "gain"])
+    assert sources.source.tolist() == ["cuts", "tuned", "factors", "masks"]
+    assert sources.turns.min() >= 1
+
+
+@settings(deadline=None, max_examples=6)
+@given(SEEDS)
+def test_the_fine_source_stays_in_the_corridor(seed: int) -> None:
+    task, seen = make_task(tiny_problem(), 120, seed), list[tuple[Corridor, Masks]]()
+    with pytest.MonkeyPatch.context() as patch:
+        breed, corridor_of = Hierarchical._breed, Hierarchical._corridor
+        corridors: list[Corridor] = []
+
+        def corridor(self: Hierarchical, *args: Any) -> Corridor:
+            corridors.append(corridor_of(self, *args))
+            return corridors[-1]
+
+        def spy(self: Hierarchical, *args: Any) -> Masks:
+            children = breed(self, *args)
+            seen.append((corridors[-1], children))
+            return children
+
+        patch.setattr(Hierarchical, "_corridor", corridor)
+        patch.setattr(Hierarchical, "_breed", spy)
+        with contextlib.suppress(BudgetSpent):
+            method_of("hierarchical[corridor=anchors,sources=cuts+masks]").search(task)
+    assert len(seen) >= 3
+    assert all(corridor.holds(children).all() for corridor, children in seen)
+
+
+@pytest.mark.parametrize("budget", [3, 20, 60, 300])
+def test_a_front_stands_within_a_tenth_of_the_budget_however_small(budget: float) -> None:
+    task = make_task(registry().problem("lenet-digits"), budget)
+    with contextlib.suppress(BudgetSpent):
+        method_of("hierarchical").search(task)
+    early = [e.values for e in task.archive.evaluations if e.spent <= max(1, budget / 10)]
+    assert hypervolume(np.array(early) / task.references) > 0.4
+    assert task.budget.left < 1
+
+
+@pytest.mark.parametrize(("budget", "dear"), [(20, []), (300, ["reconstruction"])])
+def test_a_score_that_costs_too_much_is_not_asked_for(
+    budget: float, dear: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, asked = make_task(registry().problem("lenet-digits"), budget), list[str]()
+    scores = task.scores
+
+    def spy(name: str) -> np.ndarray:
+        asked.append(name)
+        return scores(name)
+
+    monkeypatch.setattr(task, "scores", spy)
+    with contextlib.suppress(BudgetSpent):
+        method_of("hierarchical[sources=cuts]").search(task)
+    assert asked == ["magnitude", "lamp", *dear]
+
+
+def test_a_score_that_the_units_have_not_is_left_out_and_an_unknown_one_is_an_error_before_any_cost() -> None:
+    task = searched("hierarchical", units="block")
+    assert task.budget.spent > 1
+    task = make_task(tiny_problem())
+    with pytest.raises(InputError, match="no scorer is named 'lmp'"):
+        method_of("hierarchical[scorers=magnitude+lmp]").search(task)
+    assert task.budget.spent == 0
 
 
 @settings(deadline=None, max_examples=5)
@@ -123,7 +197,7 @@ def test_without_crossover_and_rate_a_child_is_its_parent(seed: int) -> None:
 def test_it_works_for_both_units_and_batch_norms(units: str, batch_norm: str, preset: str) -> None:
     task = searched(f"hierarchical[preset={preset}]", budget=120, units=units, batch_norm=batch_norm)
     assert task.budget.left < task.prices.evaluation
-    phases = ["phase 1", "phase 2"] if preset == "paper" else ["tuning", "phase 1", "phase 2"]
+    phases = ["phase 1", "phase 2"] if preset == "paper" else ["opening", "turns"]
     assert task.records["phases"].phase.tolist() == phases
 
 
@@ -145,32 +219,32 @@ def test_without_phase_1_every_bit_is_free() -> None:
     assert (record.lower, record.upper) == (0, 1)
 
 
-def test_pieces_of_a_tuning_are_taken_only_when_they_lessen_the_damage() -> None:
-    table = searched("hierarchical[tuning=0.5]", budget=200).records["tuning"]
-    for _, pieces in table.groupby((table.images == 0).cumsum()):  # of the tuning, and of the refining
-        before = pieces.iloc[0]
-        for row in pieces.iloc[1:].itertuples():
-            assert row.taken == (row.damage < before.damage)
-            before = pieces.loc[row.Index] if row.taken else before
-        assert pieces.images.iloc[1:].nunique() == 1
-    assert list(table.images == 0).count(True) == 2
-    assert list((table.images == 0).cumsum()).count(1) == 1 + 3  # 100 passes in pieces of at most 40
-
-
 @pytest.mark.parametrize(
-    "setting", ["share=1.5", "tuning=1", "temperature=0", "population=2", "last_rate=0.5", "highest=0", "generations=0"]
+    "setting", ["share=1.5", "temperature=0", "population=2", "last_rate=0.5", "highest=0", "generations=0"]
 )
 def test_bad_settings_are_refused(setting: str) -> None:
+    with pytest.raises(InputError, match=setting.partition("=")[0]):
+        method_of(f"hierarchical[preset=paper,{setting}]")
+
+
+@pytest.mark.parametrize("setting", ["sources=", "sources=cuts+thresholds", "scorers=", "tuning_rate=0"])
+def test_bad_settings_of_the_best_preset_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match=setting.partition("=")[0]):
         method_of(f"hierarchical[{setting}]")
 
 
+@pytest.mark.parametrize("setting", ["share=0.5", "preset=paper,sources=cuts"])
+def test_a_setting_of_the_other_preset_is_refused(setting: str) -> None:
+    with pytest.raises(InputError, match="is no setting of preset="):
+        method_of(f"hierarchical[{setting}]")
+
+
 def test_settings_that_are_not_given_are_the_presets() -> None:
-    assert repr(method_of("hierarchical[preset=best,population=50]")) == "hierarchical[population=50]"
+    assert repr(method_of("hierarchical[preset=best,rate=0.01]")) == "hierarchical[rate=0.01]"
     for preset, values in module.PRESETS.items():
         settled = Hierarchical(preset=cast(Any, preset)).settled()
         assert {name: getattr(settled, name) for name in values} == values
-        assert {s.name for s in Hierarchical.settings()} == {"preset", *values}
+    assert {s.name for s in Hierarchical.settings()} == {"preset"}.union(*module.PRESETS.values())
 
 
 def test_an_unknown_variation_is_an_error_before_any_cost() -> None:
@@ -189,18 +263,10 @@ def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     study = study_of(tmp_path, ["hierarchical"], budget=200.0, search_images=200)
     [run] = study.runs()
     assert run.result["passes_spent"] == pytest.approx(200, abs=1)
-    assert run.result["hypervolume"] > 0.8
+    assert run.result["hypervolume"] > 0.9
     diagnostics = run.diagnostics()
     assert isinstance(diagnostics, pd.DataFrame)
-    assert set(diagnostics.record) == {"tuning", "phases", "front of phase 1", "anchors", "corridor"}
+    assert set(diagnostics.record) == {"sources", "tuning", "phases", "coarse front", "anchors", "corridor"}
     drawn = list(Records().draw(long_table(study), facts(study)))
-    tables = [set(item.frame.columns) - {"method", "seed"} for item in drawn if isinstance(item, pf.Table)]
-    assert tables == [
-        {"phase", "passes", "before", "after", "gain"},
-        {"error", "params", "kept", "anchor"},
-        {"lower", "upper", "free"},
-    ]
-    assert [item.caption for item in drawn if isinstance(item, pf.Figure)] == [
-        "lenet-digits: tuning, as recorded by the methods. One line per run, row by row.",
-        "lenet-digits: front of phase 1, as recorded by the methods.",
-    ]
+    captions = {item.caption.partition(": ")[2].partition(",")[0] for item in drawn}
+    assert captions == set(diagnostics.record)

@@ -1,0 +1,88 @@
+"""Sources of candidates for the hierarchical search: coarse ones move thresholds, the fine one moves single units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+import pruneframe as pf
+from pruneframe.kit import Curve, Staircase, Tuner
+
+from .encodings import keep_best, least
+
+FIRST = 6  # cuts by the first score
+RIVALS = 3  # cuts by each further score, of sizes that the best so far was cut to
+OPENING = 0.2  # of the budget at most, for a score and its cuts
+TURN = 8  # candidates of a turn
+PIECE, SHARE = 20, 0.2  # passes of a piece of tuning, and the share of the budget that it takes at most
+Breed = Callable[[pf.Task, pf.Scores, int], pf.Masks]
+STEP = 0.3  # standard deviation of a factor's logarithm
+
+
+def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
+    """A first front by cuts of the first score, and whichever score errs least that budget and units allow.
+
+    Scores are compared by cuts in the largest gaps of the first one's front.
+    """
+    prices = [task.price_of_scores(scorer) for scorer in scorers]  # an unknown one is an error before any cost
+    found = Curve(task.scores(scorers[0]), task.layout, stairs)
+    found.cut(np.array([task.layout.total // 2, task.layout.total]))
+    for _ in range(FIRST - 1):
+        found.split(1)
+    kept = stairs.gaps(RIVALS)
+    errors = np.inf
+    for scorer, price in zip(scorers[1:], prices[1:], strict=True):
+        if price > OPENING * task.budget.total:
+            continue
+        try:
+            scores = task.scores(scorer)
+        except pf.InputError:  # not defined for these units
+            continue
+        rival = Curve(scores, task.layout, stairs)
+        if not np.isfinite(errors):
+            errors = found.cut(kept).mean()
+        if (mean := rival.cut(kept).mean()) < errors:
+            found, errors = rival, mean
+    return found
+
+
+class Sources:
+    """What each source does in a turn; all go on from the best score and the front so far."""
+
+    def __init__(self, task: pf.Task, stairs: Staircase, curve: Curve, tuner: Tuner, breed: Breed) -> None:
+        self._task = task
+        self._stairs = stairs
+        self._curve = curve
+        self._tuner = tuner
+        self._breed = breed
+
+    def cuts(self) -> None:
+        """Cuts of the best score in the largest gaps."""
+        self._curve.split(TURN)
+
+    def tuned(self) -> None:
+        """A piece of tuning, and cuts that judge it."""
+        self._curve = self._tuner.piece(self._curve, min(PIECE, SHARE * self._task.budget.total))
+
+    def factors(self) -> None:
+        """Thresholds per layer: numbers of units from either of two neighbours on the front, some of them changed."""
+        task = self._task
+        kept = np.stack([parents.layer_counts() for parents in pairs(task, TURN)]).astype(np.float64)
+        layers = kept.shape[2]
+        children = np.where(task.rng.random((len(kept), layers)) < 0.5, kept[:, 0], kept[:, 1])
+        changed = task.rng.random(children.shape) < 2 / layers
+        children *= np.exp(STEP * task.rng.standard_normal(children.shape) * changed)
+        counts = np.clip(np.rint(children).astype(np.int64), least(task.layout), task.layout.sizes)
+        self._stairs.evaluate(keep_best(counts, task.layout, self._curve.scores))
+
+    def masks(self) -> None:
+        """Single units inside the corridor between the anchors."""
+        self._stairs.evaluate(self._breed(self._task, self._curve.scores, TURN))
+
+
+def pairs(task: pf.Task, number: int) -> list[pf.Masks]:
+    """Random neighbours on the front, two masks each."""
+    order = np.argsort([member.values[task.objectives.index("error")] for member in task.archive.members])
+    first = task.rng.integers(0, max(1, len(order) - 1), number)
+    return [task.archive.masks(order[[i, min(i + 1, len(order) - 1)]]) for i in first]
