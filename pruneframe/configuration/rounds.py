@@ -66,6 +66,8 @@ class Rounds:
         for (method, trial), some in zip(going, runs, strict=True):
             trials, folders = contests[method], [run.folder(self.study) for run in some]
             reasons = [folder.failure or "its worker process died" for folder in folders if not folder.finished]
+            if reasons and trial is trials.trials[0]:
+                raise InputError(f"{method} must run as it is named, before it is tuned, but fails: {reasons[0]}")
             if reasons:
                 trials.fail(trial, reasons[0])
             else:
@@ -99,8 +101,6 @@ class Rounds:
         first, best = trials.trials[0], trials.best
         if trials.exhausted:
             self.say(f"{method}: nothing else was left to try after {len(trials.trials)} trials")
-        if first.state == "failed":
-            raise InputError(f"{method} must run as it is named, before it is tuned, but fails: {first.reason}")
         runs = [run for trial in trials.trials for place in self.places for run in self._runs(method, trial, place)]
         results = [folder.result for run in runs if (folder := run.folder(self.study)).finished]
         return Tuned(

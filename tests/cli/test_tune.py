@@ -52,7 +52,7 @@ def test_tune_prints_and_writes_what_it_found_and_repeats_no_run(cli: Cli, here:
 def test_bench_runs_with_the_settings_and_the_study_remembers_it(cli: Cli, here: Path, tuned: Path) -> None:
     found = TunedSettings.read(tuned)
     random = found.methods[0]
-    done = cli(*BENCH, "--settings", tuned)
+    done = cli(*BENCH, "--settings", tuned, "--control", "random")
     assert done.code == 0, done.err
     line = f"settings: random runs as {random.spec}, tuned by 3 trials; magnitude is not tuned"
     assert done.err.splitlines().count(line) == 1
@@ -62,6 +62,7 @@ def test_bench_runs_with_the_settings_and_the_study_remembers_it(cli: Cli, here:
     assert list(told) == [random.spec]
     assert told[random.spec]["asked"] == "random"
     assert told[random.spec]["instances"] == [5]
+    assert study.settings["control"] == random.spec
     (command,) = study.settings["commands"]
     assert [one["spec"] for one in command["tuned"]["methods"]] == [random.spec]
 
