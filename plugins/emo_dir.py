@@ -73,7 +73,7 @@ class EmoDir(pf.Method):
     least: float = pf.setting(0.1, "share of every layer's units that stay", least=0, most=1)
     members: int = pf.setting(20, "of a part's front that are trained and ranked, at most", least=1)
     training: float = pf.setting(
-        0.5, "share of the budget for cross-network training; 0 switches it off", least=0, most=1
+        0.5, "share of the budget for cross-network training; 0 switches it off", least=0, most=1, tried=(0, 0.65)
     )
     alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training", least=0)
     crossing: bool = pf.setting(True, "half of a part's inputs in training come from a pruned predecessor")
@@ -85,14 +85,20 @@ class EmoDir(pf.Method):
     images: int = pf.setting(5000, "training images whose features are kept, at most", least=2)
     learning_rate: float = pf.setting(0.01, "of the training, at first", above=0)
     joining: float = pf.setting(
-        0.25, "share of the budget for impairments and joint schemes; members are so many", above=0, most=1
+        0.25,
+        "share of the budget for impairments and joint schemes; members are so many",
+        above=0,
+        most=1,
+        tried=(0.05, 0.5),
     )
     joint: Literal["ranking", "sum", "pairing"] = pf.setting(
         "ranking",
         "schemes by impairment, and what they leave of the budget on sums; or all by the sums of impairments and "
         "parameters; or the members at the same place in every part's front",
     )
-    finetuning: float = pf.setting(0.0, "share of the budget for training joint schemes at the end", least=0, most=1)
+    finetuning: float = pf.setting(
+        0.0, "share of the budget for training joint schemes at the end", least=0, most=1, tried=(0, 0.3)
+    )
     finetuned: int = pf.setting(5, "joint schemes that are trained, at most", least=1)
 
     def __post_init__(self) -> None:

@@ -35,7 +35,10 @@ class NetAdapt(pf.Method):
     }
     """
     resource: str | None = pf.setting(
-        None, "objective that each step saves; none: the problem's first but error and distortion", kind="objective"
+        None,
+        "objective that each step saves; none: the problem's first but error and distortion",
+        kind="objective",
+        tried=(),
     )
     scorer: str = pf.setting("l2", "importance that decides which filters of a layer stay", kind="scorer")
     step: float = pf.setting(

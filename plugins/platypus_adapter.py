@@ -25,7 +25,9 @@ class Platypus(pf.Method):
         "Published algorithms as implemented by Platypus (Hadka): NSGA-II, SPEA2, epsilon-MOEA, IBEA, MOEA/D, GDE3. "
         "Ours: the start, spread over densities, and our variation in place of the library's, except in GDE3."
     )
-    algorithm: Literal["NSGAII", "SPEA2", "EpsMOEA", "IBEA", "MOEAD", "GDE3"] = pf.setting("NSGAII", "which one")
+    algorithm: Literal["NSGAII", "SPEA2", "EpsMOEA", "IBEA", "MOEAD", "GDE3"] = pf.setting(
+        "NSGAII", "which one", tried=()
+    )
     encoding: str = pf.setting("layer-threshold", "what a genome is", kind="encoding")
     scorer: str = pf.setting(
         "magnitude", "importance behind the start, the encoding and guided variation", kind="scorer"

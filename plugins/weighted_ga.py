@@ -65,7 +65,9 @@ class WeightedGA(pf.Method):
         ),
     )
     preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
-        "sparsity", "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items())
+        "sparsity",
+        "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items()),
+        tried=(),
     )
     error: float | None = pf.setting(None, "weight of the share misclassified")
     computation: float | None = pf.setting(None, "weight of the share of multiply-adds that remains")

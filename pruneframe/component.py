@@ -17,6 +17,8 @@ from .spec import read, split, type_name, write
 
 NONE = "none"  # in the place of a component's name, where a setting may name none
 
+Tried = tuple[float, float] | tuple[str, ...]  # of a setting: from and to, or texts to choose from
+
 
 @dataclass(frozen=True)
 class Range:
@@ -57,20 +59,24 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     kind: str = "",
+    tried: Any = None,
 ) -> Any:
     """A field of a component with its help beside it, and the numbers that it may hold, see `Range`.
 
     `kind`: the value is a spec of that kind of component ("scorer", "encoding"), or several joined by `+`; whatever a
-    run's settings name so is part of what it involves, with its version.
+    run's settings name so is part of what it involves, with its version. `tried` is what `pruneframe tune` tries: two
+    numbers, from and to, or texts to choose from; nothing at all where it is empty; where it is not given, what the
+    type, the range and the kind allow; see `Setting`.
     """
-    return field(default=default, metadata={"help": help, "range": Range(least, most, above, below), "kind": kind})
+    allowed = Range(least, most, above, below)
+    return field(default=default, metadata={"help": help, "range": allowed, "kind": kind, "tried": tried})
 
 
 @dataclass(frozen=True)
 class Setting:
     """One setting as `pruneframe info` shows it; `kind` says which sort of component it names, if it does.
 
-    One that is `required` has no default.
+    One that is `required` has no default. What `pruneframe tune` tries of it, where that is declared, is `tried`.
     """
 
     name: str
@@ -80,6 +86,7 @@ class Setting:
     range: Range = Range()
     kind: str = ""
     required: bool = False
+    tried: Tried | None = None
 
     @property
     def rule(self) -> str:
@@ -141,6 +148,7 @@ class Component(ABC):
                 f.metadata.get("range", Range()),
                 f.metadata.get("kind", ""),
                 _required(f),
+                f.metadata.get("tried"),
             )
             for f in dataclasses.fields(cls)
         ]

@@ -87,8 +87,8 @@ class Described:
 
 def _setting(found: dict[str, Any]) -> Setting:
     """From JSON values, which know no tuples."""
-    default = tuple(found["default"]) if isinstance(found["default"], list) else found["default"]
-    return Setting(**found | {"range": Range(**found["range"]), "default": default})
+    several = {name: tuple(found[name]) for name in ("default", "tried") if isinstance(found[name], list)}
+    return Setting(**found | {"range": Range(**found["range"])} | several)
 
 
 def _settings_of(problem: Any) -> list[Setting]:

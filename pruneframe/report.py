@@ -186,7 +186,9 @@ class StudyFacts:
     board, method, instance, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says
     what final members keep: board, method, instance, seed, number (of the member), layer, kept and units. `control` is
     the method that others are tested against, named `beforehand` where studies were begun with it; without one all
-    pairs are tested. `highlight` is one that figures draw strongest.
+    pairs are tested. `highlight` is one that figures draw strongest. `tuned` says of methods that ran with settings
+    which `pruneframe tune` found what it found and on what (`asked`, `trials`, `passes`, `problems`, `instances` and
+    more).
     """
 
     boards: tuple[Board, ...]
@@ -198,6 +200,7 @@ class StudyFacts:
     control: str | None = None
     beforehand: bool = False
     highlight: str | None = None
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def beside(self, control: str | None) -> StudyFacts:
         """The same with a control that is named now; raises InputError for one that has not run."""

@@ -105,7 +105,12 @@ def test_each_part_keeps_its_contract(partsbin: ModuleType, installed: Registry)
 
 
 def test_its_parts_work_inside_bundled_methods(cli: Cli) -> None:
-    methods = ["nsga2[scorer=backwards]", "nsga2[variation=swap+bit-flip]", "nsga2[encoding=prefix]", "halves"]
+    methods = [
+        "nsga2[scorer=backwards]",
+        "nsga2[preset=textbook,variation=swap+bit-flip]",
+        "nsga2[encoding=prefix]",
+        "halves",
+    ]
     methods += ["magnitude[scorer=backwards]"]
     arguments = ("--methods", ",".join(methods), "--objectives", "error,kept", "--seeds", "0", "--budget", "20")
     runs = cli("bench", *arguments, "--threads", "1", "--json").parsed

@@ -31,8 +31,9 @@ kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
 study: control labels rows facts correctness table
-comparison: statistics nested ranking verdicts anytime ioh summary style latex protocol document page receipt
-cli: options progress summary report bench data export info list plugins train main
+configuration: space trials tuned rounds
+comparison: statistics nested ranking verdicts anytime ioh summary style latex effort protocol document page receipt
+cli: options boards progress summary report bench tune data export info list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"

@@ -324,4 +324,6 @@ def test_versions_of_third_partys_units_and_targets_are_recorded_where_they_are_
 
 def test_a_component_from_outside_works_inside_a_bundled_method(write: Write) -> None:
     found = Registry([write(scorer() + VARIATION)])
-    check_method(found.component(Method, "nsga2[scorer=theirs[power=2],variation=stay+bit-flip]"), registry=found)
+    check_method(
+        found.component(Method, "nsga2[preset=textbook,scorer=theirs[power=2],variation=stay+bit-flip]"), registry=found
+    )

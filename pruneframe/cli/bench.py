@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import re
 import tomllib
-from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, NothingSelected
-from . import options
+from ..errors import InputError
+from . import boards, options
 
 if TYPE_CHECKING:
-    from ..engine import Precision
     from ..registry import Registry
     from ..study.plan import Plan
     from ..study.run import Run
@@ -52,40 +49,16 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 
 @click.command("bench", short_help="Compare methods on problems; the main job.")
 @click.option("--methods", multiple=True, required=True, help="Methods, as name or name[setting=value,...].")
-@click.option("--problems", multiple=True, default=["lenet-digits"], show_default=True, help="Problems.")
-@click.option("--instances", multiple=True, default=["0"], show_default=True, help="Of every problem: 0-4, 1,5,9.")
-@click.option("--seeds", multiple=True, default=["0-2"], show_default=True, help="Independent repetitions: 0-4, 1,5,9.")
-@click.option("--budget", type=float, help="Compute per run, in passes: dense forward passes over the search set.")
-@click.option("--units", help="What is pruned, e.g. weight or filter; see pruneframe list units.")
-@click.option("--batch-norm", type=click.Choice(["frozen", "shifted"]), help="What happens to batch statistics.")
-@click.option("--search-images", type=int, help="Images behind each evaluation.")
-@click.option("--objectives", multiple=True, help="What to minimise, e.g. error,params.")
-@click.option("--target", metavar="TARGET", help="What latency and memory are measured on, e.g. local-cpu.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default="pruneframe-study",
-    show_default=True,
-    help="The study's folder.",
-)
+@boards.where(instances="0", seeds="0-2")
+@boards.rules
+@boards.output("pruneframe-study")
+@boards.machine
 @click.option("--control", help="The one of METHODS that others are tested against; to be named before the first run.")
 @click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Runs at the same time [default: one per core; 1 on a GPU, and where latency or memory are measured].",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Threads that torch computes a run with; part of its identity.",
-)
-@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda:0.")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    help="What the search computes in; all that is reported is float32 [default: float32, on a GPU tf32].",
+    "--settings",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that pruneframe tune wrote: methods of it that are named as there run as it found them.",
 )
 @click.option(
     "--config",
@@ -107,22 +80,15 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 @options.as_json
 def command(
     methods: tuple[str, ...],
-    problems: tuple[str, ...],
-    instances: tuple[str, ...],
-    seeds: tuple[str, ...],
-    objectives: tuple[str, ...],
     output: Path,
     control: str | None,
-    jobs: int | None,
-    threads: int,
-    device: str,
-    precision: Precision | None,
+    settings: Path | None,
     finetune: int | None,
     force: bool,
     dry_run: bool,
     sources: tuple[str, ...],
     as_json: bool,
-    **settings: Any,
+    **given: Any,
 ) -> int:
     """Compare METHODS on PROBLEMS: same instances, seeds and compute. The same command again runs only what is missing.
 
@@ -130,95 +96,49 @@ def command(
 
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
-    from ..spec import names, numbers
-
-    chosen, boards = names(methods), names(problems)
-    if not chosen or not boards:
-        raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
-    settings["objectives"] = tuple(names(objectives)) if objectives else None
-    which, drawn = numbers(instances, "instances"), numbers(seeds, "seeds")
-    sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
-    registry = options.registry(sources)
-    _check(registry, {"method": chosen, "problem": boards, "objective": settings["objectives"] or ()}, settings)
-    _check_device(device)
-
-    import torch  # takes seconds, which no mistake so far has to wait for
+    wanted = boards.Wanted.of(methods, sources, given)
+    if settings is not None:
+        wanted, control = _with_settings(wanted, settings, control)
 
     from ..study.control import control_of
-    from ..study.plan import most_jobs, plan
     from ..study.store import StudyFolder
-    from ..target import Target
 
-    if settings["target"] is not None:
-        registry.component(Target, settings["target"])  # told even where no objective asks it
     study = StudyFolder(output.resolve())
-    control = None if control is None else control_of(registry, control, chosen, study)
-    torch.set_num_threads(threads)
-    planned = plan(registry, chosen, boards, which, drawn, settings, device, threads, options.say, precision)
-    if planned.measured and (jobs or 1) > 1:
-        raise InputError(f"--jobs must be 1 where latency or memory are measured, but got {jobs}; see --target")
-    jobs = jobs or most_jobs(planned, threads)
+    control = None if control is None else control_of(wanted.registry, control, wanted.methods, study)
+    planned, jobs = wanted.planned()
     if dry_run:
         _describe(planned, study, jobs, as_json)
         return 0
-    _prepare(study, planned, settings, control, force)
-    failures = _carry_out(planned, study, sources, jobs, threads, finetune or 0)
-    _conclude(study, registry, as_json)
+    wanted.prepare(study, planned, control)
+    if force:
+        for run in planned.runs:
+            run.folder(study).forget()
+    failures = _carry_out(wanted, planned, study, jobs, finetune or 0)
+    _conclude(study, wanted.registry, as_json)
     for failure in failures:
         click.echo(f"Failed: {failure}", err=True)
     return 1 if failures else 0
 
 
-def _check(registry: Registry, named: dict[str, Sequence[str]], settings: dict[str, Any]) -> None:
-    """Raise InputError for a name, setting or number that cannot be meant, before anything is imported for it."""
-    given = {"unit": settings["units"], "target": settings["target"]}
-    named = named | {kind: [spec] for kind, spec in given.items() if spec is not None}
-    for kind, specs in named.items():
-        for spec in specs:
-            registry.check(kind, spec)
-    budget = settings["budget"]
-    if budget is not None and not 0 < budget < math.inf:
-        raise InputError(f"budget > 0 must hold, but got {budget}")
+def _with_settings(wanted: boards.Wanted, path: Path, control: str | None) -> tuple[boards.Wanted, str | None]:
+    """What is wanted, and the control, with settings that trials found; raises InputError where they cannot be used."""
+    from ..configuration.tuned import TunedSettings
+    from ..method import Method
+
+    found = TunedSettings.read(path)
+    found.check(wanted.registry, product(wanted.problems, wanted.instances))
+    asked = [repr(wanted.registry.component(Method, spec)) for spec in wanted.methods]
+    specs, used = found.of(asked)
+    told = [f"{one.asked} runs as {one.spec}, tuned by {one.trials} trials" for one in used.methods]
+    told += [f"{spec} is not tuned" for spec in dict.fromkeys(specs) if spec in asked and not used.has(spec)]
+    options.say(f"settings: {'; '.join(told)}")
+    called = {one.asked: one.spec for one in used.methods}
+    control = None if control is None else called.get(control, control)
+    return replace(wanted, methods=specs, extra={"tuned": used.json()}), control
 
 
-def _check_device(device: str) -> None:
-    if not re.fullmatch(r"cpu|cuda:(0|[1-9][0-9]*)", device):
-        raise InputError(f"--device must be cpu or cuda:N, but got {device!r}")
-    if device == "cpu":
-        return
-    import torch
-
-    if int(device.removeprefix("cuda:")) >= torch.cuda.device_count():
-        raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()} GPUs; use cpu")
-
-
-def _prepare(study: StudyFolder, planned: Plan, settings: dict[str, Any], control: str | None, force: bool) -> None:
-    """Make the study's folder; until here nothing has been written."""
-    from ..study.machine import environment
-
-    first = planned.runs[0]
-    wanted = {
-        "methods": list(dict.fromkeys(run.method for run in planned.runs)),
-        "problems": list(dict.fromkeys(run.problem for run in planned.runs)),
-        "instances": list(dict.fromkeys(run.instance for run in planned.runs)),
-        "seeds": list(dict.fromkeys(run.seed for run in planned.runs)),
-        "device": first.device,
-        "threads": first.threads,
-        "precision": first.precision,
-        **settings,
-    }
-    study.prepare(json.loads(json.dumps(wanted)), environment(first.device) | {"cores": os.cpu_count()}, control)
-    if force:
-        for run in planned.runs:
-            run.folder(study).forget()
-
-
-def _carry_out(
-    planned: Plan, study: StudyFolder, sources: tuple[str, ...], jobs: int, threads: int, epochs: int
-) -> list[str]:
-    from ..engine import Engine
+def _carry_out(wanted: boards.Wanted, planned: Plan, study: StudyFolder, jobs: int, epochs: int) -> list[str]:
     from ..study.executor import LocalExecutor, carry_out_all
-    from ..study.machine import say_if_busy
     from .progress import display
 
     def done(run: Run) -> bool:
@@ -230,22 +150,10 @@ def _carry_out(
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
     if not missing:
         return []
-    if planned.measured:
-        say_if_busy(options.say)
-    if missing[0].device == "cpu":
-        for one in planned.problems:
-            notice = Engine(one.network, precision=missing[0].precision).notice
-            if notice.startswith("torch alone"):
-                options.say(f"note: {one.problem.name} is evaluated by {notice}; that takes longer")
-            elif missing[0].precision == "bfloat16":
-                options.say(f"note: {one.problem.name} is evaluated by {notice}")
-    for one in planned.problems:
-        for note in one.network.notes:
-            options.say(f"note: {one.problem.name}: {note}")
+    boards.say_beforehand(planned, missing)
     with display(study, missing) as watch:
-        return carry_out_all(
-            missing, study, sources, lambda: LocalExecutor(min(jobs, len(missing)), threads), watch, epochs
-        )
+        executor = lambda: LocalExecutor(min(jobs, len(missing)), wanted.threads)  # noqa: E731
+        return carry_out_all(missing, study, wanted.sources, executor, watch, epochs)
 
 
 def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:

@@ -21,8 +21,9 @@ from ..errors import InputError
 from ..files import write_whole
 from ..item import Figure, Item, Remark, Table
 from ..report import Report, StudyFacts
+from .effort import counted
 from .latex import latex
-from .protocol import Paragraph, counted, environments, protocol
+from .protocol import Paragraph, environments, protocol
 
 PAPERS = {"a4": "a4", "letter": "us-letter"}
 CONTENTS = "contents.json"  # of the folder with a comparison's parts

@@ -10,6 +10,7 @@ from typing import Any
 from ..front import FRONT_LIMIT, REGION_MARGIN
 from ..report import Board, RunSummary, StudyFacts, place, without_machine
 from ..spec import ranges
+from .effort import counted, settings
 from .nested import RESAMPLES
 from .statistics import SIGNIFICANT
 from .verdicts import chosen
@@ -25,16 +26,12 @@ class Paragraph:
     text: str
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number} {noun}" + "s" * (number != 1)
-
-
 def protocol(study: StudyFacts, anonymous: bool) -> Iterator[Paragraph]:
     """How the figures came about: rules, images, compute, indicators, tests, methods, versions, and what is missing."""
     yield Paragraph("Runs", _runs(study))
     for board in study.boards:
         yield Paragraph(board.label, _rules(board, study, anonymous))
+    yield Paragraph("Settings", settings(study))
     yield Paragraph("Compute", _compute(study))
     yield Paragraph("Images", _images(study))
     yield Paragraph("Indicators", _indicators())

@@ -155,8 +155,10 @@ class Task:
         return self._scores(question, self.prices.scores(scorer), compute)
 
     def price_of_scores(self, name: str) -> float:
-        """Passes that a scorer's answer costs, the first time."""
-        return self.prices.scores(self._lookup(Scorer, name))
+        """Passes that a scorer's answer costs, the first time; raises InputError where the units have no such score."""
+        scorer = self._lookup(Scorer, name)
+        scorer.check(self.network)
+        return self.prices.scores(scorer)
 
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
         """The same values float32[units] for other units, so that removing the least of them changes the outputs less.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ..report import place
@@ -67,11 +67,39 @@ class LocalExecutor(ProcessPoolExecutor):
         super().shutdown(wait, cancel_futures=cancel_futures)
 
 
+class Standing:
+    """Lends one executor again and again, so that its workers keep what they have loaded; a broken one is replaced."""
+
+    def __init__(self, make_executor: Callable[[], Executor]) -> None:
+        self._make = make_executor
+        self._executor: Executor | None = None
+
+    @contextmanager
+    def lent(self) -> Iterator[Executor]:
+        """The executor, for as long as the block takes; whoever breaks it off ends it."""
+        if self._executor is None:
+            self._executor = self._make()
+        try:
+            yield self._executor
+        except BaseException:
+            self._executor = None
+            raise
+        try:
+            self._executor.submit(int)
+        except BrokenProcessPool:
+            self._executor = None
+
+    def end(self) -> None:
+        """Let its workers go."""
+        if self._executor is not None:
+            self._executor.shutdown()
+
+
 def carry_out_all(
     runs: Sequence[Run],
     study: StudyFolder,
     sources: Sequence[str],
-    make_executor: Callable[[], Executor],
+    make_executor: Callable[[], AbstractContextManager[Executor]],
     watch: Callable[[dict[Run, str]], None],
     epochs: int = 0,
 ) -> list[str]:
@@ -98,7 +126,7 @@ def _carry_out(
     runs: Sequence[Run],
     study: StudyFolder,
     sources: Sequence[str],
-    make_executor: Callable[[], Executor],
+    make_executor: Callable[[], AbstractContextManager[Executor]],
     watch: Callable[[dict[Run, str]], None],
     failures: list[str],
     epochs: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -126,7 +126,17 @@ def _overview(studies: Sequence[StudyFolder], folders: Sequence[RunFolder]) -> S
         provenance,
         control=control,
         beforehand=control is not None,
+        tuned=_tuned(studies, called.values()),
     )
+
+
+def _tuned(studies: Sequence[StudyFolder], called: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """By method, what the latest command with a settings file says of how they were found."""
+    found: dict[str, dict[str, Any]] = {}
+    for command in (command for study in studies for command in study.settings["commands"] if "tuned" in command):
+        effort = dict(command["tuned"])
+        found |= {one["spec"]: effort | one for one in effort.pop("methods")}
+    return {name: found[spec] for name in called if (spec := name.partition(" (")[0]) in found}
 
 
 def heads_of(folders: Sequence[RunFolder]) -> dict[Path, dict[str, Any]]:

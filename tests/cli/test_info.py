@@ -14,7 +14,7 @@ from pruneframe_problems.lenet import SmallLeNet
 def test_info_shows_settings_help_and_provenance(cli: Cli) -> None:
     (found,) = cli("info", "nsga2", "--json").parsed
     settings = {one["name"]: one for one in found["settings"]}
-    assert set(settings) == {"encoding", "scorer", "variation", "population"}
+    assert set(settings) == {"preset", "encoding", "scorer", "variation", "population"}
     assert all(one["help"] and one["type"] for one in settings.values())
     text = cli("info", "nsga2").out
     assert "Deb, Pratap, Agarwal and Meyarivan" in text

@@ -143,7 +143,7 @@ def test_one_part_is_plain_evolutionary_pruning() -> None:
     task = searched("cuts=none", "training=0", "least=0", f"population={population}", "generations=1", budget=40)
     plain = make_task(tiny_problem(), 40)
     with contextlib.suppress(BudgetSpent):
-        lookup(pf.Method, f"nsga2[population={population}]").search(plain)
+        lookup(pf.Method, f"nsga2[preset=textbook,population={population}]").search(plain)
     masks = [evaluation.mask for evaluation in task.archive.evaluations]
     assert masks == [evaluation.mask for evaluation in plain.archive.evaluations]
     assert len(masks) == 40

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from runs import assert_same_front, planned
 
-from pruneframe.study.executor import LocalExecutor, carry_out_all
+from pruneframe.study.executor import LocalExecutor, Standing, carry_out_all
 from pruneframe.study.facts import summaries
 from pruneframe.study.run import Run
 from pruneframe.study.store import StudyFolder
@@ -144,3 +144,22 @@ def test_the_epochs_of_the_common_fine_tuning_are_passed_on(tmp_path: Path) -> N
     (run,) = planned(["magnitude"]).runs
     assert carried_out([run], tmp_path, epochs=1) == []
     assert run.folder(StudyFolder(tmp_path)).finetuned_epochs == 1
+
+
+def process_of(standing: Standing) -> int:
+    """The worker that answers when the executor is lent."""
+    with standing.lent() as executor:
+        return executor.submit(os.getpid).result()
+
+
+@pytest.mark.timeout(60)
+def test_a_standing_executor_keeps_its_worker_until_it_breaks() -> None:
+    standing = Standing(lambda: LocalExecutor(1, 1))
+    first = process_of(standing)
+    assert process_of(standing) == first != os.getpid()
+    with standing.lent() as executor, pytest.raises(BrokenProcessPool):
+        executor.submit(os._exit, 9).result()
+    second = process_of(standing)
+    assert second != first
+    standing.end()
+    assert not multiprocessing.active_children()

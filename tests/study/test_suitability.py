@@ -28,7 +28,9 @@ def test_a_scorer_that_cannot_score_the_units_is_refused_before_it_runs(scorer: 
         planned([f"magnitude[scorer={scorer}]"])
 
 
-@pytest.mark.parametrize("method", ["nsga2[variation=sbx-pm]", "moead[encoding=layer-ratio,variation=bit-flip]"])
+@pytest.mark.parametrize(
+    "method", ["nsga2[encoding=mask,variation=sbx-pm]", "moead[encoding=layer-ratio,variation=bit-flip]"]
+)
 def test_a_variation_of_another_kind_of_variables_is_refused_before_it_runs(method: str) -> None:
     with pytest.raises(InputError, match=r"sbx-pm|bit-flip"):
         planned([method])
