@@ -20,8 +20,9 @@ import pandas as pd
 
 from pruneframe.comparison.document import close, compose
 from pruneframe.errors import InputError
+from pruneframe.item import Remark, Table
 from pruneframe.registry import Registry
-from pruneframe.report import Remark, Report, Table
+from pruneframe.report import Report
 from pruneframe.study.facts import facts
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
@@ -31,7 +32,6 @@ MACHINE = ("platform", "processor", "kernel", "cores", "python", "torch", "numpy
 REPORTS = "results,comparisons,variances,reductions,running-times,seconds"
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
-SPECIALISTS = tuple(f"{name}[encoding=global-cut,scorer=reconstruction]" for name in ("nsga2", "moead"))
 TEXTBOOK = ("nsga2[preset=textbook]", "moead[preset=textbook]", "hierarchical[preset=paper]", "random")
 
 
@@ -54,7 +54,7 @@ CHAPTERS = (
     Chapter(
         "digits",
         "Weights of a small LeNet on digits, ten networks",
-        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPECIALISTS, *SWEEPS, *TEXTBOOK),
+        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SWEEPS, *TEXTBOOK),
         ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
     ),
     Chapter(
@@ -69,13 +69,13 @@ CHAPTERS = (
     Chapter(
         "mnist",
         "Weights of LeNet-5 on MNIST",
-        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPECIALISTS, *SWEEPS[:2], SWEEPS[5], "random"),
+        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SWEEPS[:2], SWEEPS[5], "random"),
         ("--problems", "lenet-mnist", "--seeds", "0-4", "--budget", "300"),
     ),
     Chapter(
         "resnet20",
         "Weights of ResNet-20 on CIFAR-10, five splits",
-        ("hierarchical", "nsga2", "moead", "emo-dir", *SPECIALISTS, *SWEEPS[:2], SWEEPS[5], *TEXTBOOK),
+        ("hierarchical", "nsga2", "moead", "emo-dir", *SWEEPS[:2], SWEEPS[5], *TEXTBOOK),
         (
             *("--problems", "resnet20-cifar10", "--instances", "0-4", "--seeds", "0-1"),
             *("--budget", "300", "--search-images", "1000"),
