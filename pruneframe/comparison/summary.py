@@ -23,8 +23,7 @@ def results(runs: Sequence[RunSummary], control: str | None = None) -> pd.DataFr
                 "runs": len(own),
                 "HV": spread([run.hypervolume for run in own]),
                 "HV search": f"{np.median([run.hypervolume_search for run in own]):.4f}",
-                **{f"removed at {x:g}": operating_point(own, x) for x in DROPS},
-                **{f"sure at {x:g}": operating_point(own, x, sure=True) for x in DROPS},
+                **{f"sure at {x:g}": operating_point(own, x) for x in DROPS},
                 "verdict": said.get(method, ""),
             }
         )
@@ -40,9 +39,9 @@ def spread(values: Sequence[float]) -> str:
     return f"{median:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def operating_point(runs: Sequence[RunSummary], drop: float, sure: bool = False) -> str:
-    """Median share removed and median points lost on test; `none` where no run has such a member."""
-    points = [run.point(drop, sure) for run in runs]
+def operating_point(runs: Sequence[RunSummary], drop: float) -> str:
+    """Median share that a sure member removes, and median points lost on test; `none` where no run has such a one."""
+    points = [run.point(drop, sure=True) for run in runs]
     found = [(p.reduction, p.test_drop) for p in points if p.reduction is not None and p.test_drop is not None]
     if not found:
         return "none"
