@@ -156,8 +156,7 @@ class Task:
 
     def price_of_scores(self, name: str) -> float:
         """Passes that a scorer's answer costs, the first time; raises InputError where the units have no such score."""
-        scorer = self._lookup(Scorer, name)
-        scorer.check(self.network)
+        (scorer := self._lookup(Scorer, name)).check(self.network)
         return self.prices.scores(scorer)
 
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
