@@ -186,9 +186,7 @@ class StudyFacts:
     board, method, instance, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says
     what final members keep: board, method, instance, seed, number (of the member), layer, kept and units. `control` is
     the method that others are tested against, named `beforehand` where studies were begun with it; without one all
-    pairs are tested. `highlight` is one that figures draw strongest. `tuned` says of methods that ran with settings
-    which `pruneframe tune` found what it found and on what (`asked`, `trials`, `passes`, `problems`, `instances` and
-    more).
+    pairs are tested. `highlight` is one that figures draw strongest. `tuned`: how settings were found.
     """
 
     boards: tuple[Board, ...]

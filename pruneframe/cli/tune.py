@@ -66,7 +66,7 @@ def _searched(wanted: boards.Wanted, output: Path, trials: int, draw: int) -> tu
     from importlib.metadata import version
 
     from ..configuration.rounds import Rounds
-    from ..configuration.tuned import TunedSettings
+    from ..configuration.tuned import NAME, TunedSettings
     from ..study.executor import LocalExecutor, Standing, carry_out_all
     from ..study.store import StudyFolder
     from .progress import display
@@ -98,8 +98,8 @@ def _searched(wanted: boards.Wanted, output: Path, trials: int, draw: int) -> tu
         versions={name: version(name) for name in LIBRARIES},
         methods=tuple(methods),
     )
-    found.write(study.tuned)
-    return found, study.tuned
+    found.write(study.path / NAME)
+    return found, study.path / NAME
 
 
 def _rules(runs: Sequence[Run]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..files import write_whole
 from ..registry import Registry
 
 FORMAT = 1
+NAME = "tuned.toml"  # in the folder of the study that the trials are runs of
 HEAD = "# Settings that `pruneframe tune` found; `pruneframe bench --settings` takes this file as it is.\n"
 
 

@@ -142,8 +142,7 @@ class Task:
 
     def scores(self, name: str, weights: str = DENSE) -> Scores:
         """Importance of every unit by a scorer, float32[units]; charged for the images it looks at."""
-        scorer = self._lookup(Scorer, name)
-        self._workbench.check(scorer)
+        self._workbench.check(scorer := self._lookup(Scorer, name))
         self.drawn |= scorer.draws
         question = Question.of("scores", scorer=repr(scorer), weights=weights)
         rng = self._desk.rng(question["scorer"] if weights == DENSE else question.text)
@@ -156,8 +155,7 @@ class Task:
 
     def price_of_scores(self, name: str) -> float:
         """Passes that a scorer's answer costs, the first time; raises InputError where the units have no such score."""
-        scorer = self._lookup(Scorer, name)
-        scorer.check(self.network)
+        self._workbench.check(scorer := self._lookup(Scorer, name))
         return self.prices.scores(scorer)
 
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:

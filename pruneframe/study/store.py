@@ -10,7 +10,6 @@ STUDY/runs/PROBLEM/METHOD/INSTANCE-SEED-HASH/
     failure.json                            why it failed, if it did
     run.json                                written last: its presence marks the run as finished
 STUDY/comparison.pdf
-STUDY/tuned.toml                            what `tune` found
 """
 
 from __future__ import annotations
@@ -251,11 +250,6 @@ class StudyFolder:
     def pdf(self) -> Path:
         """Where the comparison goes."""
         return self.path / "comparison.pdf"
-
-    @property
-    def tuned(self) -> Path:
-        """Where settings go that trials found."""
-        return self.path / "tuned.toml"
 
     def run(self, problem: str, method: str, instance: int, seed: int, hash: str) -> RunFolder:
         """The folder of one run; the hash alone tells runs apart, the rest is for people."""
