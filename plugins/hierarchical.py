@@ -14,13 +14,13 @@ from typing import Any, Literal, Self
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import SMALLEST, Corridor, Staircase, Tuner, Turns, evolve, ranks, recorded
+from pruneframe.kit import SMALLEST, Corridor, Staircase, Turns, evolve, ranks, recorded
 
 from .anchors import Front, record_corridor
 from .rates import Rates
 from .sources import Sources, opening, pairs
 
-SOURCES = ("cuts", "tuned", "factors", "masks")
+SOURCES = ("cuts", "tuned", "factors", "masks", "upper")
 OWN: dict[str, Any] = {  # of each preset alone
     "paper": {
         "phase2": "nsga2",
@@ -99,7 +99,7 @@ class Hierarchical(pf.Method):
     )
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
     scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
-    sources: tuple[str, ...] = from_preset("sources", "what competes for turns: cuts, tuned, factors, masks")
+    sources: tuple[str, ...] = from_preset("sources", "what competes for turns: cuts, tuned, factors, masks, upper")
     tuning_rate: float = from_preset(
         "tuning_rate",
         "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first",
@@ -176,7 +176,7 @@ class Hierarchical(pf.Method):
         stairs = Staircase(task)
         with recorded(task, "opening"):
             curve = opening(task, stairs, self.scorers)
-        sources = Sources(task, stairs, curve, Tuner(task, stairs, self.tuning_rate), self._breed)
+        sources = Sources(task, stairs, curve, self.tuning_rate, self._breed)
         with recorded(task, "turns"):
             Turns(task, {name: getattr(sources, name) for name in self.sources})()
 

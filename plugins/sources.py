@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import Curve, Staircase, Tuner
+from pruneframe.kit import Curve, Staircase, Tuner, shoulder, slope, split
 
-from .encodings import keep_best, least
+from .encodings import keep_best
+from .encodings import least as least_of
 
 FIRST = 6  # cuts by the first score
 RIVALS = 3  # cuts by each further score, of sizes that the best so far was cut to
@@ -29,7 +30,7 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
     found = Curve(task.scores(scorers[0]), task.layout, stairs)
     found.cut(np.array([task.layout.total // 2, task.layout.total]))
     for _ in range(FIRST - 1):
-        found.split(1)
+        split(stairs, [found], 1)
     kept = stairs.gaps(RIVALS)
     errors = np.inf
     for scorer, price in zip(scorers[1:], prices[1:], strict=True):
@@ -48,22 +49,32 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
 
 
 class Sources:
-    """What each source does in a turn; all go on from the best score and the front so far."""
+    """What each source does in a turn.
 
-    def __init__(self, task: pf.Task, stairs: Staircase, curve: Curve, tuner: Tuner, breed: Breed) -> None:
+    There is one score for small networks, tuned where the front falls, and one for large ones, tuned above that place.
+    """
+
+    def __init__(self, task: pf.Task, stairs: Staircase, curve: Curve, rate: float, breed: Breed) -> None:
         self._task = task
         self._stairs = stairs
-        self._curve = curve
-        self._tuner = tuner
+        self._steep, self._flat = curve, curve
+        self._steeply, self._flatly = Tuner(task, stairs, rate), Tuner(task, stairs, rate)
         self._breed = breed
 
     def cuts(self) -> None:
-        """Cuts of the best score in the largest gaps."""
-        self._curve.split(TURN)
+        """Cuts in the largest gaps, each by the score that errs less there."""
+        split(self._stairs, [self._flat, self._steep], TURN)
 
     def tuned(self) -> None:
-        """A piece of tuning, and cuts that judge it."""
-        self._curve = self._tuner.piece(self._curve, min(PIECE, SHARE * self._task.budget.total))
+        """A piece of tuning where the front falls, and cuts that judge it."""
+        self._steep = self._piece(self._steeply, self._steep, *slope(self._stairs))
+
+    def upper(self) -> None:
+        """The same above that place, where pruning is felt."""
+        self._flat = self._piece(self._flatly, self._flat, *shoulder(self._stairs))
+
+    def _piece(self, tuner: Tuner, curve: Curve, least: float, most: float) -> Curve:
+        return tuner.piece(curve, min(PIECE, SHARE * self._task.budget.total), least, most)
 
     def factors(self) -> None:
         """Thresholds per layer: numbers of units from either of two neighbours on the front, some of them changed."""
@@ -73,12 +84,12 @@ class Sources:
         children = np.where(task.rng.random((len(kept), layers)) < 0.5, kept[:, 0], kept[:, 1])
         changed = task.rng.random(children.shape) < 2 / layers
         children *= np.exp(STEP * task.rng.standard_normal(children.shape) * changed)
-        counts = np.clip(np.rint(children).astype(np.int64), least(task.layout), task.layout.sizes)
-        self._stairs.evaluate(keep_best(counts, task.layout, self._curve.scores))
+        counts = np.clip(np.rint(children).astype(np.int64), least_of(task.layout), task.layout.sizes)
+        self._stairs.evaluate(keep_best(counts, task.layout, self._steep.scores))
 
     def masks(self) -> None:
         """Single units inside the corridor between the anchors."""
-        self._stairs.evaluate(self._breed(self._task, self._curve.scores, TURN))
+        self._stairs.evaluate(self._breed(self._task, self._steep.scores, TURN))
 
 
 def pairs(task: pf.Task, number: int) -> list[pf.Masks]:

@@ -31,6 +31,9 @@ _HOMES = {
     "recorded": "phase",
     "reference_directions": "evolution",
     "search_by": "evolution",
+    "shoulder": "tuner",
+    "slope": "tuner",
+    "split": "sweep",
     "start_and_vary": "evolution",
     "suitable_variation": "evolution",
     "summed": "scheme",
@@ -62,7 +65,10 @@ if TYPE_CHECKING:
     from .sweep import Curve as Curve
     from .sweep import Staircase as Staircase
     from .sweep import best as best
+    from .sweep import split as split
     from .tuner import Tuner as Tuner
+    from .tuner import shoulder as shoulder
+    from .tuner import slope as slope
     from .turns import Turns as Turns
 
 

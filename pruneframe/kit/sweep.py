@@ -38,6 +38,11 @@ class Staircase:
         self._sizes: NDArray[np.float64] = task.network.params(nothing) / task.network.total_params
         self._errors = np.ones(1)
 
+    @property
+    def total(self) -> int:
+        """Units that there are."""
+        return self._task.layout.total
+
     def evaluate(self, masks: Masks) -> NDArray[np.float64]:
         """Errors float64[n]."""
         values = self._task.evaluate(masks)[:, self._column]
@@ -76,11 +81,19 @@ class Curve:
         self._known |= dict(zip(kept.tolist(), errors.tolist(), strict=True))
         return errors
 
-    def split(self, number: int) -> None:
-        """Evaluate cuts in the middle of the front's largest gaps, `number` at most."""
-        self.cut(self._stairs.gaps(number))
-
     def errors(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
         """What such cuts would err, on straight lines between those that are known."""
         counts = np.array(sorted(self._known))
         return np.interp(kept, counts, [self._known[count] for count in counts.tolist()])
+
+
+def split(stairs: Staircase, curves: Sequence[Curve], number: int) -> None:
+    """Evaluate cuts in the middle of the front's largest gaps, `number` at most.
+
+    Each is by the score that errs least there, as far as the curves tell; of equal ones by the latest.
+    """
+    kept = stairs.gaps(number)
+    guesses = np.array([curve.errors(kept) for curve in reversed(curves)])
+    owners = guesses.argmin(axis=0)
+    for place, curve in enumerate(reversed(curves)):
+        curve.cut(kept[owners == place])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pruneframe.kit.sweep import Curve, Staircase, best
+from pruneframe.kit.sweep import Curve, Staircase, best, split
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.testing import make_task, tiny_problem
@@ -50,7 +50,7 @@ def test_the_first_gap_is_all_there_is_and_cuts_close_in_on_the_step(
     stairs.evaluate(task.layout.full())
     assert stairs.gaps(3).tolist() == [task.layout.total // 2]
     for _ in range(20):
-        curve.split(1)
+        split(stairs, [curve], 1)
     counts, sizes, errors = stairs.steps()
     assert {alive, alive - 1} <= set(counts)
     assert errors.tolist() == pytest.approx([1.0 if count < alive else 0.1 for count in counts])
@@ -77,3 +77,14 @@ def test_a_curve_knows_its_cuts_and_guesses_between_them(task: Task) -> None:
     spent = task.budget.spent
     curve.errors(np.arange(100))
     assert task.budget.spent == spent
+
+
+def test_a_gap_is_cut_by_the_score_that_errs_least_there(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    stairs = Staircase(task)
+    good, bad = (Curve(task.scores(name), task.layout, stairs) for name in ("magnitude", "random"))
+    good._known |= {task.layout.total // 4: 0.1, task.layout.total: 0.0}
+    bad._known |= {task.layout.total: 0.0}
+    stairs.evaluate(task.layout.full())
+    split(stairs, [good, bad], 1)
+    assert task.layout.total // 2 in good._known
+    assert task.layout.total // 2 not in bad._known

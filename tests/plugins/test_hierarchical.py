@@ -108,13 +108,13 @@ def test_the_final_front_weakly_dominates_phase_1s_and_the_gain_is_recorded(seed
 @settings(deadline=None, max_examples=6)
 @given(SEEDS)
 def test_what_the_sources_spent_and_gained_adds_up(seed: int) -> None:
-    task = searched("hierarchical", budget=80, seed=seed)
+    task = searched("hierarchical", budget=120, seed=seed)
     phases, sources = task.records["phases"].set_index("phase"), task.records["sources"]
     assert list(phases.index) == ["opening", "turns"]
     assert phases.passes.sum() == pytest.approx(task.budget.spent)
     assert sources.passes.sum() == pytest.approx(phases.loc["turns", "passes"])
     assert sources.gain.sum() == pytest.approx(phases.loc["turns", "gain"])
-    assert sources.source.tolist() == ["cuts", "tuned", "factors", "masks"]
+    assert sources.source.tolist() == ["cuts", "tuned", "factors", "masks", "upper"]
     assert sources.turns.min() >= 1
 
 
