@@ -50,6 +50,7 @@ from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.operators.sampling.rnd import BinaryRandomSampling
 from random_networks import random_problem
 
+from pruneframe.errors import InputError
 from pruneframe.method import Method
 from pruneframe.problem import LoadedProblem
 from pruneframe.registry import Registry
@@ -122,9 +123,9 @@ class WatchedJournal(Journal):
         self._bench = bench
         self.image_seconds = math.nan
 
-    def write(self, question: Question, values: list[Any], charge: float, seconds: float) -> Answer:
+    def write(self, question: Question, values: list[Any], charge: float, seconds: float, own: float = 0.0) -> Answer:
         """As the journal's."""
-        written = super().write(question, values, charge, seconds)
+        written = super().write(question, values, charge, seconds, own)
         self._clock.passed(seconds, question.kind in EVALUATIONS)
         if self._clock.enough:
             self.image_seconds = self._bench.image_seconds()
@@ -136,9 +137,13 @@ def with_population(registry: Registry, spec: str, population: int) -> Method:
     """The method that a spec describes, of this population where it has such a setting and the spec leaves it open."""
     name, settings = parse_spec(spec)
     kind = registry.entry("method", name).value
-    if "population" in {f.name for f in dataclasses.fields(kind)}:
-        settings.setdefault("population", str(population))
-    return cast(Method, kind.configured(settings))
+    sized = settings | {"population": str(population)}
+    if "population" in settings or "population" not in {f.name for f in dataclasses.fields(kind)}:
+        sized = settings
+    try:
+        return cast(Method, kind.configured(sized))
+    except InputError:  # a preset of it has none
+        return cast(Method, kind.configured(settings))
 
 
 def measure_method(spec: str, loaded: LoadedProblem, images: int, clock: Clock) -> Row:

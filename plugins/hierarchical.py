@@ -55,7 +55,8 @@ PRESETS = {name: BOTH | OWN[name] for name in OWN}
 def from_preset(name: str, help: str, kind: str = "", **bounds: float) -> Any:
     """A setting that the preset gives where the user does not; `kind` and `bounds` as those of `setting`."""
     values = ", ".join(f"{preset}: {write(values[name])}" for preset, values in PRESETS.items() if name in values)
-    return pf.setting(None, f"{help}; {values}", kind=kind, **bounds)
+    tried: dict[str, Any] = {} if name in PRESETS["best"] else {"tried": ()}  # which is the one that is tuned
+    return pf.setting(None, f"{help}; {values}", kind=kind, **bounds, **tried)
 
 
 def write(value: object) -> str:
@@ -97,7 +98,7 @@ class Hierarchical(pf.Method):
             removed=0.519,
         ),
     )
-    preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from")
+    preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
     scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
     sources: tuple[str, ...] = from_preset("sources", "what competes for turns: cuts, tuned, factors, masks, upper")
     tuning_rate: float = from_preset(

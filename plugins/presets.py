@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Literal
 
 import pruneframe as pf
@@ -51,7 +50,4 @@ def search_by_preset(algorithm: Algorithm, task: pf.Task, preset: str, given: Va
 
 def suited_scorer(task: pf.Task, name: str) -> str:
     """A preset's scorer, or `magnitude` where that is not defined for the units or costs too much of the budget."""
-    with suppress(pf.InputError):  # not defined for these units
-        if task.price_of_scores(name) <= SCORING * task.budget.total:
-            return name
-    return PLAIN
+    return name if task.price_of_scores(name) <= SCORING * task.budget.total else PLAIN

@@ -107,8 +107,11 @@ class Lamp(pf.Scorer):
 
     name = "lamp"
 
-    def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+    def check(self, network: pf.Network) -> None:
         refuse_whole(network, self.name)
+
+    def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+        self.check(network)
         units = [w.square().sum(dim=1) for w in unit_weights(network)]
         return np.concatenate([self._layer(unit.double().numpy()) for unit in units]).astype(np.float32)
 
@@ -130,9 +133,12 @@ class Fpgm(pf.Scorer):
 
     name = "fpgm"
 
-    def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+    def check(self, network: pf.Network) -> None:
         refuse_single(network, self.name, "the scorer magnitude")
         refuse_whole(network, self.name)
+
+    def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+        self.check(network)
         layers = unit_weights(network)
         sums = [torch.cdist(w, w).sum(dim=1) / w.shape[1] ** 0.5 for w in layers]
         return torch.cat([total / max(1, len(total) - 1) for total in sums]).numpy()
@@ -144,8 +150,11 @@ class BnScale(pf.Scorer):
 
     name = "bn-scale"
 
-    def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+    def check(self, network: pf.Network) -> None:
         refuse_single(network, self.name, "the scorer magnitude")
+
+    def score(self, network: pf.Network, images: Tensor, labels: Tensor, rng: np.random.Generator) -> pf.Scores:
+        self.check(network)
         return np.concatenate([self._scale(network, group) for group in network.layout.groups])
 
     def _scale(self, network: pf.Network, group: pf.Group) -> np.ndarray:

@@ -34,13 +34,9 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
     kept = stairs.gaps(RIVALS)
     errors = np.inf
     for scorer, price in zip(scorers[1:], prices[1:], strict=True):
-        if price > OPENING * task.budget.total:
+        if price > OPENING * task.budget.total:  # or not defined for these units
             continue
-        try:
-            scores = task.scores(scorer)
-        except pf.InputError:  # not defined for these units
-            continue
-        rival = Curve(scores, task.layout, stairs)
+        rival = Curve(task.scores(scorer), task.layout, stairs)
         if not np.isfinite(errors):
             errors = found.cut(kept).mean()
         if (mean := rival.cut(kept).mean()) < errors:

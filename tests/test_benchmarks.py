@@ -277,9 +277,9 @@ def test_an_ablation_prints_a_row_for_every_method_and_repeats_no_run(tmp_path: 
     [summary] = summaries(StudyFolder(tmp_path))
     assert (row["hypervolume"], row["search"]) == (summary.hypervolume, summary.hypervolume_search)
     assert 0 < row["early"] < row["search"]
-    stamp = (Path(summary.folder) / "result.json").stat().st_mtime_ns
+    stamp = (Path(summary.folder) / "run.json").stat().st_mtime_ns
     assert printed("ablation.py", *settings) == [row]
-    assert (Path(summary.folder) / "result.json").stat().st_mtime_ns == stamp
+    assert (Path(summary.folder) / "run.json").stat().st_mtime_ns == stamp
 
 
 def test_runs_of_another_kind_are_not_compared_and_none_counts_twice(tmp_path: Path) -> None:

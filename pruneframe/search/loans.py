@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import Overstepped
+from ..errors import InputError, Overstepped
 from ..model.cut import Cut
 from ..model.layers import Layer
 from ..model.network import Network
+from ..scorer import Scorer
 
 OF_THE_MODULE = ("module", "norms", "_traced", "cutter", "digest")  # attributes that lead to the module itself
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_state_dict_hooks")
@@ -148,6 +149,24 @@ class Lent(Network):
     def activation_behind(self, layer: str) -> str | None:
         """As the original's."""
         return self._own.activation_behind(layer)
+
+
+def check(scorer: Scorer, network: Network) -> None:
+    """Raise InputError where a score is not defined for a network's units."""
+    loan = Loan(network)
+    scorer.check(loan.network)
+    loan.settle(f"scorer {scorer!r}", 0, "score runs it")
+
+
+def defined(scorer: Scorer, network: Network) -> bool:
+    """Whether a score is defined for a network's units."""
+    try:
+        check(scorer, network)
+    except Overstepped:
+        raise
+    except InputError:
+        return False
+    return True
 
 
 def tensors(module: nn.Module) -> dict[str, Tensor]:

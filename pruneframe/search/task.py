@@ -31,7 +31,7 @@ from .archive import Archive, Evaluation
 from .desk import Account, Compute, Desk
 from .journal import Answer, Journal, Question
 from .ledger import Budget, BudgetSpent, Ledger
-from .loans import Loan
+from .loans import Loan, check, defined
 from .part import Fed, Part, assembled
 from .shelf import for_each
 from .subnetwork import SubNetwork
@@ -142,7 +142,7 @@ class Task:
 
     def scores(self, name: str, weights: str = DENSE) -> Scores:
         """Importance of every unit by a scorer, float32[units]; charged for the images it looks at."""
-        self._workbench.check(scorer := self._lookup(Scorer, name))
+        check(scorer := self._lookup(Scorer, name), self._workbench.network)
         self.drawn |= scorer.draws
         question = Question.of("scores", scorer=repr(scorer), weights=weights)
         rng = self._desk.rng(question["scorer"] if weights == DENSE else question.text)
@@ -154,9 +154,9 @@ class Task:
         return self._scores(question, self.prices.scores(scorer), compute)
 
     def price_of_scores(self, name: str) -> float:
-        """Passes that a scorer's answer costs, the first time; raises InputError where the units have no such score."""
-        self._workbench.check(scorer := self._lookup(Scorer, name))
-        return self.prices.scores(scorer)
+        """Passes that a scorer's answer costs, the first time; infinite where it is not defined for the units."""
+        scorer = self._lookup(Scorer, name)
+        return self.prices.scores(scorer) if defined(scorer, self._workbench.network) else float("inf")
 
     def tune(self, scores: Scores, tuning: Tuning | None = None) -> Scores:
         """The same values float32[units] for other units, so that removing the least of them changes the outputs less.

@@ -219,12 +219,6 @@ class Workbench:
         """The state dict of one pruned network, zeros in place, statistics shifted where the problem says so."""
         return self._engine.masked(mask, self.state(weights))
 
-    def check(self, scorer: Scorer) -> None:
-        """Raise InputError where a score is not defined for the network's units."""
-        loan = Loan(self.network)
-        scorer.check(loan.network)
-        loan.settle(f"scorer {scorer!r}", 0, "score runs it")
-
     def score(self, scorer: Scorer, rng: np.random.Generator, weights: str = DENSE) -> Scores:
         """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that.
 

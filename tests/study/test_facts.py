@@ -124,7 +124,7 @@ def test_seconds_are_told_by_the_kind_of_question_and_stay_those_of_the_first_ti
         for kind, seconds in one.seconds_by_kind.items():
             assert seconds == pytest.approx(sum(answer.seconds for answer in answers if answer.kind == kind))
         assert one.own_seconds >= sum(answer.own for answer in answers) > 0
-    assert {"scores", "tune", "probe", "evaluate"} <= set(found.seconds_by_kind)
+    assert {"scores", "tune", "evaluate"} <= set(found.seconds_by_kind)
     assert folder.answers()[: len(before)] == before
     assert (partial.ended, found.ended) == ("", "budget")
     evaluations = folder.evaluations()

@@ -148,7 +148,7 @@ def test_a_front_that_comes_sooner_is_better_at_any_time() -> None:
         archive = Archive(layout(layer=8))
         for number, (one, error) in enumerate(zip(spent, (0.45, 0.09), strict=True)):
             evaluation = Evaluation(number, "", DENSE, (error, 500.0), one, 0.0)
-            archive.add(evaluation, layout(layer=8).full().bits[0])
+            archive._add(evaluation, layout(layer=8).full().bits[0])
         return anytime(archive, REFERENCES, 10.0)
 
     assert reached(1.0, 2.0) == pytest.approx((0.5 * 0.5 * 1 + 0.9 * 0.5 * 8) / 10)
