@@ -26,19 +26,14 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
 
     Scores are compared by cuts in the largest gaps of the first one's front.
     """
-    prices = [task.price_of_scores(scorer) for scorer in scorers]  # an unknown one is an error before any cost
     found = Curve(task.scores(scorers[0]), task.layout, stairs)
     found.cut(np.array([task.layout.total // 2, task.layout.total]))
     for _ in range(FIRST - 1):
         split(stairs, [found], 1)
     kept = stairs.gaps(RIVALS)
     errors = np.inf
-    for scorer, price in zip(scorers[1:], prices[1:], strict=True):
-        if price > OPENING * task.budget.total:
-            continue
-        try:
-            scores = task.scores(scorer)
-        except pf.InputError:  # not defined for these units
+    for scorer in scorers[1:]:
+        if (scores := suitable(task, scorer)) is None:
             continue
         rival = Curve(scores, task.layout, stairs)
         if not np.isfinite(errors):
@@ -46,6 +41,14 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> Curve:
         if (mean := rival.cut(kept).mean()) < errors:
             found, errors = rival, mean
     return found
+
+
+def suitable(task: pf.Task, scorer: str) -> pf.Scores | None:
+    """The score, where the budget allows for it and the units have it; a name that nothing has, a plan refuses."""
+    try:
+        return task.scores(scorer) if task.price_of_scores(scorer) <= OPENING * task.budget.total else None
+    except pf.InputError:
+        return None
 
 
 class Sources:
