@@ -34,8 +34,7 @@ VARIANTS = (
     *(f"{WHOLE}[scorers={scorers}]" for scorers in ("magnitude", "magnitude+lamp")),
     f"{WHOLE}[preset=paper]",
 )
-TUNED = "[encoding=global-cut,scorer=reconstruction]"
-RIVALS = ("nsga2", f"nsga2{TUNED}", "moead", f"moead{TUNED}", "random", "magnitude")
+RIVALS = ("nsga2", "moead", "nsga2[preset=textbook]", "moead[preset=textbook]", "random", "magnitude")
 RIVALS += tuple(f"magnitude[scorer={scorer}]" for scorer in ("lamp", "reconstruction"))
 EARLY = 0.1  # of the budget
 
