@@ -122,9 +122,9 @@ class WatchedJournal(Journal):
         self._bench = bench
         self.image_seconds = math.nan
 
-    def write(self, question: Question, values: list[Any], charge: float, seconds: float) -> Answer:
+    def write(self, question: Question, values: list[Any], charge: float, seconds: float, own: float = 0.0) -> Answer:
         """As the journal's."""
-        written = super().write(question, values, charge, seconds)
+        written = super().write(question, values, charge, seconds, own)
         self._clock.passed(seconds, question.kind in EVALUATIONS)
         if self._clock.enough:
             self.image_seconds = self._bench.image_seconds()
