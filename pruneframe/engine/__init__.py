@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .precision import multiplier as multiplier
     from .precision import multiplies_bfloat16 as multiplies_bfloat16
     from .precision import search_precision as search_precision
+    from .trainable import Pieces as Pieces
     from .trainable import Trainable as Trainable
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "may_take": "library",
     "memory_format": "plain",
     "pair": "batch_norm",
+    "Pieces": "trainable",
     "Trainable": "trainable",
 }
 _HOMES |= dict.fromkeys(("Precision", "multiplier", "multiplies_bfloat16", "search_precision"), "precision")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .operations import STORE, Op, Recording
+
+HELD = 2**26  # bytes of a pass that stay for the next one
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class Tape:
         rows["rows_gradient"][-1] = slopes.data_ptr()
         gradients = self._memory(len(done.images))
         self._run(rows, len(done.images), done.values, gradients)
-        self._free += [done.values, gradients]
+        self._free += [memory for memory in (done.values, gradients) if memory.nbytes <= HELD]
         return found
 
     def _memory(self, n: int) -> Tensor:
@@ -97,10 +99,12 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tape: Tape, images: Tensor, *parameters: Tensor | None) -> Tensor:
-        ctx.tape, ctx.done = tape, tape.run(images, parameters)
-        return ctx.done.outputs
+        done = tape.run(images, parameters)
+        ctx.tape, ctx.done = tape, replace(done, outputs=done.outputs.detach())  # those that torch sees hold ctx
+        return done.outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *ctx.tape.back(ctx.done, slopes, tuple(ctx.needs_input_grad[1:]))
+        done, ctx.done = ctx.done, None
+        return None, *ctx.tape.back(done, slopes, tuple(ctx.needs_input_grad[1:]))

@@ -31,12 +31,14 @@ from .taping import recorded
 SMALL = 5_000_000  # multiply-adds of an image, at most, for which torch takes most of its time between them
 TOLERANCE = 1e-4  # of the outputs' spread
 DRAWN = 20  # images on which a tape must compute what the module does: more than a group of them
+Pieces = Callable[[], Sequence[nn.Module]]  # see Trainable
 
 
 class Trainable:
     """A module on its device, whose parameters it shares; `macs` are the multiply-adds of one input.
 
-    `inputs` is one input or its shape, `layout` the memory format that torch reads images in.
+    `inputs` is one input or its shape, `layout` the memory format that torch reads images in. `pieces` are asked for
+    where memory is short: modules with the same layers that compute the same one after the other; see `Segments`.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Trainable:
         macs: float,
         layout: torch.memory_format = torch.contiguous_format,
         bfloat16: bool = False,
+        pieces: Pieces = tuple,
     ) -> None:
         self.module = module
+        self._pieces = pieces
         self._device = device_of(module)
         self._macs, self._inputs = macs, Inputs.of(inputs)
         self._recording = self._recorded() if self._device.type == "cpu" and macs <= SMALL else None
@@ -110,7 +114,7 @@ class Trainable:
     def _segmented(self, images: Tensor) -> Tensor:
         """In training, where a batch may keep more than there is memory for."""
         if self._segments is None:
-            self._segments = Segments(self.module, partial(self._by_torch, parameters={}), images)
+            self._segments = Segments(self.module, partial(self._by_torch, parameters={}), images, self._pieces())
         return self._segments.outputs(images)
 
     def _by_torch(self, images: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import fx, nn
 
@@ -69,6 +70,15 @@ class Cutter:
                 raise InputError(f"parts begin and end at {sorted(self._places)}, but got {layer}")
         if start >= stop:
             raise InputError(f"start < stop must hold, but got ({start}, {stop})")
+        return self._between(start, stop).eval()
+
+    def pieces(self, start: int, stop: int) -> list[nn.Module]:
+        """What `part` gives, cut wherever it can be: modules that compute the same one after the other."""
+        places = [layer for layer in sorted(self._places) if start <= layer <= stop]
+        return [self._between(*ends) for ends in pairwise(places)]
+
+    def _between(self, start: int, stop: int) -> nn.Module:
+        """The sub-network between two layers where the network can be cut, its layers in the mode that they are in."""
         graph = fx.Graph()
         copies: dict[fx.Node, fx.Node] = {}
 
@@ -86,7 +96,7 @@ class Cutter:
                 copies[node] = graph.node_copy(node, copied)
         if stop < len(self._layers):
             graph.output(copied(self._crossing(self._places[stop])[0]))
-        return fx.GraphModule(self._traced, graph).eval()
+        return fx.GraphModule(self._traced, graph)
 
 
 def _runs(node: fx.Node, layer: str) -> bool:

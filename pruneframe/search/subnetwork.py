@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -126,8 +126,9 @@ class SubNetwork:
 
     def _between(self, start: int, stop: int) -> Trainable:
         """Layers of the copy, as they are trained or let gradients through."""
-        network = self.bench.network
-        return self.bench.trainable(self._cutter.part(start, stop), network.entering(start), network.share(start, stop))
+        network, cutter = self.bench.network, self._cutter
+        inputs, share = network.entering(start), network.share(start, stop)
+        return self.bench.trainable(cutter.part(start, stop), inputs, share, partial(cutter.pieces, start, stop))
 
     @cached_property
     def _cutter(self) -> Cutter:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..encoding import Scores
-from ..engine import Engine, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
+from ..engine import Engine, Pieces, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
 from ..errors import InputError, Overstepped
 from ..mask import Masks
 from ..model.data import Split
@@ -274,11 +274,11 @@ class Workbench:
         """A copy of the network whose weights change."""
         return self.trainable(copy.deepcopy(self.network.module), self.network.inputs, 1.0)
 
-    def trainable(self, module: nn.Module, inputs: Inputs | Shape, share: float) -> Trainable:
-        """A module that trains on this device, `share` of the network's multiply-adds, in the search's precision."""
+    def trainable(self, module: nn.Module, inputs: Inputs | Shape, share: float, pieces: Pieces = tuple) -> Trainable:
+        """A module, or its `pieces`, that trains here: `share` of the network's multiply-adds, in its precision."""
         module.to(self.device)
         halves = self.precision == "bfloat16"
-        return Trainable(module, inputs, share * self.network.total_macs, self._format, halves)
+        return Trainable(module, inputs, share * self.network.total_macs, self._format, halves, pieces)
 
     @cached_property
     def _format(self) -> torch.memory_format:

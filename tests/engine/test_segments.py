@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 
 from pruneframe.engine import Trainable, segments
 from pruneframe.engine.segments import Segments
+from pruneframe.model.cut import Cutter
 from pruneframe.model.training import Aim, Recipe, train
 from pruneframe_problems.cifar_resnet import CifarResNet
 
+LAYERS = (nn.Conv2d, nn.Linear)
 RECIPE = Recipe(epochs=2, learning_rate=0.05, batch=6)
 
 
@@ -50,9 +53,14 @@ class Overwriting(nn.Module):
         return self.head(found.mean((2, 3)) + entering.mean((2, 3)))
 
 
-def learning(module: nn.Module) -> Segments:
+def learning(module: nn.Module, pieces: Sequence[nn.Module] = ()) -> Segments:
     """A module in training."""
-    return Segments(module.train().requires_grad_(True), module, images())
+    return Segments(module.train().requires_grad_(True), module, images(), pieces)
+
+
+def cutter(module: nn.Module) -> Cutter:
+    """Cuts a module between its layers."""
+    return Cutter(module.eval(), [name for name, part in module.named_modules() if isinstance(part, LAYERS)])
 
 
 def kept(found: Segments) -> int:
@@ -100,6 +108,35 @@ def test_a_large_batch_keeps_less_and_a_small_one_all(monkeypatch: pytest.Monkey
     assert kept(found) <= everything // 2
 
 
+def test_a_part_learns_the_same_to_the_bit_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = torch.arange(12) % 10
+    torch.manual_seed(0)
+    module, found = CifarResNet(2), []
+    for most in (2**31, 1000):
+        monkeypatch.setattr(segments, "KEPT", most)
+        cut = cutter(copy.deepcopy(module))
+        part, pieces = cut.part(0, 14), (lambda cut=cut: cut.pieces(0, 14)) if most == 1000 else tuple
+        learner = Trainable(part, (3, 16, 16), 1e9, torch.channels_last, pieces=pieces)
+        placed = learner.place(images())
+        train(part, placed, labels, RECIPE, seed=1, steps=learner.steps(placed, Aim(labels), RECIPE, {}))
+        found.append(part.state_dict())
+    assert found[1].keys() == found[0].keys() == module.state_dict().keys()
+    assert all(torch.equal(found[1][name], tensor) for name, tensor in found[0].items())
+    assert not torch.equal(found[0]["bn1.running_mean"], module.state_dict()["bn1.running_mean"])
+
+
+def test_a_large_part_keeps_less_than_its_graph_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = cutter(CifarResNet(3))
+    everything = kept(learning(cut.part(0, 7)))
+    monkeypatch.setattr(segments, "KEPT", everything // 2)
+    assert learning(cut.part(0, 7)).of(12) == []  # what is inside a graph is never called
+    found = learning(cut.part(0, 7), cut.pieces(0, 7))
+    assert found.of(2) == []
+    assert found.of(12)
+    assert kept(found) <= everything // 2
+    assert "forward" not in vars(found._module)
+
+
 def test_a_pass_leaves_no_trace_in_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "KEPT", 1000)
     module = CifarResNet(1)
@@ -118,5 +155,5 @@ def test_a_pass_leaves_no_trace_in_the_module(monkeypatch: pytest.MonkeyPatch) -
 def test_what_would_learn_something_else_keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "KEPT", 10**4)
     found = learning(Overwriting())
-    assert list(found._within(found._module, 10**9))  # it would be a segment
+    assert list(found._within(found._module.children(), 10**9))  # it would be a segment
     assert found.of(12) == []

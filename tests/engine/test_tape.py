@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneframe.engine import kernel
+from pruneframe.engine import tape as tapes
 from pruneframe.engine.plan import Unsupported
 from pruneframe.engine.tape import Tape
 from pruneframe.engine.taping import recorded
@@ -121,6 +124,31 @@ def test_only_what_is_wanted_has_a_gradient_and_a_tape_can_be_used_in_turn() -> 
         (wanted,) = torch.autograd.grad(module(x).sum(), module.conv2.weight)
         torch.testing.assert_close(own, wanted, rtol=1e-4, atol=1e-3)
     assert not tape(images[0].requires_grad_(False)).sum().isnan()
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_what_a_pass_kept_is_gone_with_its_outputs(back: bool) -> None:
+    tape = tape_of(made(SmallLeNet).eval().requires_grad_(False), (1, 8, 8))
+    images = torch.randn(20, 1, 8, 8, requires_grad=True)
+    outputs, still = tape(images), weakref.ref(images)
+    if back:
+        torch.autograd.grad(outputs.sum(), images)
+    gc.disable()  # nothing may wait for it: a batch can be large
+    try:
+        del images, outputs
+        assert still() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("held", "kept"), [(2**26, 2), (0, 0)])
+def test_little_memory_stays_for_the_next_pass_and_much_does_not(
+    held: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tapes, "HELD", held)
+    own, images = tape_of(made(SmallLeNet).eval(), (1, 8, 8)), torch.randn(20, 1, 8, 8, requires_grad=True)
+    torch.autograd.grad(own(images).sum(), images)
+    assert len(own._free) == kept
 
 
 def test_an_image_among_others_is_computed_as_alone() -> None:

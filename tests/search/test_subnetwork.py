@@ -12,6 +12,7 @@ from tiny import load
 from torch import Tensor, nn
 
 from pruneframe import InputError, Masks, Recipe
+from pruneframe.engine import segments, trainable
 from pruneframe.model.state import State, digest
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.subnetwork import REST, Predecessor, SubNetwork, detector, pooled
@@ -112,6 +113,19 @@ def test_training_is_repeatable_by_its_seed() -> None:
     mask = masks_within(sub.bench.network, 1, BLOCK)
     assert digest(fitted(sub, mask)) == digest(fitted(sub, mask))
     assert digest(fitted(sub, mask)) != digest(fitted(sub, mask, seed=1))
+
+
+def test_a_part_whose_batches_keep_much_learns_the_same_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainable, "SMALL", 0)  # torch trains it
+    found = []
+    for most in (2**31, 1000):
+        monkeypatch.setattr(segments, "KEPT", most)
+        sub = SubNetwork(Workbench(load(tiny_problem("weight", "frozen")), "cpu", Shelf(None)), 0, 4)
+        found.append((digest(fitted(sub, sub.bench.network.layout.full())), sub._part._segments))
+    (whole, everything), (pieces, less) = found
+    assert whole == pieces
+    assert everything.of(15) == []
+    assert len(less.of(15)) == 3
 
 
 def test_training_pulls_the_features_towards_the_unpruned_ones() -> None:
