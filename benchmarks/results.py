@@ -146,6 +146,8 @@ def _book(chapters: Sequence[Chapter], folder: Path) -> Iterator[str]:
     yield from ("# Results", "")
     told = ", ".join(dict.fromkeys(filter(None, commits))) or "no known commit"
     yield f"Printed by `python benchmarks/results.py`; runs at {told}. Nothing is corrected by hand."
+    if lacking := [chapter.name for chapter in CHAPTERS if chapter not in chapters]:
+        yield f"Not run yet: {', '.join(lacking)}."
     for chapter in chapters:
         study = StudyFolder.existing(folder / chapter.name)
         yield from ("", f"## {chapter.title}", "", "```", f"pruneframe {_typed(chapter)}", "```", "")
@@ -174,7 +176,7 @@ def _tables(folder: Path) -> Iterator[str]:
     close(comparison)
     for item in comparison.items:
         if isinstance(item, Table):
-            yield from ("", *_markdown(item.frame, item.best), "", item.caption)
+            yield from ("", item.caption, "", *_markdown(item.frame, item.best))
     for remark in (item for section in comparison.sections for item in section.items if isinstance(item, Remark)):
         yield from ("", remark.text)
     yield from complaints
