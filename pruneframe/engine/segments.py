@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 KEPT = 2**30  # bytes that the gradients of a batch may need
-SHARE = 4  # of what may be kept, the part that a segment may need while it is computed again
+SHARE = 2  # of what may be kept, the part that a segment may need while it is computed again
 FEW = 2  # inputs on which a module is measured, and must compute the same in segments
 
 
