@@ -18,7 +18,7 @@ from pruneframe.kit import SMALLEST, Corridor, Staircase, Turns, evolve, ranks, 
 
 from .anchors import Front, record_corridor
 from .rates import Rates
-from .sources import Sources, opening, pairs
+from .sources import Sources, opening
 
 SOURCES = ("cuts", "tuned", "factors", "masks", "upper")
 OWN: dict[str, Any] = {  # of each preset alone
@@ -176,17 +176,16 @@ class Hierarchical(pf.Method):
         """Ours: a first front by cuts of several scores, then turns for what has lately gained most."""
         stairs = Staircase(task)
         with recorded(task, "opening"):
-            curve = opening(task, stairs, self.scorers)
-        sources = Sources(task, stairs, curve, self.tuning_rate, self._breed)
+            curves = opening(task, stairs, self.scorers)
+        sources = Sources(task, stairs, curves, self.tuning_rate, self._breed)
         with recorded(task, "turns"):
             Turns(task, {name: getattr(sources, name) for name in self.sources})()
 
-    def _breed(self, task: pf.Task, scores: pf.Scores, number: int) -> pf.Masks:
-        """Children of neighbours on the front, inside the corridor between its anchors."""
+    def _breed(self, task: pf.Task, scores: pf.Scores, parents: pf.Masks) -> pf.Masks:
+        """A child of every two parents, inside the corridor between the anchors of the front."""
         front = Front.of(task)
-        corridor = self._corridor(task, front)
-        parents = pf.Masks.join(pairs(task, number)).bits
-        return self._varied(task, parents, number, corridor, self._importance(task.layout, scores, front), self.rate)
+        corridor, importance = self._corridor(task, front), self._importance(task.layout, scores, front)
+        return self._varied(task, parents.bits, len(parents) // 2, corridor, importance, self.rate)
 
     def _in_phases(self, task: pf.Task) -> None:
         """The paper's two phases."""

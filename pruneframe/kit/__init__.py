@@ -20,10 +20,12 @@ _HOMES = {
     "Tuner": "tuner",
     "Turns": "turns",
     "UNPRUNED": "scheme",
+    "ablest": "sweep",
     "best": "sweep",
     "default_population": "evolution",
     "evolve": "evolution",
     "is_pruned": "scheme",
+    "middles": "sweep",
     "paired": "scheme",
     "ranked": "scheme",
     "ranks": "ranking",
@@ -64,7 +66,9 @@ if TYPE_CHECKING:
     from .scheme import summed as summed
     from .sweep import Curve as Curve
     from .sweep import Staircase as Staircase
+    from .sweep import ablest as ablest
     from .sweep import best as best
+    from .sweep import middles as middles
     from .sweep import split as split
     from .tuner import Tuner as Tuner
     from .tuner import shoulder as shoulder

@@ -81,7 +81,7 @@ class Curve:
         self._known |= dict(zip(kept.tolist(), errors.tolist(), strict=True))
         return errors
 
-    def errors(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
+    def errors(self, kept: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float64]:
         """What such cuts would err, on straight lines between those that are known."""
         counts = np.array(sorted(self._known))
         return np.interp(kept, counts, [self._known[count] for count in counts.tolist()])
@@ -93,7 +93,17 @@ def split(stairs: Staircase, curves: Sequence[Curve], number: int) -> None:
     Each is by the score that errs least there, as far as the curves tell; of equal ones by the latest.
     """
     kept = stairs.gaps(number)
+    owners = ablest(curves, kept)
+    for place in np.unique(owners):
+        curves[place].cut(kept[owners == place])
+
+
+def middles(least: float, most: float, number: int, total: int) -> NDArray[np.int64]:
+    """Numbers of units strictly between two shares of all, at equal ratios; fewer where they fall together."""
+    return np.unique(np.rint(np.geomspace(least, most, number + 2)[1:-1] * total).astype(np.int64))
+
+
+def ablest(curves: Sequence[Curve], kept: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.intp]:
+    """Which of the curves errs least at each of these sizes, as far as they tell; of equal ones the latest."""
     guesses = np.array([curve.errors(kept) for curve in reversed(curves)])
-    owners = guesses.argmin(axis=0)
-    for place, curve in enumerate(reversed(curves)):
-        curve.cut(kept[owners == place])
+    return len(curves) - 1 - guesses.argmin(axis=0)

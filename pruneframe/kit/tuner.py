@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from ..search.prices import Prices
 from ..search.task import Task
 from ..search.tuning import Tuning
-from .sweep import Curve, Staircase
+from .sweep import Curve, Staircase, middles
 
 STEPS, LARGEST = 100, 200  # of a piece, about, and images of a step at most
 FELT, FALLEN = 0.01, 0.1  # of the way from the least error to guessing: pruning is felt, and the front has fallen
@@ -46,7 +45,7 @@ class Tuner:
         rate = self._rate / math.sqrt(self._pieces)
         tuning = Tuning(images, batch, rate / math.sqrt(max(1.0, images / batch)), least=least, most=most)
         tuned = Curve(self._task.tune(curve.scores, tuning), self._task.layout, self._stairs)
-        kept = np.unique(np.rint(np.geomspace(least, most, JUDGES + 2)[1:-1] * self._task.layout.total).astype(int))
+        kept = middles(least, most, JUDGES, self._task.layout.total)
         before, after = curve.errors(kept).mean(), tuned.cut(kept).mean()
         taken = bool(after < before)
         row = {"least": least, "most": most, "images": images, "rate": rate, "before": before, "after": after}
