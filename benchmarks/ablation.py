@@ -27,7 +27,7 @@ from pruneframe.study.facts import facts
 from pruneframe.study.store import RunFolder, StudyFolder
 
 WHOLE = "hierarchical"
-PIECES = ("cuts", "tuned", "factors", "masks", "upper")
+PIECES = ("cuts", "tuned", "factors", "masks", "upper", "edge")
 VARIANTS = (
     *(f"{WHOLE}[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
     *(f"{WHOLE}[sources={piece}]" for piece in PIECES[:2]),

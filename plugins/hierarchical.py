@@ -20,7 +20,7 @@ from .anchors import Front, record_corridor
 from .rates import Rates
 from .sources import Sources, opening
 
-SOURCES = ("cuts", "tuned", "factors", "masks", "upper")
+SOURCES = ("cuts", "tuned", "factors", "masks", "upper", "edge")
 OWN: dict[str, Any] = {  # of each preset alone
     "paper": {
         "phase2": "nsga2",
@@ -100,7 +100,9 @@ class Hierarchical(pf.Method):
     )
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
     scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
-    sources: tuple[str, ...] = from_preset("sources", "what competes for turns: cuts, tuned, factors, masks, upper")
+    sources: tuple[str, ...] = from_preset(
+        "sources", "what competes for turns: cuts, tuned, factors, masks, upper, edge"
+    )
     tuning_rate: float = from_preset(
         "tuning_rate",
         "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pruneframe as pf
-from pruneframe.kit import Curve, Staircase, Tuner, ablest, middles, shoulder, slope, split
+from pruneframe.kit import FELT, Curve, Staircase, Tuner, ablest, edge, middles, shoulder, slope, split
 
 from .encodings import keep_best
 from .encodings import least as least_of
@@ -41,7 +41,7 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> list[Cu
         if price > OPENING * task.budget.total:  # or not defined for these units
             continue
         found.append(Curve(task.scores(scorer), task.layout, stairs))
-        found[-1].cut(np.append(kept, total))  # what all of them keep is a repeat, and free
+        found[-1].cut(kept)
     if len(found) > 1:
         first.cut(kept)
     return found
@@ -82,10 +82,25 @@ class Sources:
     def _piece(self, tuner: Tuner, curve: Curve, least: float, most: float) -> Curve:
         return tuner.piece(curve, min(PIECE, SHARE * self._task.budget.total), least, most)
 
+    def edge(self) -> None:
+        """Cuts and thresholds per layer where pruning is hardly felt.
+
+        There lies little hypervolume, and what a user takes who will not lose accuracy.
+        """
+        least, most = edge(self._stairs)
+        kept = middles(least, most, TURN // 2, self._stairs.total)
+        for curve, rows in self._owners(kept):
+            curve.cut(kept[rows])
+        self._mix(pairs(self._task, TURN // 2, FELT))
+
     def factors(self) -> None:
         """Thresholds per layer: numbers of units from either of two neighbours on the front, some of them changed."""
+        self._mix(pairs(self._task, TURN))
+
+    def _mix(self, couples: Sequence[pf.Masks]) -> None:
+        """A child of each couple."""
         task = self._task
-        kept = np.stack([parents.layer_counts() for parents in pairs(task, TURN)]).astype(np.float64)
+        kept = np.stack([parents.layer_counts() for parents in couples]).astype(np.float64)
         layers = kept.shape[2]
         children = np.where(task.rng.random((len(kept), layers)) < 0.5, kept[:, 0], kept[:, 1])
         changed = task.rng.random(children.shape) < 2 / layers
@@ -113,8 +128,14 @@ class Sources:
         return min(self._found, key=lambda curve: curve.errors(kept).mean())
 
 
-def pairs(task: pf.Task, number: int) -> list[pf.Masks]:
-    """Random neighbours on the front, two masks each."""
-    order = np.argsort([member.values[task.objectives.index("error")] for member in task.archive.members])
-    first = task.rng.integers(0, max(1, len(order) - 1), number)
+def pairs(task: pf.Task, number: int, way: float = 1.0) -> list[pf.Masks]:
+    """Random neighbours on the front, two masks each, the better of which errs at most so much more than the best.
+
+    `way`: a share of the way from the least error to guessing.
+    """
+    column = task.objectives.index("error")
+    errors = np.array([member.values[column] for member in task.archive.members])
+    order = np.argsort(errors, kind="stable")
+    near = int(np.count_nonzero(errors <= errors.min() + way * (task.references[column] - errors.min())))
+    first = task.rng.integers(0, max(1, min(near, len(order) - 1)), number)
     return [task.archive.masks(order[[i, min(i + 1, len(order) - 1)]]) for i in first]

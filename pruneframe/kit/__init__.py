@@ -12,6 +12,7 @@ _HOMES = {
     "BIBTEX": "evolution",
     "Corridor": "corridor",
     "Curve": "sweep",
+    "FELT": "tuner",
     "Highest": "ranking",
     "IDLE": "evolution",
     "ParetoSet": "pareto",
@@ -23,6 +24,7 @@ _HOMES = {
     "ablest": "sweep",
     "best": "sweep",
     "default_population": "evolution",
+    "edge": "tuner",
     "evolve": "evolution",
     "is_pruned": "scheme",
     "middles": "sweep",
@@ -70,7 +72,9 @@ if TYPE_CHECKING:
     from .sweep import best as best
     from .sweep import middles as middles
     from .sweep import split as split
+    from .tuner import FELT as FELT
     from .tuner import Tuner as Tuner
+    from .tuner import edge as edge
     from .tuner import shoulder as shoulder
     from .tuner import slope as slope
     from .turns import Turns as Turns

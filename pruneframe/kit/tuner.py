@@ -14,6 +14,7 @@ from .sweep import Curve, Staircase, middles
 STEPS, LARGEST = 100, 200  # of a piece, about, and images of a step at most
 FELT, FALLEN = 0.01, 0.1  # of the way from the least error to guessing: pruning is felt, and the front has fallen
 DEPTH = 0.25  # of the units where the front has fallen: thresholds go so far down
+EDGE = 0.9  # of the share that is kept where pruning is felt
 JUDGES = 4  # cuts by which a piece is judged
 
 
@@ -66,6 +67,11 @@ def slope(stairs: Staircase) -> tuple[float, float]:
 def shoulder(stairs: Staircase) -> tuple[float, float]:
     """Shares kept from the place where a front has fallen up to where pruning is first felt."""
     return _reached(stairs, FALLEN), _reached(stairs, FELT)
+
+
+def edge(stairs: Staircase) -> tuple[float, float]:
+    """Shares kept from below the place where pruning is first felt up to the least that errs as little as any."""
+    return EDGE * _reached(stairs, FELT), _reached(stairs, 0)
 
 
 def _reached(stairs: Staircase, way: float) -> float:

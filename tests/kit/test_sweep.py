@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pruneframe.kit.sweep import Curve, Staircase, ablest, best, middles, split
+from pruneframe.kit.sweep import NONE, Curve, Staircase, ablest, best, middles, split
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.testing import make_task, tiny_problem
@@ -67,13 +67,16 @@ def test_steps_are_the_least_error_up_to_a_size(task: Task) -> None:
 
 
 def test_a_curve_knows_its_cuts_and_guesses_between_them(task: Task) -> None:
-    curve = Curve(task.scores("magnitude"), task.layout, Staircase(task))
+    stairs = Staircase(task)
+    curve = Curve(task.scores("magnitude"), task.layout, stairs)
     kept = np.array([task.layout.total // 4, task.layout.total])
     errors = curve.cut(kept)
     assert np.array_equal(curve.errors(kept), errors)
     assert curve.errors(np.array([0]))[0] == 1
     between = curve.errors(np.array([(kept.sum()) // 2]))[0]
-    assert between == pytest.approx(errors.mean(), abs=0.01)
+    assert between == pytest.approx(errors[1] + np.sqrt((errors[0] - errors[1]) * NONE), rel=0.05)
+    other = Curve(task.scores("random"), task.layout, stairs)
+    assert other.errors(kept[1:]) == errors[1:]  # of what all scores share
     spent = task.budget.spent
     curve.errors(np.arange(100))
     assert task.budget.spent == spent

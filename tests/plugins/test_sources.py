@@ -11,7 +11,7 @@ from pruneframe.kit.tuner import shoulder, slope
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.testing import make_task
-from pruneframe_plugins.sources import Sources, opening
+from pruneframe_plugins.sources import Sources, opening, pairs
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_all_scores_are_cut_at_the_same_sizes_one_of_them_where_pruning_is_felt(
 
 def test_a_score_alone_is_cut_and_compared_with_none(task: Task) -> None:
     (curve,) = opening(task, Staircase(task), ("magnitude",))
-    assert task.budget.spent == len(curve._known) - 1  # that nothing guesses needs no evaluation
+    assert task.budget.spent == len(curve._known)
 
 
 def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monk
 
     answering(0.5, 0.05, 0)
     deep.cut(sizes)
-    answering(0.9, 0.01, 0)
+    answering(0.9, 0.04, 0)
     high.cut(sizes)
     asked = list[tuple[Curve, float]]()
 
@@ -57,3 +57,14 @@ def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monk
     sources.tuned()
     sources.upper()
     assert asked == [(deep, slope(stairs)[0]), (high, shoulder(stairs)[0])]
+
+
+def test_couples_near_the_best_err_little_more_than_it(task: Task) -> None:
+    opening(task, Staircase(task), ("magnitude", "lamp"))
+    column = task.objectives.index("error")
+    masks, members = task.archive.front()
+    known = {digest: one.values[column] for digest, one in zip(masks.digests(), members, strict=True)}
+    best, guessing = min(known.values()), task.references[column]
+    errors = [[known[digest] for digest in couple.digests()] for couple in pairs(task, 40, 0.2)]
+    assert max(min(couple) for couple in errors) <= best + 0.2 * (guessing - best)
+    assert max(min(known[d] for d in couple.digests()) for couple in pairs(task, 40)) > best + 0.2 * (guessing - best)
