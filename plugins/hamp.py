@@ -82,7 +82,8 @@ class Hamp(pf.Method):
     def search(self, task: pf.Task) -> None:
         if not task.units.removable:
             task.decline(
-                f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out"
+                f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out; "
+                "prune others, as by --units filter"
             )
         coder = task.encoding(self.encoding)
         variables = coder.variables(task.layout)

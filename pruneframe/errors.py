@@ -28,7 +28,16 @@ class Declined(InputError):
     """A method will not run on this problem; raised by `Task.decline` before anything is spent."""
 
 
-class Overstepped(PruneframeError):
+class Faulty(PruneframeError):
+    """A component has not kept its contract; `kind` and `spec` say which, an empty spec the method of the run."""
+
+    def __init__(self, message: str, kind: str = "method", spec: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.spec = spec
+
+
+class Overstepped(Faulty):
     """A component has changed what others see, or used the network more than it pays for."""
 
 

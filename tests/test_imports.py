@@ -26,11 +26,12 @@ engine: precision batch_norm plan winograd prefix library values windows operati
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
-search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
+search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part
+search: records task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 pruneframe: method item report hookspecs index hooks registry testing
-study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
-study: control labels rows facts correctness table
+study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
+study: suitability plan control labels rows facts correctness table
 configuration: space trials tuned rounds
 comparison: statistics nested ranking verdicts anytime ioh summary style latex effort protocol document page receipt
 cli: options boards progress summary report bench tune data export info list plugins train main

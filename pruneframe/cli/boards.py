@@ -125,18 +125,30 @@ class Wanted:
         machine = {name: given[name] for name in ("device", "threads", "precision", "jobs")}
         return cls(registry, sources, chosen, boards, instances, seeds, rules, **machine)
 
-    def planned(self) -> tuple[Plan, int]:
-        """The runs, and how many of them are carried out at once; loads everything."""
+    def planned(self, timeout: float | None = None) -> tuple[Plan, int]:
+        """The runs, and how many of them are carried out at once; loads everything.
+
+        `timeout`: seconds that a search may take, and so its planning.
+        """
         import torch  # takes seconds, which no mistake so far has to wait for
 
         from ..study.plan import most_jobs, plan
+        from ..study.suitability import PLANNING
         from ..target import Target
 
         if self.rules["target"] is not None:
             self.registry.component(Target, self.rules["target"])  # told even where no objective asks it
         torch.set_num_threads(self.threads)
         asked = self.methods, self.problems, self.instances, self.seeds, self.rules
-        found = plan(self.registry, *asked, self.device, self.threads, options.say, self.precision)
+        found = plan(
+            self.registry,
+            *asked,
+            self.device,
+            self.threads,
+            options.say,
+            self.precision,
+            min(PLANNING, timeout or PLANNING),
+        )
         if found.measured and (self.jobs or 1) > 1:
             raise InputError(
                 f"--jobs must be 1 where latency or memory are measured, but got {self.jobs}; see --target"

@@ -78,11 +78,11 @@ def command(
     if trace is not None:
         return _trace(folders, registry, edition, trace, as_json)
     if curves is not None:
-        written = _curves(folders, registry, edition, curves)
+        written, complaints = _curves(folders, registry, edition, curves), list[str]()
     else:
-        written = write(folders, registry, output or folders[0].pdf, edition)
+        written, complaints = write(folders, registry, output or folders[0].pdf, edition)
     click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
-    return 0
+    return 1 if complaints else 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def _specs(registry: Registry, chosen: Sequence[str]) -> tuple[str, ...]:
 
 def write(
     studies: Sequence[StudyFolder], registry: Registry, output: Path, edition: Edition | None = None
-) -> list[Path]:
-    """Typeset the comparison, and write its parts beside it; returns what lies there then.
+) -> tuple[list[Path], list[str]]:
+    """Typeset the comparison, and write its parts beside it; returns what lies there then, and reports' complaints.
 
     What has been made of the same, and is still as it was written, is left as it is.
     """
@@ -130,7 +130,7 @@ def write(
     digest = made_of(*(study.digest for study in studies), *plugins, date, edition.text)
     whole = [path for path in wanted if path != parts]
     if stands(parts, digest, whole):
-        return wanted
+        return wanted, []
     try:
         files, complaints = _made(studies, registry, output, edition, parts)
         if complaints:  # are told again next time
@@ -139,7 +139,7 @@ def write(
             Receipt.of(digest, parts, [*whole, *files]).write(parts)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
-    return wanted
+    return wanted, complaints
 
 
 def _made(

@@ -51,6 +51,11 @@ class Shelf:
                 path.unlink()
 
     def _load(self, path: Path) -> dict[str, Tensor]:
+        if not path.exists():
+            raise InputError(
+                f"no tensors are named {path.stem!r} in this run, where ids are what train gave; run bench with "
+                "--force if files were removed"
+            )
         try:
             with torch.inference_mode(False):  # whoever asks first: training may need them later
                 tensors = load_file(path)

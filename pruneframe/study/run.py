@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from ..engine import Precision
-from ..errors import InputError
+from ..errors import Faulty, InputError, PruneframeError
 from ..front import INDICATORS_VERSION
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
@@ -77,3 +77,12 @@ class Run:
             called = loaded.problem.called
             raise InputError(f"problem {called!r} has other weights or images here than where it was pruned")
         return loaded
+
+
+def told(error: BaseException, run: Run, registry: Registry) -> str:
+    """Why a run failed, in one line that names the plugin where it is one's fault."""
+    if isinstance(error, PruneframeError | OSError) and not isinstance(error, Faulty):
+        return str(error)
+    reason = str(error) if isinstance(error, Faulty) else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    plugin = registry.blamed(error, run.method)
+    return f"{reason} (plugin {plugin.name!r} of {plugin.origin})"
