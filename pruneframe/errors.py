@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PruneframeError(Exception):
@@ -35,6 +36,17 @@ class Faulty(PruneframeError):
         super().__init__(message)
         self.kind = kind
         self.spec = spec
+
+
+@contextmanager
+def faults_of(kind: str, spec: str) -> Iterator[None]:
+    """Whatever goes wrong in the block is this component's fault; what users are told already stays as it is."""
+    try:
+        yield
+    except (PruneframeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise Faulty(f"{kind} {spec} fails: {type(error).__name__}: {error}", kind, spec) from error
 
 
 class Overstepped(Faulty):

@@ -148,17 +148,16 @@ class Registry:
             named += entry.value.configured(settings).named()
         return dict(sorted((plugin.distribution, plugin.version) for plugin in plugins))
 
-    def blamed(self, error: BaseException, method: str) -> Plugin:
+    def blamed(self, error: BaseException) -> Plugin | None:
         """Whose fault an error is: the component's that broke its contract, else the innermost plugin's whose code ran.
 
-        Where there is none, the plugin of the run's method.
+        None where no plugin's did.
         """
         if isinstance(error, Faulty) and error.spec:
             return self.described(error.kind, parse_spec(error.spec)[0])[1]
         frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
         by_module = {plugin.module: plugin for plugin in self.plugins if plugin.module}
-        found = next((by_module[name] for name in reversed(frames) if name in by_module), None)
-        return found or self.described("method", parse_spec(method)[0])[1]
+        return next((by_module[name] for name in reversed(frames) if name in by_module), None)
 
     def _take_in(self, plugin: Plugin, entry_point: EntryPoint, index: Index) -> None:
         """One installed plugin, from the index where that knows it."""

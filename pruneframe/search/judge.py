@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-from ..errors import Faulty
+from ..errors import Faulty, faults_of
 from ..model.network import Network
 from ..objective import Candidate, Objective
 from .loans import Loan
@@ -22,7 +22,9 @@ class Judge:
     def values(self, objective: Objective, candidates: Sequence[Candidate]) -> list[float]:
         """An objective's values for some candidates; raises Faulty where one is no number, or infinite."""
         network = self._lent(objective)
-        found = objective.measure_all([candidate.seen_by(objective, network) for candidate in candidates])
+        seen = [candidate.seen_by(objective, network) for candidate in candidates]
+        with faults_of("objective", repr(objective)):
+            found = objective.measure_all(seen)
         if len(found) != len(candidates) or not all(_finite(value) for value in found):
             told = f"one finite number per candidate, {len(candidates)}, but gave {_short(found)}"
             raise Faulty(f"objective {objective!r} must give {told}", "objective", repr(objective))
@@ -30,7 +32,9 @@ class Judge:
 
     def reference(self, objective: Objective, dense: Candidate) -> float:
         """What counts as 1 in an objective."""
-        found = objective.reference(dense.seen_by(objective, self._lent(objective)))
+        seen = dense.seen_by(objective, self._lent(objective))
+        with faults_of("objective", repr(objective)):
+            found = objective.reference(seen)
         if not _finite(found) or found <= 0:
             told = f"must have a reference above 0, but gave {_short(found)}"
             raise Faulty(f"objective {objective!r} {told}", "objective", repr(objective))

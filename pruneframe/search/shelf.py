@@ -53,8 +53,8 @@ class Shelf:
     def _load(self, path: Path) -> dict[str, Tensor]:
         if not path.exists():
             raise InputError(
-                f"no tensors are named {path.stem!r} in this run, where ids are what train gave; run bench with "
-                "--force if files were removed"
+                f"{path} is needed, but is not there: either no answer of this run gave the id {path.stem!r}, or the "
+                "file was removed; then run bench with --force"
             )
         try:
             with torch.inference_mode(False):  # whoever asks first: training may need them later

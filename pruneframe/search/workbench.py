@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..encoding import Scores
 from ..engine import Engine, Pieces, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
-from ..errors import Faulty, Overstepped
+from ..errors import Faulty, Overstepped, faults_of
 from ..mask import Masks
 from ..model.data import Split
 from ..model.inputs import Inputs, Shape
@@ -229,9 +229,9 @@ class Workbench:
         if images.dim() == 4:
             images = images.contiguous(memory_format=self._format)  # in which torch is fastest
         loan = Loan(self.network if weights == DENSE else self._reweighted(weights))
-        scores = np.array(
-            scorer.score(loan.network, images, labels, rng), dtype=np.float32
-        )  # a copy: it may keep its own
+        with faults_of("scorer", repr(scorer)):
+            found = scorer.score(loan.network, images, labels, rng)
+            scores = np.array(found, dtype=np.float32)  # a copy: it may keep its own
         declared = scorer.passes * (len(labels) if scorer.images else 0)
         loan.settle("scorer", repr(scorer), declared, "declare more `images` or `passes`")
         wanted = (self.network.layout.total,)

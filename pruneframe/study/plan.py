@@ -30,6 +30,7 @@ class Plan:
     problems: tuple[LoadedProblem, ...]  # each once, as its first instance: all of them would take much memory
     measured: bool  # whether anything is measured, so that runs would be in each other's way
     faults: dict[Run, str] = field(default_factory=dict)  # why some of them have failed before they began
+    declined: tuple[str, ...] = ()  # a line for every method that declines an instance
 
 
 def plan(
@@ -60,7 +61,7 @@ def plan(
     meters = [problem.meter(registry.component) for problem in named]
     runs: list[Run] = []
     faults: dict[Run, str] = {}
-    declined: list[str] = []
+    declined: dict[str, None] = {}
     kept: dict[str, LoadedProblem] = {}
     for problem, meter in zip(named, meters, strict=True):
         loaded = problem.load(registry.component, report)
@@ -71,19 +72,19 @@ def plan(
             try:
                 check(registry, loaded, method, patience)
             except Declined as error:
-                declined.append(f"{run.method} declines {problem.called}: {error}")
+                declined[f"{run.method} declines {problem.name}: {error}"] = None
                 continue
             except Faulty as error:
                 faults |= {replace(run, seed=seed): told(error, run, registry) for seed in seeds}
             own.append(run)
         runs += [replace(run, seed=seed) for seed, run in product(seeds, own)]
         kept.setdefault(problem.name, loaded)
-    for line in dict.fromkeys(declined):
-        report(f"skipped: {line}")
     if not runs:
-        raise Declined("; ".join(dict.fromkeys(declined)))
+        raise Declined("; ".join(declined))
+    for line in declined:
+        report(f"skipped: {line}")
     measured = any(meter is not None and meter.measured for meter in meters)
-    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured, faults)
+    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured, faults, tuple(declined))
 
 
 def most_jobs(planned: Plan, threads: int) -> int:

@@ -13,6 +13,7 @@ from ..errors import Faulty, InputError, PruneframeError
 from ..front import INDICATORS_VERSION
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
+from ..spec import parse_spec
 from .store import RunFolder, StudyFolder
 
 
@@ -81,8 +82,11 @@ class Run:
 
 def told(error: BaseException, run: Run, registry: Registry) -> str:
     """Why a run failed, in one line that names the plugin where it is one's fault."""
-    if isinstance(error, PruneframeError | OSError) and not isinstance(error, Faulty):
+    if isinstance(error, OSError):  # a full disk is nobody's
         return str(error)
-    reason = str(error) if isinstance(error, Faulty) else f"{type(error).__name__}: {' '.join(str(error).split())}"
-    plugin = registry.blamed(error, run.method)
-    return f"{reason} (plugin {plugin.name!r} of {plugin.origin})"
+    known = isinstance(error, PruneframeError)
+    reason = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    plugin = registry.blamed(error)
+    if plugin is None and isinstance(error, Faulty):
+        plugin = registry.described("method", parse_spec(run.method)[0])[1]
+    return reason if plugin is None else f"{reason} (plugin {plugin.name!r} of {plugin.origin})"
