@@ -28,7 +28,7 @@ from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
 COMMITS = "commits.txt"  # of a folder: what its runs were computed at
-MACHINE = ("platform", "processor", "kernel", "cores", "python", "torch", "numpy")  # what a chapter tells of it
+MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
 REPORTS = "results,comparisons,variances,reductions,running-times,seconds"
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
