@@ -79,8 +79,8 @@ def _at_equal_seconds(
     smallest = sorted(found, key=lambda race: race.then.found.alone)[:PRINTED]
     clocks = " or ".join(sorted({curve.clock for curve in curves.values()}))
     text = (
-        f"hypervolume on the search split that both had reached {LIMIT} (the median over its seeds, instance by "
-        f"instance; seconds, {clocks}: the median over instances), and what the same test says at equal compute"
+        f"hypervolume on the search split that both had reached {LIMIT} (the median over its seeds, on each instance; "
+        f"in {clocks}, of which the table has the median over instances), and what the same test says at equal compute"
     )
     yield pf.Table(
         id,

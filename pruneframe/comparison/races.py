@@ -1,8 +1,8 @@
 """Races: what two methods had reached at equal seconds, and what may be said of them by that.
 
-Both are looked at when the quicker of the two had made its last evaluation, the median over its seeds on that instance:
-the quicker one has then all that it ever reaches, and the slower one is given no second more. What ended earlier keeps
-its front. Over the hypervolume on search images, since no other is known while a search goes on.
+The quicker of the two has all that it ever reaches; the slower one is given no second more than the quicker one took
+until its last evaluation, the median over its seeds on that instance. Runs of it that had ended by then keep their
+front. Over the hypervolume on search images, since no other is known while a search goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .statistics import Values, pairs_of
 from .verdicts import Verdict, fixed_of, judged, unequal
 
 LISTED = 6  # pairs of which a sentence tells
-LIMIT = "when the quicker of the two had made its last evaluation"
+LIMIT = "when the quicker of two had made its last evaluation"
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,30 @@ class Field:
 
     def limits(self, pair: tuple[str, str]) -> dict[int, float]:
         """By instance that both have run on, after how many seconds two methods are looked at."""
-        sides = [self._curves[method] for method in pair]
-        return {
-            instance: min(float(np.median([curve.end("seconds") for curve in side[instance]])) for side in sides)
-            for instance in sorted(sides[0].keys() & sides[1].keys())
-        }
+        first, second = (self._ends(method) for method in pair)
+        return {instance: min(first[instance], second[instance]) for instance in sorted(first.keys() & second.keys())}
 
     def reached(self, pair: tuple[str, str], limits: Mapping[int, float] | None = None) -> tuple[Values, Values]:
         """The hypervolumes of both by then, on the instances that have a limit; without limits those in the end."""
         return self._reached(pair[0], limits), self._reached(pair[1], limits)
 
-    def _reached(self, method: str, limits: Mapping[int, float] | None) -> Values:
-        found = {
-            instance: [curve.last if limits is None else float(curve.at(limits[instance], "seconds")) for curve in own]
+    def _ends(self, method: str) -> dict[int, float]:
+        """Seconds until the last evaluation, the median over seeds."""
+        return {
+            instance: float(np.median([curve.end("seconds") for curve in own]))
             for instance, own in self._curves[method].items()
-            if limits is None or instance in limits
+        }
+
+    def _reached(self, method: str, limits: Mapping[int, float] | None) -> Values:
+        ends = self._ends(method)
+        limits = ends if limits is None else limits
+        found = {
+            instance: [
+                curve.last if ends[instance] <= limits[instance] else float(curve.at(limits[instance], "seconds"))
+                for curve in own
+            ]
+            for instance, own in self._curves[method].items()
+            if instance in limits
         }
         if method not in self._fixed:
             return found

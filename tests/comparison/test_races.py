@@ -39,13 +39,13 @@ def test_both_are_looked_at_when_the_quicker_has_made_its_last_evaluation() -> N
     runs = [RunSummary("toy", method, i, s, "done") for method, i, s in product("ab", (0, 1), (0, 1))]
     quick, slow = curve([1, 2], [0.1, 0.2]), curve([1.5, 3, 9], [0.3, 0.4, 0.9])
     curves = {run.key: quick if run.method == "a" else slow for run in runs}
-    longer = curves | {("a", 1, 1): curve([2, 4], [0.1, 0.2])}
+    longer = curves | {("a", 1, 1): curve([2, 4], [0.1, 0.25])}
     field = Field(runs, longer)
     assert field.limits(("a", "b")) == {0: 2.0, 1: 3.0}, "the median over its seeds, instance by instance"
     assert field.reached(("a", "b"), {0: 2.0, 1: 3.0}) == (
-        {0: [0.2, 0.2], 1: [0.2, 0.1]},
+        {0: [0.2, 0.2], 1: [0.2, 0.25]},
         {0: [0.3, 0.3], 1: [0.4, 0.4]},
-    )
+    ), "the quicker one has all that it reaches, the slower one no second more"
     assert field.reached(("a", "b"))[1] == {0: [0.9, 0.9], 1: [0.9, 0.9]}
 
 
@@ -65,7 +65,7 @@ def test_seeds_that_give_the_same_front_are_one_number() -> None:
     runs = [RunSummary("toy", "a", 0, s, "done", deterministic=True) for s in range(3)]
     runs += [RunSummary("toy", "b", 0, s, "done") for s in range(3)]
     curves = {run.key: curve([1 + run.seed, 5 + run.seed], [0.2, 0.4]) for run in runs}
-    assert Field(runs, curves).reached(("a", "b"), {0: 6.0}) == ({0: [0.4] * 3}, {0: [0.4, 0.4, 0.2]})
+    assert Field(runs, curves).reached(("a", "b"), {0: 5.9}) == ({0: [0.2] * 3}, {0: [0.4, 0.2, 0.2]})
 
 
 def test_the_better_one_at_equal_compute_is_told_worse_where_it_is_slow() -> None:
