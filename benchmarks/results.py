@@ -28,18 +28,11 @@ from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
 COMMITS = "commits.txt"  # of a folder: what its runs were computed at
-MACHINE = ("platform", "processor", "kernel", "cores", "python", "torch", "numpy")  # what a chapter tells of it
+MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
 REPORTS = ("results", "comparisons", "variances", "reductions", "running-times", "seconds")
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
-PIECES = (
-    "cuts",
-    "tuned",
-    "factors",
-    "masks",
-    "upper",
-    "edge",
-)  # of `hierarchical`; what one is not given the others are
+PIECES = ("cuts", "tuned", "factors", "masks", "upper", "edge")  # of `hierarchical`; the others get what one does not
 ABLATIONS = (
     "hierarchical",
     *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),

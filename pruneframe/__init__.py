@@ -59,6 +59,7 @@ _HOMES = {
     "StudyFacts": "report",
     "Table": "item",
     "Target": "target",
+    "processor_name": "target",
     "Task": "search.task",
     "Trained": "model.weights",
     "Tuning": "search.tuning",
@@ -180,6 +181,7 @@ if TYPE_CHECKING:
     from .search.workbench import DENSE as DENSE
     from .target import Physical as Physical
     from .target import Target as Target
+    from .target import processor_name as processor_name
     from .units import Units as Units
     from .variation import Variation as Variation
     from .variation import families as families

@@ -103,7 +103,8 @@ def test_overhead_measures_every_method_and_both_libraries(overhead: ModuleType,
     monkeypatch.setattr(overhead, "limit_memory", lambda: None)
     monkeypatch.setattr(overhead, "in_own_process", lambda spec, *sizes: {"method": spec, "error": "not tried"})
     rows = CliRunner().invoke(overhead.main).output.splitlines()
-    assert [row.split()[0] for row in rows] == [*Registry().names("method"), "pymoo-stock", "platypus-stock"]
+    raw = ["nsga2[preset=textbook]", "moead[preset=textbook]"]
+    assert [row.split()[0] for row in rows] == [*Registry().names("method"), *raw, "pymoo-stock", "platypus-stock"]
 
 
 @pytest.mark.parametrize("spec", ["nsga2", "random", "platypus[encoding=mask,population=8]"])

@@ -33,7 +33,8 @@ pruneframe: method item report hookspecs index hooks registry testing
 study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
 study: suitability plan control labels rows facts correctness table
 configuration: space trials tuned rounds
-comparison: statistics nested ranking verdicts anytime ioh summary style latex effort protocol document page receipt
+comparison: statistics nested ranking verdicts anytime races ioh summary style latex effort protocol document page
+comparison: receipt
 cli: options boards progress summary report bench tune data export info list plugins train main
 """
 ORDER = [
@@ -47,7 +48,7 @@ ALLOWED = {
     "pruneframe_plugins": {"kit"},
     "pruneframe_problems": set(),
     "pruneframe_reports": {"kit", "comparison.style", "comparison.anytime"}
-    | {f"comparison.{name}" for name in ("nested", "ranking", "verdicts")},
+    | {f"comparison.{name}" for name in ("nested", "races", "ranking", "verdicts")},
 }
 
 

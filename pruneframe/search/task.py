@@ -292,6 +292,6 @@ class Task:
 
     def _keep(self, answer: Answer, masks: Masks, row: int) -> None:
         spent, seconds, asked = self._ledger.spent, self._ledger.seconds, answer.question
-        values, own = tuple(answer.values), self._desk.own
-        found = Evaluation(answer.number, asked["mask"], asked["weights"], values, spent, seconds, own)
+        values, worked = tuple(answer.values), (self._desk.own, self._desk.processor)
+        found = Evaluation(answer.number, asked["mask"], asked["weights"], values, spent, seconds, *worked)
         self.archive._add(found, masks.bits[row])

@@ -38,8 +38,9 @@ if TYPE_CHECKING:  # both take torch along, which nobody needs who only reads
     from ..search.archive import Archive
     from .result import Members
 
-FORMAT = 3
-EVALUATION = ["number", "mask", "weights", "spent", "seconds", "own"]  # columns beside those of the objectives
+FORMAT = 4
+TOTALS = ("spent", "seconds", "own", "processor")  # until an evaluation had been answered
+EVALUATION = ["number", "mask", "weights", *TOTALS]  # columns beside those of the objectives
 SILENT = 60.0  # seconds after which whoever computed has gone
 
 
@@ -144,19 +145,18 @@ class RunFolder:
     def evaluations(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some.
 
-        spent, seconds (of answers) and own (of the method's work between them) are totals right after each.
+        spent, seconds (of answers), own (of the method's work between them) and processor (seconds that processors
+        worked) are totals right after each.
         """
         if self.finished:
             return read_parquet(self.path / "evaluations.parquet", columns)
         names = self.identity["objectives"]
-        rows, spent, seconds, own = [], 0.0, 0.0, 0.0
+        rows, totals = [], np.zeros(len(TOTALS))
         for answer in self.answers():
-            spent += answer.charge
-            seconds += answer.seconds
-            own += answer.own
+            totals += (answer.charge, answer.seconds, answer.own, answer.processor)
             if answer.kind == "evaluate":
                 asked = {"mask": answer.question["mask"], "weights": answer.question["weights"]}
-                head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds, "own": own}
+                head = {"number": answer.number} | asked | dict(zip(TOTALS, totals.tolist(), strict=True))
                 rows.append(head | dict(zip(names, answer.values, strict=True)))
         frame = pd.DataFrame(rows, columns=[*EVALUATION, *names])
         return frame if columns is None else frame[list(columns)]

@@ -130,7 +130,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         "varies": loaded.problem.varies,
         "engine": bench.notice,
         "hypervolume_anytime": anytime(task.archive, references, run.budget),
-        "environment": environment(run.device),
+        "environment": environment(run.device) | ({"continued": "under other versions"} if journal.continued else {}),
     }
     names = task.objectives
     records = task.records | members.timings
