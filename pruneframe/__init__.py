@@ -46,7 +46,7 @@ _HOMES = {
     "REGION_MARGIN": "front",
     "REST": "search.subnetwork",
     "RUN": "report",
-    "Recipe": "model.training",
+    "Recipe": "model.recipe",
     "Remark": "item",
     "Report": "report",
     "RunSummary": "report",
@@ -151,8 +151,8 @@ if TYPE_CHECKING:
     from .model.memory import peak_memory as peak_memory
     from .model.network import Network as Network
     from .model.network import single_weights as single_weights
+    from .model.recipe import Recipe as Recipe
     from .model.shipped import Shipped as Shipped
-    from .model.training import Recipe as Recipe
     from .model.weights import Published as Published
     from .model.weights import Trained as Trained
     from .objective import Candidate as Candidate

@@ -15,9 +15,9 @@ from .component import Lookup
 from .errors import InputError
 from .model.data import Data, Split, Splits
 from .model.network import Network
+from .model.recipe import Recipe
 from .model.shipped import Shipped
 from .model.shrink import proved_network
-from .model.training import Recipe
 from .model.weights import Progress, Published, Trained
 from .objective import Objective
 from .spec import ranges

@@ -16,8 +16,9 @@ from ..errors import InputError
 from ..files import cache_folder, write_whole
 from .data import Data
 from .fetch import find, missing
+from .recipe import Recipe
 from .state import versioned
-from .training import Recipe, train
+from .training import train
 
 Progress = Callable[[str], None]
 
