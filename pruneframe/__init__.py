@@ -60,7 +60,7 @@ _HOMES = {
     "Table": "item",
     "Target": "target",
     "Task": "search.task",
-    "Trained": "model.weights",
+    "Trained": "model.trained",
     "Tuning": "search.tuning",
     "Units": "units",
     "Variables": "encoding",
@@ -153,8 +153,8 @@ if TYPE_CHECKING:
     from .model.network import single_weights as single_weights
     from .model.recipe import Recipe as Recipe
     from .model.shipped import Shipped as Shipped
+    from .model.trained import Trained as Trained
     from .model.weights import Published as Published
-    from .model.weights import Trained as Trained
     from .objective import Candidate as Candidate
     from .objective import Objective as Objective
     from .problem import Problem as Problem

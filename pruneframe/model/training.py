@@ -155,6 +155,17 @@ class TorchSteps:
     def __call__(self, batches: Sequence[Tensor], rates: Sequence[float]) -> float:
         return sum(self._step(rows, rate) * len(rows) for rows, rate in zip(batches, rates, strict=True))
 
+    @property
+    def velocities(self) -> dict[nn.Parameter, Tensor]:
+        """What momentum carries from step to step, of each parameter that has had a gradient."""
+        held = {parameter: self._optimiser.state[parameter].get("momentum_buffer") for parameter in self._parameters}
+        return {parameter: velocity for parameter, velocity in held.items() if velocity is not None}
+
+    @velocities.setter
+    def velocities(self, given: Mapping[nn.Parameter, Tensor]) -> None:
+        for parameter, velocity in given.items():
+            self._optimiser.state[parameter]["momentum_buffer"] = _laid_out(velocity, parameter)
+
     def _step(self, rows: Tensor, rate: float) -> float:
         self._optimiser.param_groups[0]["lr"] = rate
         done = self._forward(self._images[rows])
