@@ -46,7 +46,7 @@ _HOMES = {
     "REGION_MARGIN": "front",
     "REST": "search.subnetwork",
     "RUN": "report",
-    "Recipe": "model.training",
+    "Recipe": "model.recipe",
     "Remark": "item",
     "Report": "report",
     "RunSummary": "report",
@@ -61,7 +61,7 @@ _HOMES = {
     "Target": "target",
     "processor_name": "target",
     "Task": "search.task",
-    "Trained": "model.weights",
+    "Trained": "model.trained",
     "Tuning": "search.tuning",
     "Units": "units",
     "Variables": "encoding",
@@ -152,10 +152,10 @@ if TYPE_CHECKING:
     from .model.memory import peak_memory as peak_memory
     from .model.network import Network as Network
     from .model.network import single_weights as single_weights
+    from .model.recipe import Recipe as Recipe
     from .model.shipped import Shipped as Shipped
-    from .model.training import Recipe as Recipe
+    from .model.trained import Trained as Trained
     from .model.weights import Published as Published
-    from .model.weights import Trained as Trained
     from .objective import Candidate as Candidate
     from .objective import Objective as Objective
     from .problem import Problem as Problem

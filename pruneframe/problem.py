@@ -15,10 +15,11 @@ from .component import Lookup
 from .errors import InputError
 from .model.data import Data, Split, Splits
 from .model.network import Network
+from .model.recipe import Recipe
 from .model.shipped import Shipped
 from .model.shrink import proved_network
-from .model.training import Recipe
-from .model.weights import Progress, Published, Trained
+from .model.trained import Trained
+from .model.weights import Progress, Published
 from .objective import Objective
 from .spec import ranges
 from .target import Meter, Target
@@ -126,7 +127,7 @@ class Problem:
         """Fetch or train what is missing, and check that it fits together; `lookup` finds its units."""
         units, data, module = lookup(Units, self.units), self.images(), self.module()
         if self.weights is not None:
-            self.weights.load(module, lambda: data, report, self.instance)
+            self.weights.load(module, lambda: data, report, self.instance, self.name)
         return LoadedProblem(self, proved_network(Network(module, data.inputs, units)), data)
 
 

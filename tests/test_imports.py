@@ -19,10 +19,11 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 # which authors of plugins import, stands between the rooms that it is built of.
 ROOMS = """
 pruneframe: errors files spec component mask front
-model: inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
-model: memory attention branches shrink rows training data fetch weights shipped
+model: precision inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
+model: memory attention branches shrink rows recipe augmentation training
+model: data fetch weights sealed session trained shipped
 pruneframe: units encoding scorer variation target objective problem profile
-engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson segments
+engine: batch_norm plan winograd prefix library values windows operations taping tape lesson segments
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
@@ -33,9 +34,9 @@ pruneframe: method item report hookspecs index hooks registry testing
 study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
 study: suitability plan control labels rows facts correctness table
 configuration: space trials tuned rounds
-comparison: statistics nested ranking verdicts anytime races ioh summary style latex effort protocol document page
-comparison: receipt
-cli: options boards progress summary report bench tune data export info list plugins train main
+comparison: statistics nested ranking verdicts anytime races ioh summary style course latex effort protocol document
+comparison: page receipt
+cli: options boards progress epochs summary report bench tune data export info list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -121,7 +120,7 @@ class Wanted:
         sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
         registry = options.registry(sources)
         _check(registry, {"method": chosen, "problem": boards, "objective": rules["objectives"] or ()}, rules)
-        _check_device(given["device"])
+        options.check_device(given["device"])
         machine = {name: given[name] for name in ("device", "threads", "precision", "jobs")}
         return cls(registry, sources, chosen, boards, instances, seeds, rules, **machine)
 
@@ -196,14 +195,3 @@ def _check(registry: Registry, named: dict[str, Sequence[str]], rules: dict[str,
     budget = rules["budget"]
     if budget is not None and not 0 < budget < math.inf:
         raise InputError(f"budget > 0 must hold, but got {budget}")
-
-
-def _check_device(device: str) -> None:
-    if not re.fullmatch(r"cpu|cuda:(0|[1-9][0-9]*)", device):
-        raise InputError(f"--device must be cpu or cuda:N, but got {device!r}")
-    if device == "cpu":
-        return
-    import torch
-
-    if int(device.removeprefix("cuda:")) >= torch.cuda.device_count():
-        raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()} GPUs; use cpu")

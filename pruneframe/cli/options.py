@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import click
+
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -48,3 +51,15 @@ def registry(sources: tuple[str, ...]) -> Registry:
 def say(line: str) -> None:
     """Progress, on standard error."""
     click.echo(line, err=True)
+
+
+def check_device(device: str) -> None:
+    """Raises InputError for what is no device, or none of this machine's."""
+    if not re.fullmatch(r"cpu|cuda:(0|[1-9][0-9]*)", device):
+        raise InputError(f"--device must be cpu or cuda:N, but got {device!r}")
+    if device == "cpu":
+        return
+    import torch
+
+    if int(device.removeprefix("cuda:")) >= torch.cuda.device_count():
+        raise InputError(f"--device {device} needs that GPU, but torch sees {torch.cuda.device_count()} GPUs; use cpu")

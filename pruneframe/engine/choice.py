@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..mask import Masks
 from ..model.network import Network
+from ..model.precision import Precision, multiplier, search_precision
 from ..model.rows import Source, Stream
 from ..model.state import State
 from ..model.trace import device_of
@@ -27,7 +28,6 @@ from .lists import Pruned
 from .moments import Moments
 from .plain import Plain, memory_format
 from .plan import Unsupported
-from .precision import Precision, multiplier, search_precision
 from .shrunk import Shrunk
 from .sparse import Sparse
 

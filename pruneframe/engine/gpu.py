@@ -24,13 +24,13 @@ from torch.func import functional_call, vmap
 
 from ..mask import Masks
 from ..model.network import Network
+from ..model.precision import Precision, bfloat16, precision
 from ..model.rows import Source
 from ..model.state import State
 from .batch_norm import shifted_statistics, statistics
 from .capture import Capture, Work
 from .flat import Flat
 from .plain import memory_format
-from .precision import Precision, bfloat16, precision
 
 IMAGES = 1000  # at most in one batch
 LAUNCH = 2**37  # multiply-adds of one batch at most, which bounds the memory of its activations

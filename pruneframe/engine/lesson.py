@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..model.recipe import Recipe
 from ..model.rows import Source, Stream
-from ..model.training import Aim, Recipe
+from ..model.training import Aim
 from .operations import CLASSES, DISTANCE, Op, Recording, Value, addresses
 
 LEARNED = np.dtype([(name, np.int64) for name in ("value", "gradient", "velocity", "kept", "size")])  # as in tape.h

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ..mask import Masks
 from ..model.cut import Cutter
 from ..model.network import Network
+from ..model.precision import bfloat16, precision
 from ..model.rows import Source, Stream
 from ..model.state import State
 from .batch_norm import shifted_statistics, statistics
-from .precision import bfloat16, precision
 from .trainable import Trainable
 
 SMALL_BATCH = 512  # of a small network, whose layers the kernel runs one after the other

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ..mask import Masks
 from ..model.network import Network
+from ..model.precision import bfloat16
 from ..model.rows import Source
 from ..model.shrink import shrink
 from ..model.state import State
 from .plain import Plain
-from .precision import bfloat16
 
 
 class Shrunk:

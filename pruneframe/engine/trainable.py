@@ -18,9 +18,10 @@ from torch.func import functional_call
 
 from ..errors import InputError
 from ..model.inputs import Inputs, Shape
+from ..model.recipe import Recipe
 from ..model.rows import Source, Stream
 from ..model.trace import device_of, trace
-from ..model.training import Aim, Pass, Recipe, Steps, TorchPass, TorchSteps, masks
+from ..model.training import Aim, Keep, Pass, Steps, TorchPass, TorchSteps, masks
 from .lesson import Lesson
 from .operations import Recording
 from .plan import Unsupported
@@ -95,13 +96,14 @@ class Trainable:
         used = [one if one is None else parameters.get(self._names[id(one)], one) for one in tape.parameters]
         return lambda images: _TapePass(tape, tape.run(images, used), used)
 
-    def steps(self, images: Source, aim: Aim, recipe: Recipe, keep: Mapping[str, Tensor]) -> Steps:
+    def steps(self, images: Source, aim: Aim, recipe: Recipe, keep: Keep) -> Steps:
         """Steps of SGD on images in their `place`, for `train`: the kernel's, where it runs the judge as well."""
-        kept, own = masks(self.module, keep), self._recording
+        own = self._recording if recipe.plain else None
         whole = own if aim.judge is None else self._behind(aim.judge)
         if own is None or whole is None or not _in_rows(self.module) or not _in_rows(aim.judge):
-            return TorchSteps(self.module, images, aim, recipe, kept, self.forward)
-        return Lesson(whole, own.result, images, aim, recipe, list(self.module.parameters()), kept, self._macs)
+            return TorchSteps(self.module, images, aim, recipe, keep, self.forward)
+        learned, kept = list(self.module.parameters()), masks(self.module, keep)
+        return Lesson(whole, own.result, images, aim, recipe, learned, kept, self._macs)
 
     def _behind(self, judge: object) -> Recording | None:
         """This module with a judge behind it; None where the kernel does not run both."""

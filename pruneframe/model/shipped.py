@@ -12,7 +12,8 @@ from torch import nn
 from ..errors import InputError
 from ..files import write_whole
 from .data import Data
-from .weights import Progress, Trained, fill, read_checkpoint, sha256, write_checkpoint
+from .trained import Trained
+from .weights import Progress, fill, read_checkpoint, sha256, write_checkpoint
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 
@@ -39,10 +40,12 @@ class Shipped:
         """Where the weights of one of `instances` lie."""
         return self.folder / f"{instance}.safetensors"
 
-    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
+    def load(
+        self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""
+    ) -> None:
         """Fill the module; raises InputError where a file that is shipped is missing or has another SHA-256."""
         if instance not in self.instances:
-            self.trained.load(module, data, report, instance)
+            self.trained.load(module, data, report, instance, problem)
             return
         path, expected = self.path(instance), sums(self.folder)[self.path(instance).name]
         found = sha256(path) if path.exists() else "none"

@@ -5,34 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .augmentation import augmented
+from .recipe import Recipe
 from .rows import Source
 
 FUSED = ("cpu", "cuda")  # devices on which torch has one operation for a whole step of SGD
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train by SGD; the learning rate follows one cosine from `learning_rate` to 0.
-
-    `batch` is the images of a step; `momentum` and `weight_decay` are torch's.
-    """
-
-    epochs: int = 1
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch: int = 128
-    images: int | None = None  # how many training images an epoch uses; None: all
-
-    def rate(self, done: float) -> float:
-        """The learning rate when so large a share of the training is done."""
-        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +32,10 @@ class Aim:
     target: Source | None = None
     alpha: float = 1.0
 
-    def loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        """Of a batch: cross-entropy with its labels, and what the distance adds."""
-        value = F.cross_entropy(outputs if self.judge is None else self.judge(outputs), self.labels[rows])
+    def loss(self, outputs: Tensor, rows: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Of a batch: cross-entropy with its labels, smoothed, and what the distance adds."""
+        logits = outputs if self.judge is None else self.judge(outputs)
+        value = F.cross_entropy(logits, self.labels[rows], label_smoothing=smoothing)
         return value if self.target is None else value + self.alpha * F.mse_loss(outputs, self.target[rows])
 
 
@@ -63,45 +48,51 @@ class Steps(Protocol):
         """Train on batches of rows, at a rate each; the sum of their mean losses, each times its images."""
 
 
+Keep = Mapping[str, Tensor]  # what stays of parameters, bool, by name
+Start = Callable[[Source, Aim, Recipe, Keep], Steps]  # steps on images as epochs see them
+
+
 def train(
     module: nn.Module,
     images: Source,
     aim: Aim | Tensor,
     recipe: Recipe,
     seed: int,
-    keep: Mapping[str, Tensor] | None = None,
-    steps: Steps | None = None,
+    keep: Keep | None = None,
+    steps: Start | None = None,
+    resume: Callable[[torch.Generator], int] | None = None,
     progress: Callable[[int, float], None] | None = None,
     tell: Callable[[float], None] | None = None,
 ) -> None:
     """Train in place; what `keep` (bool tensors by parameter name) removes stays exactly zero.
 
-    images [n, ...] as the module reads them; an `aim` that is a tensor are their labels. `steps` takes the steps on
+    images [n, ...] as the module reads them; an `aim` that is a tensor are their labels. `steps` makes the steps on
     these images, and is torch's own SGD where it is not given. The same seed and thread count give the same weights.
     `progress` is called after every epoch with its number and mean loss, `tell` after some steps with the share done.
-    The module ends in evaluation mode.
+    `resume` is called before the first step: it may put all back as it was after some epoch, the generator behind
+    order and augmentation and torch's own included, and returns how many epochs are done. The module ends in evaluation
+    mode.
     """
     aim = aim if isinstance(aim, Aim) else Aim(aim)
-    kept, device = masks(module, keep), aim.labels.device
+    keep, device = keep or {}, aim.labels.device
     with torch.no_grad():
-        for parameter, mask in kept.items():
+        for parameter, mask in masks(module, keep).items():
             parameter.mul_(mask)
     module.train().requires_grad_(True)
-    if steps is None:
-        steps = TorchSteps(module, images, aim, recipe, kept)
     generator = torch.Generator().manual_seed(seed)
+    taken = (steps or partial(TorchSteps, module))(augmented(images, recipe, generator), aim, recipe, keep)
     batches = math.ceil(len(images) / recipe.batch)
     whole = recipe.epochs * batches
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # dropout draws from torch's own generator
-        for epoch in range(recipe.epochs):
+        for epoch in range(resume(generator) if resume else 0, recipe.epochs):
             order = torch.randperm(len(images), generator=generator).to(device)
             rows = order.tensor_split(batches)  # even batches: batch norm cannot train on a last batch of one
             total = 0.0
-            for first in range(0, batches, steps.at_once):
-                part = rows[first : first + steps.at_once]
+            for first in range(0, batches, taken.at_once):
+                part = rows[first : first + taken.at_once]
                 done = epoch * batches + first
-                total += steps(part, [recipe.rate((done + step) / whole) for step in range(len(part))])
+                total += taken(part, [recipe.rate((done + step) / whole) for step in range(len(part))])
                 if tell:
                     tell((done + len(part)) / whole)
             if progress:
@@ -109,9 +100,9 @@ def train(
     module.eval().requires_grad_(False)
 
 
-def masks(module: nn.Module, keep: Mapping[str, Tensor] | None) -> dict[nn.Parameter, Tensor]:
+def masks(module: nn.Module, keep: Keep) -> dict[nn.Parameter, Tensor]:
     """1 for what stays of a parameter and 0 for what is pruned, float32, of those that lose anything."""
-    found = {module.get_parameter(name): kept for name, kept in (keep or {}).items()}
+    found = {module.get_parameter(name): kept for name, kept in keep.items()}
     return {parameter: kept.to(parameter.device).float() for parameter, kept in found.items()}
 
 
@@ -145,10 +136,11 @@ class TorchSteps:
         images: Source,
         aim: Aim,
         recipe: Recipe,
-        kept: Mapping[nn.Parameter, Tensor],
+        keep: Keep,
         forward: Callable[[Tensor], Pass] | None = None,
     ) -> None:
-        self._images, self._aim, self._kept = images, aim, kept
+        self._images, self._aim, self._smoothing = images, aim, recipe.label_smoothing
+        self._kept = masks(module, keep)
         self._forward = forward or (lambda batch: TorchPass(module(batch)))
         self._parameters = list(module.parameters())
         self._optimiser = torch.optim.SGD(
@@ -156,17 +148,29 @@ class TorchSteps:
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
             fused=aim.labels.device.type in FUSED,
         )
 
     def __call__(self, batches: Sequence[Tensor], rates: Sequence[float]) -> float:
         return sum(self._step(rows, rate) * len(rows) for rows, rate in zip(batches, rates, strict=True))
 
+    @property
+    def velocities(self) -> dict[nn.Parameter, Tensor]:
+        """What momentum carries from step to step, of each parameter that has had a gradient."""
+        held = {parameter: self._optimiser.state[parameter].get("momentum_buffer") for parameter in self._parameters}
+        return {parameter: velocity for parameter, velocity in held.items() if velocity is not None}
+
+    @velocities.setter
+    def velocities(self, given: Mapping[nn.Parameter, Tensor]) -> None:
+        for parameter, velocity in given.items():
+            self._optimiser.state[parameter]["momentum_buffer"] = _laid_out(velocity, parameter)
+
     def _step(self, rows: Tensor, rate: float) -> float:
         self._optimiser.param_groups[0]["lr"] = rate
         done = self._forward(self._images[rows])
         outputs = done.outputs.detach().requires_grad_()
-        loss = self._aim.loss(outputs, rows)
+        loss = self._aim.loss(outputs, rows, self._smoothing)
         (slopes,) = torch.autograd.grad(loss, outputs)
         for parameter, gradient in zip(self._parameters, done.gradients(slopes, self._parameters), strict=True):
             parameter.grad = None if gradient is None else _laid_out(gradient, parameter)

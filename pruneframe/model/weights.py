@@ -1,13 +1,13 @@
-"""Where a problem's trained weights come from: published on the web, or trained here on first use."""
+"""Weights that are published on the web, and files of weights."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,6 @@ from ..files import cache_folder, write_whole
 from .data import Data
 from .fetch import find, missing
 from .state import versioned
-from .training import Recipe, train
 
 Progress = Callable[[str], None]
 
@@ -30,7 +29,9 @@ class Published:
     prefix: str = ""  # of the names in the file, as in "module."
     vary: ClassVar[bool] = False  # from instance to instance
 
-    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
+    def load(
+        self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""
+    ) -> None:
         """Fill the module; raises InputError for a wrong hash, wrong keys, or a file that needs unpickling of code."""
         name = self.url.rpartition("/")[2]
         path = find(f"weights/{name}") or self._fetch(name, report)
@@ -51,61 +52,6 @@ class Published:
         except (OSError, RuntimeError) as error:
             raise missing(name, f"weights/{name}", error) from error
         return folder / name
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Weights that are trained here, on the train split alone, when first needed, and kept in the cache.
-
-    An instance's are trained from it as a seed.
-    """
-
-    recipe: Recipe  # how they are trained
-    vary: ClassVar[bool] = True  # from instance to instance
-
-    def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
-        """Fill the module from the cache, or train it first."""
-        path = self._path(module, data(), instance)
-        if not path.exists():
-            self.train(module, data(), report, instance)
-            write_checkpoint(path, module)
-        fill(module, read_checkpoint(path), "", str(path))
-
-    def forget(self, module: nn.Module, data: Data, instance: int = 0) -> None:
-        """Remove an instance's weights from the cache, so that `load` trains again."""
-        self._path(module, data, instance).unlink(missing_ok=True)
-
-    def _path(self, module: nn.Module, data: Data, instance: int) -> Path:
-        shapes = [tuple(p.shape) for p in module.parameters()]
-        key = f"{asdict(self)} {instance} {module} {shapes} {data.train.digest} {data.mean} {data.std}"
-        name = f"{type(module).__name__.lower()}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
-        return cache_folder() / "weights" / name
-
-    def train(self, module: nn.Module, data: Data, report: Progress, instance: int) -> None:
-        """Train the module from scratch, whatever it was, and keep nothing of it."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(instance)
-            _reset(module)
-        name, total = type(module).__name__, self.recipe.epochs
-        images, labels = data.source(data.train), torch.from_numpy(data.train.labels)
-        tell = lambda epoch, loss: report(f"training {name}: epoch {epoch}/{total}, loss {loss:.4f}")  # noqa: E731
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # more would add in another order: other weights, and studies that do not merge
-        try:
-            train(module, images, labels, self.recipe, instance, progress=tell)
-        finally:
-            torch.set_num_threads(threads)
-
-
-def _reset(module: nn.Module) -> None:
-    """Weights as torch draws them, whatever they were."""
-    parts: list[Any] = list(module.modules())
-    for part in parts:
-        if hasattr(part, "reset_parameters"):
-            part.reset_parameters()
-    for part in parts:
-        if isinstance(part, nn.MultiheadAttention):  # which alone of torch's layers has no public one
-            part._reset_parameters()
 
 
 def write_checkpoint(path: Path, module: nn.Module) -> None:

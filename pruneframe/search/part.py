@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mask import Layout, Masks
+from ..model.recipe import Recipe
 from ..model.state import State
-from ..model.training import Recipe
 from .desk import Desk
 from .journal import Question
 from .shelf import for_each

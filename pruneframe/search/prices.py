@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import InputError
-from ..model.training import Recipe
+from ..model.recipe import Recipe
 from ..objective import Objective
 from ..problem import LoadedProblem
 from ..scorer import Scorer

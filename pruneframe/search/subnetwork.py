@@ -20,9 +20,10 @@ from ..engine import Trainable
 from ..mask import Masks
 from ..model.cut import Cutter
 from ..model.inputs import Shape
+from ..model.recipe import Recipe
 from ..model.rows import Source, Stream
 from ..model.state import State, versioned
-from ..model.training import Aim, Recipe, train
+from ..model.training import Aim, train
 from ..objective import classified
 from .shelf import copied
 from .workbench import DENSE, Images, Workbench
@@ -80,9 +81,9 @@ class SubNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = nn.Linear(features.shape[1], self.bench.loaded.data.classes)
-        module, aim = nn.Sequential(head), Aim(labels)
+        module = nn.Sequential(head)
         learner = self.bench.trainable(module, (head.in_features,), self.head_share)
-        train(module, features, aim, recipe, seed, steps=learner.steps(features, aim, recipe, {}))
+        train(module, features, labels, recipe, seed, steps=learner.steps)
         return copied(head)
 
     def fit(
@@ -108,7 +109,7 @@ class SubNetwork:
         own = {name for name, _ in part.module.named_parameters()}
         keep = {name: kept for name, kept in self.bench.network.keep(mask, 0).items() if name in own}
         source = part.place(source)
-        train(part.module, source, aim, recipe, seed, keep=keep, steps=part.steps(source, aim, recipe, keep))
+        train(part.module, source, aim, recipe, seed, keep=keep, steps=part.steps)
         return copied(self._whole)
 
     @cached_property

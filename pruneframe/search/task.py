@@ -22,8 +22,8 @@ from ..encoding import Encoding, Scores
 from ..errors import Declined
 from ..mask import Layout, Masks, check_masks
 from ..model.network import Network, UnitKind
+from ..model.recipe import Recipe
 from ..model.state import digest
-from ..model.training import Recipe
 from ..objective import Objective, read_only
 from ..scorer import Scorer
 from ..variation import Chain, Variation, chain

@@ -24,10 +24,11 @@ from ..mask import Masks
 from ..model.data import Split
 from ..model.inputs import Inputs, Shape
 from ..model.network import Network
+from ..model.recipe import Recipe
 from ..model.rows import Source
 from ..model.shrink import proved
 from ..model.state import State, reweighted, versioned
-from ..model.training import Aim, Recipe, train
+from ..model.training import train
 from ..objective import Candidate, Logits, Objective
 from ..problem import LoadedProblem
 from ..scorer import Scorer
@@ -266,8 +267,7 @@ class Workbench:
         labels = torch.from_numpy(images.labels).to(self.device)
         learner.module.load_state_dict(versioned(self.state(weights), self.network.module.state_dict()))
         keep = self.network.keep(mask, 0)
-        steps, aim = learner.steps(images.tensor, Aim(labels), recipe, keep), Aim(labels)
-        train(learner.module, images.tensor, aim, recipe, seed, keep=keep, steps=steps, tell=tell)
+        train(learner.module, images.tensor, labels, recipe, seed, keep=keep, steps=learner.steps, tell=tell)
         return copied(learner.module)
 
     @cached_property

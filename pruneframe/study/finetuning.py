@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.training import Recipe
+from ..model.recipe import Recipe
 from ..search.journal import Journal, Question
 from .member import Front
 

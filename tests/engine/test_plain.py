@@ -11,7 +11,7 @@ from networks import agree, images_of, network_of
 from precisions import flags, noted_flags
 
 from pruneframe.engine.plain import Plain
-from pruneframe.engine.precision import precision
+from pruneframe.model.precision import precision
 
 
 def test_answers_are_computed_one_by_one_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from pruneframe.engine import Trainable, segments
 from pruneframe.engine.segments import Segments
 from pruneframe.model.cut import Cutter
-from pruneframe.model.training import Aim, Recipe, train
+from pruneframe.model.recipe import Recipe
+from pruneframe.model.training import train
 from pruneframe_problems.cifar_resnet import CifarResNet
 
 LAYERS = (nn.Conv2d, nn.Linear)
@@ -89,7 +90,7 @@ def test_the_same_is_learned_to_the_bit(kind: type[nn.Module], bfloat16: bool, m
         own = copy.deepcopy(module)
         learner = Trainable(own, (3, 16, 16), 1e9, torch.channels_last, bfloat16)
         placed = learner.place(images())
-        train(own, placed, labels, RECIPE, seed=1, steps=learner.steps(placed, Aim(labels), RECIPE, {}))
+        train(own, placed, labels, RECIPE, seed=1, steps=learner.steps)
         found.append(own.state_dict())
     assert not torch.equal(next(iter(found[0].values())), next(module.parameters()))
     for state in found[1:]:
@@ -118,7 +119,7 @@ def test_a_part_learns_the_same_to_the_bit_piece_by_piece(monkeypatch: pytest.Mo
         part, pieces = cut.part(0, 14), (lambda cut=cut: cut.pieces(0, 14)) if most == 1000 else tuple
         learner = Trainable(part, (3, 16, 16), 1e9, torch.channels_last, pieces=pieces)
         placed = learner.place(images())
-        train(part, placed, labels, RECIPE, seed=1, steps=learner.steps(placed, Aim(labels), RECIPE, {}))
+        train(part, placed, labels, RECIPE, seed=1, steps=learner.steps)
         found.append(part.state_dict())
     assert found[1].keys() == found[0].keys() == module.state_dict().keys()
     assert all(torch.equal(found[1][name], tensor) for name, tensor in found[0].items())

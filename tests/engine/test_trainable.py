@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruneframe.engine import Trainable, kernel, multiplies_bfloat16
-from pruneframe.model.training import Aim, Recipe, train
+from pruneframe.model.recipe import Recipe
+from pruneframe.model.training import Aim, train
 from pruneframe_problems.cifar_resnet import CifarResNet
 from pruneframe_problems.lenet import SmallLeNet
 
@@ -43,8 +44,7 @@ def test_the_kernel_learns_what_torch_learns() -> None:
     by_kernel, by_torch = fresh(), fresh()
     keep = {"conv2.weight": torch.rand(by_torch.conv2.weight.shape) < 0.5, "fc1.bias": torch.arange(64) < 32}
     train(by_torch, images, labels, RECIPE, seed=1, keep=keep)
-    steps = Trainable(by_kernel, (1, 8, 8), 1e5).steps(images, Aim(labels), RECIPE, keep)
-    train(by_kernel, images, labels, RECIPE, seed=1, keep=keep, steps=steps)
+    train(by_kernel, images, labels, RECIPE, seed=1, keep=keep, steps=Trainable(by_kernel, (1, 8, 8), 1e5).steps)
     for name, wanted in by_torch.state_dict().items():
         torch.testing.assert_close(by_kernel.state_dict()[name], wanted, rtol=1e-2, atol=1e-3)
     assert not by_kernel.conv2.weight[~keep["conv2.weight"]].any()
@@ -63,7 +63,7 @@ def test_torch_learns_the_same_in_either_layout_and_nearly_in_bfloat16(
     train(expected, images, labels, recipe, seed=1)
     learner = Trainable(found, (3, 16, 16), 1e9, layout, bfloat16)
     images = learner.place(images)
-    train(found, images, labels, recipe, seed=1, steps=learner.steps(images, Aim(labels), recipe, {}))
+    train(found, images, labels, recipe, seed=1, steps=learner.steps)
     assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in found.state_dict().values())
     rounding = 0.05 if bfloat16 else 1e-4
     for one, wanted in zip(found.parameters(), expected.parameters(), strict=True):
@@ -84,7 +84,7 @@ def test_a_gpu_learns_what_a_processor_does(bfloat16: bool) -> None:
     learner = Trainable(found, (1, 8, 8), 1e5, torch.channels_last, bfloat16)
     assert not learner.kernel
     images, labels = learner.place(images), labels.to("cuda:0")
-    train(found, images, labels, RECIPE, seed=1, steps=learner.steps(images, Aim(labels), RECIPE, {}))
+    train(found, images, labels, RECIPE, seed=1, steps=learner.steps)
     for one, wanted in zip(found.parameters(), expected.parameters(), strict=True):
         assert float((one.cpu() - wanted).norm()) <= 0.1 * float(wanted.norm()) + 1e-2
 
@@ -111,7 +111,7 @@ def test_the_kernel_learns_what_a_judge_behind_tells_and_to_be_near_a_target() -
             aim,
             RECIPE,
             seed=1,
-            steps=learner.steps(images, aim, RECIPE, {}),
+            steps=learner.steps,
             progress=lambda epoch, loss, losses=losses: losses.append(loss),  # type: ignore[misc]
         )
         assert all(torch.equal(one, other) for one, other in zip(behind.state_dict().values(), before, strict=True))
@@ -129,9 +129,9 @@ def test_steps_taken_one_by_one_or_together_give_the_same(monkeypatch: pytest.Mo
     for work in (1e9, 1):
         monkeypatch.setattr("pruneframe.engine.lesson.WORK", work)
         module = fresh()
-        steps = Trainable(module, (1, 8, 8), 1e5).steps(images, Aim(labels), RECIPE, {})
-        train(module, images, labels, RECIPE, seed=1, steps=steps)
-        found.append((steps.at_once, module.state_dict()))
+        learner = Trainable(module, (1, 8, 8), 1e5)
+        train(module, images, labels, RECIPE, seed=1, steps=learner.steps)
+        found.append((learner.steps(images, Aim(labels), RECIPE, {}).at_once, module.state_dict()))
     (several, one), (alone, other) = found
     assert several > 1 == alone
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -150,8 +150,7 @@ def test_weights_in_any_layout_are_trained_alike() -> None:
         weight = torch.randn(10, 10).div_(10).t()
         turned.weight = nn.Parameter(weight if laid else weight.contiguous())
         module = nn.Sequential(module, turned)
-        steps = Trainable(module, (1, 8, 8), 1e5).steps(images, Aim(labels), RECIPE, {})
-        train(module, images, labels, RECIPE, seed=1, steps=steps)
+        train(module, images, labels, RECIPE, seed=1, steps=Trainable(module, (1, 8, 8), 1e5).steps)
         found.append(module.state_dict())
     for name, tensor in found[0].items():
         torch.testing.assert_close(found[1][name], tensor, rtol=1e-2, atol=1e-3)

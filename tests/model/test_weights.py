@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pruneframe import Data, InputError, Problem, Published, Recipe, Split, Trained
 from pruneframe.model.state import digest
+from pruneframe.model.trained import Pupil
 from pruneframe.model.training import train
 from pruneframe.model.weights import fill
 from pruneframe.testing import TinyNetwork, tiny_problem
@@ -369,9 +370,9 @@ def test_another_network_is_another_file(cache: Path) -> None:
 
 def test_forgotten_weights_are_trained_again(cache: Path) -> None:
     first, _ = trained()
-    Trained(RECIPE).forget(TinyNetwork(), tiny_data())
+    Trained(RECIPE).forget(Pupil(TinyNetwork(), tiny_data()))
     assert not list(cache.iterdir())
-    Trained(RECIPE).forget(TinyNetwork(), tiny_data())  # nothing there: nothing happens
+    Trained(RECIPE).forget(Pupil(TinyNetwork(), tiny_data()))  # nothing there: nothing happens
     again, lines = trained()
     assert lines
     assert again == first
@@ -409,7 +410,7 @@ def test_layers_of_every_kind_begin_as_they_are_drawn_by_the_seed(cache: Path) -
         found = []
         for _ in range(2):
             module = KINDS[kind][0]()
-            Trained(replace(RECIPE, epochs=1)).forget(module, data)
+            Trained(replace(RECIPE, epochs=1)).forget(Pupil(module, data))
             Trained(replace(RECIPE, epochs=1)).load(module, lambda data=data: data, silent)
             found.append(digest(module.state_dict()))
         assert found[0] == found[1]

@@ -12,7 +12,7 @@ from runs import carried_out, run_of
 from tiny import load
 
 from pruneframe.mask import Masks
-from pruneframe.model.training import Recipe
+from pruneframe.model.recipe import Recipe
 from pruneframe.search.journal import Answer, Journal
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import DENSE, Workbench

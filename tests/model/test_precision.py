@@ -9,8 +9,8 @@ from tiny import registry
 
 from pruneframe.engine import Precision, multiplies_bfloat16, search_precision
 from pruneframe.engine.halves import WORTH
-from pruneframe.engine.precision import PROCESSORS, bfloat16, multiplier, precision
 from pruneframe.errors import InputError
+from pruneframe.model.precision import PROCESSORS, bfloat16, multiplier, precision
 from pruneframe.study.plan import plan
 from pruneframe.study.run import Run
 
