@@ -71,10 +71,12 @@ _HOMES = {
     "block_groups": "model.branches",
     "by_run": "report",
     "choose": "front",
-    "cifar10": "model.fetch",
+    "cifar10": "model.cifar",
+    "cifar100": "model.cifar",
     "contributions": "front",
-    "digits": "model.fetch",
+    "digits": "model.digits",
     "families": "variation",
+    "fashion_mnist": "model.digits",
     "filter_groups": "model.groups",
     "head_groups": "model.groups",
     "neuron_groups": "model.groups",
@@ -84,7 +86,7 @@ _HOMES = {
     "hypervolume": "front",
     "hypervolume_curve": "front",
     "members": "report",
-    "mnist": "model.fetch",
+    "mnist": "model.digits",
     "need": "variation",
     "non_dominated": "front",
     "normalised": "report",
@@ -137,12 +139,14 @@ if TYPE_CHECKING:
     from .mask import flip as flip
     from .method import Method as Method
     from .model.branches import block_groups as block_groups
+    from .model.cifar import cifar10 as cifar10
+    from .model.cifar import cifar100 as cifar100
     from .model.data import Data as Data
     from .model.data import Split as Split
     from .model.data import Splits as Splits
-    from .model.fetch import cifar10 as cifar10
-    from .model.fetch import digits as digits
-    from .model.fetch import mnist as mnist
+    from .model.digits import digits as digits
+    from .model.digits import fashion_mnist as fashion_mnist
+    from .model.digits import mnist as mnist
     from .model.groups import filter_groups as filter_groups
     from .model.groups import head_groups as head_groups
     from .model.groups import neuron_groups as neuron_groups
