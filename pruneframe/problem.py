@@ -158,7 +158,7 @@ class LoadedProblem:
     @property
     def size(self) -> int:
         """About how many bytes a process needs for it: images as they are and as float32, and copies of the weights."""
-        inputs = sum(split.images.nbytes + 4 * split.images.size for split in self.splits.values())
+        inputs = sum(self.data.held(split) for split in self.splits.values())
         return inputs + 4 * COPIES * self.network.total_params
 
     @cached_property

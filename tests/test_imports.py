@@ -20,7 +20,8 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 ROOMS = """
 pruneframe: errors files spec component mask front
 model: inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
-model: memory attention branches shrink rows training data fetch digits cifar weights shipped
+model: memory attention branches shrink rows training data fetch digits cifar decoding pictures imagenet weights
+model: shipped
 pruneframe: units encoding scorer variation target objective problem profile
 engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson segments
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
