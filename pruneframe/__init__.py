@@ -52,6 +52,7 @@ _HOMES = {
     "Remark": "item",
     "Report": "report",
     "RunSummary": "report",
+    "Saved": "model.saved",
     "Scorer": "scorer",
     "Scores": "encoding",
     "Shipped": "model.shipped",
@@ -169,6 +170,7 @@ if TYPE_CHECKING:
     from .model.network import single_weights as single_weights
     from .model.pictures import Pictures as Pictures
     from .model.pictures import image_folder as image_folder
+    from .model.saved import Saved as Saved
     from .model.shipped import Shipped as Shipped
     from .model.training import Recipe as Recipe
     from .model.weights import Published as Published

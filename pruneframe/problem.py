@@ -15,6 +15,7 @@ from .component import Lookup
 from .errors import InputError
 from .model.data import Data, Split, Splits
 from .model.network import Network
+from .model.saved import Saved
 from .model.shipped import Shipped
 from .model.shrink import proved_network
 from .model.training import Recipe
@@ -46,7 +47,7 @@ class Problem:
     name: str
     network: nn.Module | Callable[[], nn.Module]
     data: Data | Callable[[], Data] | Splits
-    weights: Published | Trained | Shipped | None = None
+    weights: Published | Saved | Trained | Shipped | None = None
     units: str = "weight"  # what is pruned
     objectives: tuple[str, ...] = ("error", "params")
     target: str = "local-cpu"  # what objectives such as latency are measured on

@@ -21,8 +21,9 @@ ROOMS = """
 pruneframe: errors files spec component mask front
 model: inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows training data fetch digits cifar decoding pictures imagenet weights
-model: shipped
+model: saved shipped
 pruneframe: units encoding scorer variation target objective problem profile
+declared: fields factory images problem
 engine: precision batch_norm plan winograd prefix library values windows operations taping tape lesson segments
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
 engine: pooling views

