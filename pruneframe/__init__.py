@@ -18,6 +18,7 @@ _HOMES = {
     "Candidate": "objective",
     "Claim": "component",
     "Component": "component",
+    "Crop": "model.decoding",
     "DENSE": "search.workbench",
     "Data": "model.data",
     "Encoding": "encoding",
@@ -37,6 +38,7 @@ _HOMES = {
     "OperatingPoint": "front",
     "Part": "search.part",
     "Physical": "target",
+    "Pictures": "model.pictures",
     "Points": "front",
     "Predecessor": "search.subnetwork",
     "Prices": "search.prices",
@@ -50,6 +52,7 @@ _HOMES = {
     "Remark": "item",
     "Report": "report",
     "RunSummary": "report",
+    "Saved": "model.saved",
     "Scorer": "scorer",
     "Scores": "encoding",
     "Shipped": "model.shipped",
@@ -72,10 +75,12 @@ _HOMES = {
     "block_groups": "model.branches",
     "by_run": "report",
     "choose": "front",
-    "cifar10": "model.fetch",
+    "cifar10": "model.cifar",
+    "cifar100": "model.cifar",
     "contributions": "front",
-    "digits": "model.fetch",
+    "digits": "model.digits",
     "families": "variation",
+    "fashion_mnist": "model.digits",
     "filter_groups": "model.groups",
     "head_groups": "model.groups",
     "neuron_groups": "model.groups",
@@ -84,8 +89,12 @@ _HOMES = {
     "hookimpl": "hookspecs",
     "hypervolume": "front",
     "hypervolume_curve": "front",
+    "image_folder": "model.pictures",
+    "imagenet": "model.imagenet",
+    "imagenet100": "model.imagenet",
+    "imagenette": "model.imagenet",
     "members": "report",
-    "mnist": "model.fetch",
+    "mnist": "model.digits",
     "need": "variation",
     "non_dominated": "front",
     "normalised": "report",
@@ -95,6 +104,7 @@ _HOMES = {
     "single_weights": "model.network",
     "spread": "comparison.summary",
     "thin": "front",
+    "tiny_imagenet": "model.imagenet",
 }
 _MODULES = {"kit": "kit", "statistics": "comparison.statistics", "testing": "testing"}
 
@@ -138,21 +148,31 @@ if TYPE_CHECKING:
     from .mask import flip as flip
     from .method import Method as Method
     from .model.branches import block_groups as block_groups
+    from .model.cifar import cifar10 as cifar10
+    from .model.cifar import cifar100 as cifar100
     from .model.data import Data as Data
     from .model.data import Split as Split
     from .model.data import Splits as Splits
-    from .model.fetch import cifar10 as cifar10
-    from .model.fetch import digits as digits
-    from .model.fetch import mnist as mnist
+    from .model.decoding import Crop as Crop
+    from .model.digits import digits as digits
+    from .model.digits import fashion_mnist as fashion_mnist
+    from .model.digits import mnist as mnist
     from .model.groups import filter_groups as filter_groups
     from .model.groups import head_groups as head_groups
     from .model.groups import neuron_groups as neuron_groups
+    from .model.imagenet import imagenet as imagenet
+    from .model.imagenet import imagenet100 as imagenet100
+    from .model.imagenet import imagenette as imagenette
+    from .model.imagenet import tiny_imagenet as tiny_imagenet
     from .model.inputs import Inputs as Inputs
     from .model.layers import Layer as Layer
     from .model.memory import peak_memory as peak_memory
     from .model.network import Network as Network
     from .model.network import single_weights as single_weights
+    from .model.pictures import Pictures as Pictures
+    from .model.pictures import image_folder as image_folder
     from .model.recipe import Recipe as Recipe
+    from .model.saved import Saved as Saved
     from .model.shipped import Shipped as Shipped
     from .model.trained import Trained as Trained
     from .model.weights import Published as Published

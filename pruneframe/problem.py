@@ -16,6 +16,7 @@ from .errors import InputError
 from .model.data import Data, Split, Splits
 from .model.network import Network
 from .model.recipe import Recipe
+from .model.saved import Saved
 from .model.shipped import Shipped
 from .model.shrink import proved_network
 from .model.trained import Trained
@@ -47,7 +48,7 @@ class Problem:
     name: str
     network: nn.Module | Callable[[], nn.Module]
     data: Data | Callable[[], Data] | Splits
-    weights: Published | Trained | Shipped | None = None
+    weights: Published | Saved | Trained | Shipped | None = None
     units: str = "weight"  # what is pruned
     objectives: tuple[str, ...] = ("error", "params")
     target: str = "local-cpu"  # what objectives such as latency are measured on
@@ -159,7 +160,7 @@ class LoadedProblem:
     @property
     def size(self) -> int:
         """About how many bytes a process needs for it: images as they are and as float32, and copies of the weights."""
-        inputs = sum(split.images.nbytes + 4 * split.images.size for split in self.splits.values())
+        inputs = sum(self.data.held(split) for split in self.splits.values())
         return inputs + 4 * COPIES * self.network.total_params
 
     @cached_property

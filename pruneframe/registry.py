@@ -70,13 +70,15 @@ class Entry:
 class Registry:
     """What can be named: components by kind and name, from bundled and installed plugins and from files.
 
-    `sources` are the values of `-p`: `no:NAME` leaves out a plugin or distribution, `FILE.py` adds a file. The
+    `sources` are the values of `-p`: `no:NAME` leaves out a plugin or distribution, `FILE.py` adds a file, and
+    `FILE.toml`, a value of `--problem-file`, the problem that it declares. The
     environment variable `PRUNEFRAME_PLUGINS`, when set, lists the outside distributions to load; empty loads none.
     """
 
     def __init__(self, sources: Iterable[str] = ()) -> None:
         self.sources = tuple(sources)
         self.plugins: list[Plugin] = []
+        self.declared: list[str] = []  # problems of TOML files
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._unloaded: dict[str, EntryPoint] = {}  # by the plugin's name and distribution
         excluded = {source.removeprefix("no:") for source in self.sources if source.startswith("no:")}
@@ -194,7 +196,10 @@ class Registry:
 
     def _load_file(self, path: Path) -> None:
         if not path.is_file():
-            raise InputError(f"-p takes a Python file or no:NAME, but got {str(path)!r}")
+            raise InputError(f"-p takes a Python file or no:NAME, --problem-file a TOML file, but got {str(path)!r}")
+        if path.suffix == ".toml":
+            self._declare(path)
+            return
         version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         plugin = Plugin(path.stem, str(path), version, version)
         self.plugins.append(plugin)
@@ -211,6 +216,18 @@ class Registry:
             raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
         for described, value in brought_by(module, plugin.complaints.append):
             self._enter(plugin, described, value)
+        if plugin.complaints:
+            raise InputError(f"{path}: {plugin.complaints[0]}")
+
+    def _declare(self, path: Path) -> None:
+        """The problem of a TOML file; known by the file's name alone, so that a study of it can be moved."""
+        from .declared.problem import declared
+
+        problem, version = declared(path)
+        plugin = Plugin(path.stem, path.name, version, version)
+        self.plugins.append(plugin)
+        self.declared.append(problem.name)
+        self._enter(plugin, Described.of("problem", problem), problem)
         if plugin.complaints:
             raise InputError(f"{path}: {plugin.complaints[0]}")
 

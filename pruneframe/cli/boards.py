@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..study.store import StudyFolder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+FIRST = "lenet-digits"  # the problem that needs neither a name nor a download
 RULES = ("budget", "units", "batch_norm", "search_images", "objectives", "target")  # of a problem, that are optional
 
 
@@ -35,7 +36,12 @@ def _all(*decorators: Callable[[Command], Command]) -> Callable[[Command], Comma
 def where(instances: str, seeds: str) -> Callable[[Command], Command]:
     """On which problems, instances and seeds, with the defaults of a command."""
     return _all(
-        click.option("--problems", multiple=True, default=["lenet-digits"], show_default=True, help="Problems."),
+        click.option(
+            "--problems",
+            multiple=True,
+            show_default=f"those of --problem-file, else {FIRST}",
+            help="Problems, by name.",
+        ),
         click.option(
             "--instances",
             multiple=True,
@@ -112,13 +118,14 @@ class Wanted:
         from ..spec import names, numbers
 
         chosen, boards = names(methods), names(given["problems"])
-        if not chosen or not boards:
+        if not chosen or (given["problems"] and not boards):
             raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
         rules = {name: given[name] for name in RULES}
         rules["objectives"] = tuple(names(given["objectives"])) if given["objectives"] else None
         instances, seeds = (numbers(given[name], name) for name in ("instances", "seeds"))
         sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
         registry = options.registry(sources)
+        boards = boards or registry.declared or [FIRST]
         _check(registry, {"method": chosen, "problem": boards, "objective": rules["objectives"] or ()}, rules)
         options.check_device(given["device"])
         machine = {name: given[name] for name in ("device", "threads", "precision", "jobs")}

@@ -107,7 +107,7 @@ def test_weights_of_something_else_are_refused_in_one_line(other: dict[str, Any]
 def test_weights_under_a_wrong_name_are_refused() -> None:
     path = learned(WEIGHTS, pupil(1))
     path.rename(path.with_name(f"{WEIGHTS.name(pupil())}.safetensors"))
-    with pytest.raises(InputError, match="instance 0.*instance 1"):
+    with pytest.raises(InputError, match=r"instance 0.*instance 1"):
         loaded()
 
 
