@@ -33,6 +33,7 @@ study: machine timing paired result indicators store progress run member finetun
 study: control labels rows facts correctness table
 configuration: space trials tuned rounds
 comparison: statistics nested ranking verdicts anytime ioh summary style latex effort protocol document page receipt
+comparison: literature
 cli: options boards progress summary report bench tune data export info list plugins train main
 """
 ORDER = [
