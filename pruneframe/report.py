@@ -186,8 +186,7 @@ class StudyFacts:
     other, with board, method, instance, seed and the table's name as `record`; columns that it lacks are empty.
     `layers` says what final members keep: board, method, instance, seed, number (of the member), layer, kept and
     units. `control` is the method that others are tested against, named `beforehand` where studies were begun with
-    it; without one all pairs are tested. `highlight` is one that figures draw strongest. `tuned`: how settings were
-    found.
+    it; without one all pairs are tested. `highlight` is drawn strongest. `tuned`: how settings were found.
     """
 
     boards: tuple[Board, ...]

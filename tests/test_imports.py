@@ -30,11 +30,11 @@ search: slopes tuning prices pile archive journal ledger desk shelf spool loans 
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
-study: control labels rows facts correctness table
+study: control labels rows facts correctness table noise resampling inventory
 configuration: space trials tuned rounds
 comparison: statistics nested ranking verdicts anytime ioh summary style latex effort protocol document page receipt
 comparison: literature
-cli: options boards progress summary report bench tune data export info list plugins train main
+cli: options boards progress summary report bench tune data export info noise list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"

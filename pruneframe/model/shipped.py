@@ -39,6 +39,10 @@ class Shipped:
         """Where the weights of one of `instances` lie."""
         return self.folder / f"{instance}.safetensors"
 
+    def at_hand(self, module: nn.Module, data: Data, instance: int = 0) -> bool:
+        """Whether nothing must be trained any more."""
+        return instance in self.instances or self.trained.at_hand(module, data, instance)
+
     def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
         """Fill the module; raises InputError where a file that is shipped is missing or has another SHA-256."""
         if instance not in self.instances:

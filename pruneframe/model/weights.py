@@ -30,6 +30,10 @@ class Published:
     prefix: str = ""  # of the names in the file, as in "module."
     vary: ClassVar[bool] = False  # from instance to instance
 
+    def at_hand(self, module: nn.Module, data: Data, instance: int = 0) -> bool:
+        """Whether nothing must be trained."""
+        return True
+
     def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
         """Fill the module; raises InputError for a wrong hash, wrong keys, or a file that needs unpickling of code."""
         name = self.url.rpartition("/")[2]
@@ -62,6 +66,10 @@ class Trained:
 
     recipe: Recipe  # how they are trained
     vary: ClassVar[bool] = True  # from instance to instance
+
+    def at_hand(self, module: nn.Module, data: Data, instance: int = 0) -> bool:
+        """Whether nothing must be trained any more."""
+        return self._path(module, data, instance).exists()
 
     def load(self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0) -> None:
         """Fill the module from the cache, or train it first."""
