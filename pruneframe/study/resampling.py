@@ -39,6 +39,7 @@ NEAR = 0.01  # test errors of two members that are near each other
 HALVINGS = 7  # of the range in which a cut's error passes the region's edge
 GRID = 16  # cuts between that and the unpruned network, between which others are guessed
 CALIBRATION = 1000  # training images on which that is looked for, at most
+FEWEST = 3  # members of a front that have a rank correlation
 Correct = NDArray[np.bool_]  # [networks, images]
 Say = Callable[[str], None]
 
@@ -77,7 +78,7 @@ class Resampling:
                 found.append(self._searched(bench.loaded, lookup, pool, size, number))
             draws = [pool.draw(size, rng) for _ in range(self.draws)]
             alike = [correlation(1 - right[:, a].mean(axis=1), 1 - right[:, b].mean(axis=1)) for a, b in draws]
-            fronts = [front for front in found if len(front.search) > 2]
+            fronts = [front for front in found if front.members >= FEWEST]
             searched = [correlation(front.search, front.test) for front in fronts]
             flattered, members = ([getattr(front, name) for front in fronts] for name in ("flattered", "members"))
             told.append(Told(size, *(Spread.of(np.array(one)) for one in (alike, searched, flattered, members))))
@@ -133,8 +134,8 @@ class Resampling:
         weights = [task.archive.members[row].weights for row in rows]
         images = bench.images(bench.loaded.data.test)
         right = correct(bench, task.archive.masks(rows), images, weights)
-        lost = 1 - right.mean(axis=1) - bench.dense(images).error
-        return Front(values[rows, 0], right, 100 * float((lost - (values[rows, 0] - dense)).mean()))
+        more = 1 - right.mean(axis=1) - bench.dense(images).error - (values[rows, 0] - dense)
+        return Front(values[rows, 0], right, 100 * float(more.sum()) / max(1, len(rows)))
 
 
 class Curve:
