@@ -48,13 +48,6 @@ class EmoDir(pf.Method):
       year = {2023}
     }
     """
-    claims = (
-        pf.Claim(
-            "Shang et al., 2023",
-            "results comparable with the state of the art, without a figure in the abstract",
-            "CIFAR-10, CIFAR-100, ImageNet-100 and ImageNet-1k, after training",
-        ),
-    )
     cuts: Literal["resolution", "none"] | tuple[int, ...] = pf.setting(
         "resolution", "where parts begin: at changes of resolution, nowhere, or at these prunable layers, from 0"
     )

@@ -48,13 +48,6 @@ class Hamp(pf.Method):
       doi = {10.1016/j.fmre.2022.07.013}
     }
     """
-    claims = (
-        pf.Claim(
-            "Hong et al., 2024",
-            "better than the state of the art in accuracy, latency and memory, without a figure in the abstract",
-            "measured on an NVIDIA Jetson Nano",
-        ),
-    )
     encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer", kind="encoding")
     scorer: str = pf.setting(
         "reconstruction", "importance that decides which filters of a layer stay; l2: their norms", kind="scorer"

@@ -89,15 +89,6 @@ class Hierarchical(pf.Method):
       year = {2026}
     }
     """
-    claims = (
-        pf.Claim(
-            "Khan and Asilian Bidgoli, 2026",
-            "up to 51.9 % and 38.9 % of the parameters removed with almost no loss of accuracy",
-            "ResNet-56 and ResNet-110 on CIFAR-10 and CIFAR-100; the abstract does not say which figure is whose",
-            problems=("resnet56-cifar10",),
-            removed=0.519,
-        ),
-    )
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
     scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
     sources: tuple[str, ...] = from_preset(

@@ -49,21 +49,6 @@ class WeightedGA(pf.Method):
       year = {2019}
     }
     """
-    claims = (
-        pf.Claim(
-            "Yang et al., 2019",
-            "95.42 % of the parameters removed (emphasis on sparsity) with tiny loss of accuracy",
-            "LeNet on MNIST, with retraining",
-            problems=("lenet-mnist",),
-            removed=0.9542,
-        ),
-        pf.Claim(
-            "Yang et al., 2019",
-            "16x less computation in the convolutions (emphasis on computation) with tiny loss of accuracy",
-            "LeNet on MNIST, with retraining",
-            problems=("lenet-mnist",),
-        ),
-    )
     preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
         "sparsity",
         "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items()),

@@ -14,9 +14,10 @@ from .search.task import Task
 class Method(Component):
     """A search that asks a Task until its budget is spent.
 
-    `provenance` says which parts are published and which are a reconstruction, `bibtex` holds the entries of the papers
-    that it rests on, `claims` what they report. Where all seeds give the same front, apart from what a scorer draws,
-    override the property `deterministic`; statistics treat such methods so.
+    `provenance` says which parts are published and which are a reconstruction, `bibtex` holds the entries of the
+    papers that it rests on, `claims` what they report that the bundled table of the literature does not have. Where
+    all seeds give the same front, apart from what a scorer draws, override the property `deterministic`; statistics
+    treat such methods so.
     """
 
     kind = "method"

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from torch import nn
@@ -43,6 +44,7 @@ class Problem:
     `budget` (passes) and `instance` are what `bench` may set otherwise. `batch_norm` says
     whether running statistics stay as trained (frozen) or follow what pruning does to them (shifted). `finetuning` is
     what `bench --finetune` gives every final member, for as many epochs as it says. `summary` is a line for lists.
+    `noise` is a file that `pruneframe noise` wrote, where one comes with the problem.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Problem:
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
     bibtex: str = ""  # entries of the papers behind network and data
+    noise: Path | None = None
 
     def __post_init__(self) -> None:
         if self.batch_norm not in get_args(BatchNorm):

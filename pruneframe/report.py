@@ -183,11 +183,11 @@ NOT_PRINTED = (
 class StudyFacts:
     """All that a report is told beside the long table: `boards` with a finished run, and all `runs`.
 
-    `provenance` and `claims` are by method. `records` are what methods recorded (`Task.record`), below each other, with
-    board, method, instance, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says
-    what final members keep: board, method, instance, seed, number (of the member), layer, kept and units. `control` is
-    the method that others are tested against, named `beforehand` where studies were begun with it; without one all
-    pairs are tested. `highlight` is one that figures draw strongest. `tuned`: how settings were found.
+    `provenance` is by method, `claims` are papers'. `records` are what methods recorded (`Task.record`), below each
+    other, with board, method, instance, seed and the table's name as `record`; columns that it lacks are empty.
+    `layers` says what final members keep: board, method, instance, seed, number (of the member), layer, kept and
+    units. `control` is the method that others are tested against, named `beforehand` where studies were begun with
+    it; without one all pairs are tested. `highlight` is drawn strongest. `tuned`: how settings were found.
     """
 
     boards: tuple[Board, ...]
@@ -195,7 +195,7 @@ class StudyFacts:
     provenance: dict[str, str]
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
     control: str | None = None
     beforehand: bool = False
     highlight: str | None = None

@@ -33,11 +33,11 @@ search: records task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
-study: suitability plan control labels rows facts correctness table
+study: suitability plan control labels rows facts correctness table noise resampling inventory
 configuration: space trials tuned rounds
 comparison: statistics nested ranking verdicts anytime races ioh summary style course latex effort protocol document
-comparison: page receipt
-cli: options boards progress epochs summary report bench tune data export info list plugins train main
+comparison: page receipt literature
+cli: options boards progress epochs summary report bench tune data export info noise list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"

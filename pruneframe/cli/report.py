@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from . import options
 
 if TYPE_CHECKING:
     from ..comparison.document import Comparison
+    from ..component import Claim
     from ..registry import Registry
     from ..report import StudyFacts
     from ..study.store import StudyFolder
@@ -164,6 +165,7 @@ def _made(
 
 def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition) -> StudyFacts:
     """What reports are told, with what papers claim of its methods, or of its problems."""
+    from ..comparison.literature import about, literature
     from ..study.facts import facts
 
     known = facts(*studies)
@@ -172,13 +174,14 @@ def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition)
     if edition.highlight not in (None, *known.methods):
         raise InputError(f"--highlight: {unknown('method', str(edition.highlight), known.methods)}")
     own, problems = {_base(method) for method in known.methods}, {board.problem for board in known.boards}
-    claims = {name: registry.described("method", name)[0].claims for name in registry.names("method")}
-    told = {
-        name: tuple(claim for claim in made if name in own or problems & {*claim.problems})
-        for name, made in claims.items()
-    }
-    told = {name: made for name, made in told.items() if made}
-    return replace(known.beside(edition.control), claims=told, highlight=edition.highlight)
+    claims = about((*literature(), *_own(registry)), own, problems)
+    return replace(known.beside(edition.control), claims=claims, highlight=edition.highlight)
+
+
+def _own(registry: Registry) -> Iterator[Claim]:
+    """What methods say themselves that their papers report."""
+    for name in registry.names("method"):
+        yield from (replace(claim, method=name) for claim in registry.described("method", name)[0].claims)
 
 
 def _base(method: str) -> str:
@@ -188,7 +191,8 @@ def _base(method: str) -> str:
 
 def _bibtex(registry: Registry, study: StudyFacts) -> str:
     """The entries of all methods, problems and claims of a study, each once."""
-    named = [("method", name) for name in {_base(method) for method in study.methods} | study.claims.keys()]
+    methods = {_base(method) for method in study.methods} | {claim.method for claim in study.claims}
+    named = [("method", name) for name in methods]
     named += [("problem", board.problem) for board in study.boards]
     texts = [registry.described(kind, name)[0].bibtex for kind, name in named if name in registry.names(kind)]
     entries = {inspect.cleandoc(entry) for text in texts for entry in re.findall(r"^ *@.*?^ *}$", text, re.M | re.S)}

@@ -37,6 +37,10 @@ class Published:
     sha256: str = ""
     vary: ClassVar[bool] = False  # from instance to instance
 
+    def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
+        """Whether nothing must be trained."""
+        return True
+
     def load(
         self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""
     ) -> None:

@@ -77,9 +77,10 @@ def test_bench_and_info_say_what_cannot_be_pruned(cli: Cli, here: Path) -> None:
     assert found.code == 0, found.err
     assert sum(line.startswith(f"note: uneven: {note}") for line in found.err.splitlines()) == 1
     (told,) = cli("info", "uneven", "-p", "uneven.py", "--units", "filter", "--json").parsed
-    assert told["units"] == 4
-    assert told["notes"][0].startswith(note)
-    assert f"\n  {note}" in cli("info", "uneven", "-p", "uneven.py", "--units", "filter").out
+    (units,) = told["units"]
+    assert units["units"] == 4
+    assert units["notes"][0].startswith(note)
+    assert f"\n    {note}" in cli("info", "uneven", "-p", "uneven.py", "--units", "filter").out
 
 
 def test_bench_json_is_a_list_of_runs_and_nothing_else(cli: Cli, here: Path) -> None:

@@ -636,20 +636,42 @@ def test_a_profile_counts_runs_within_a_factor_of_the_best() -> None:
     assert len(list(Profile().draw(*three_boards("a", "b")))) == 1
 
 
-CLAIM = pf.Claim("Somebody, 2020", "half of it removed", "another split", problems=("toy",), removed=0.5)
+CLAIM = pf.Claim(
+    "Somebody, 2020", "half of it removed", "another split", ("toy",), 0.5, method="first", read="abstract"
+)
 
 
 def test_what_papers_claim_is_cited_and_drawn_behind_but_never_tested() -> None:
     table, study = hand_made()
-    study = replace(study, claims={"first": (CLAIM,), "second": (replace(CLAIM, problems=("other",)),)})
+    lossy = replace(CLAIM, method="lossy", removed=0.7, drop=1.5)
+    gone = [replace(CLAIM, method="second", problems=("other",)), replace(CLAIM, method="third", removed=None)]
+    study = replace(study, claims=(lossy, CLAIM, *gone))
     [item] = PublishedResults().draw(table, study)
-    assert list(item.frame["method"]) == ["first", "second"]
+    assert list(item.frame["method"]) == ["first", "lossy", "second", "third"]
+    assert set(item.frame["read in"]) == {"abstract"}
     assert "Not measured here" in item.caption
     assert item.methods == (), "it shows no run"
     [front] = Fronts().draw(table, study)
-    assert "Somebody, 2020 report half of it removed; not measured here" in front.caption
+    assert "(lossy, Somebody, 2020; first, Somebody, 2020)" in front.caption
+    assert "not measured here" in front.caption
+    for axis in front.figure.axes:
+        dotted = [line for line in axis.get_lines() if line.get_linestyle() == ":"]
+        assert [line.get_xdata()[0] for line in dotted] == [0.5]
+        crosses = [line for line in axis.get_lines() if line.get_marker() == "x"]
+        (dense,) = (board.dense_test[0] for board in study.boards)
+        assert [(*line.get_xdata(), *line.get_ydata()) for line in crosses] == [pytest.approx((0.3, 100 * dense + 1.5))]
+        assert {"first", "lossy"} <= {text.get_text() for text in axis.texts}
+
+
+def test_claims_are_drawn_where_their_objective_is_the_boards() -> None:
+    table, study = hand_made()
+    (board,) = study.boards
+    rows = table.rename(columns=lambda name: name.replace("params", "macs"))
+    other = replace(study, boards=(replace(board, objectives=("error", "macs")),))
+    claims = (CLAIM, replace(CLAIM, method="second", removed_macs=0.25))
+    [front] = Fronts().draw(rows, replace(other, claims=claims))
     dotted = [line for line in front.figure.axes[0].get_lines() if line.get_linestyle() == ":"]
-    assert [line.get_xdata()[0] for line in dotted] == [0.5]
+    assert [line.get_xdata()[0] for line in dotted] == [0.75]
 
 
 def test_fine_tuned_fronts_are_set_beside_those_that_were_searched() -> None:
