@@ -28,12 +28,14 @@ engine: pooling views
 engine: compiler sparse moments halves agreement choice
 search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
+reproduction: experiment
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
 study: control labels rows facts correctness table
 configuration: space trials tuned rounds
+reproduction: savings at_hand estimate table
 comparison: statistics nested ranking verdicts anytime ioh summary style latex effort protocol document page receipt
-cli: options boards progress summary report bench tune data export info list plugins train main
+cli: options boards progress summary report bench tune data reproduce export info list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"

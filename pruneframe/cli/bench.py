@@ -113,7 +113,7 @@ def command(
     if force:
         for run in planned.runs:
             run.folder(study).forget()
-    failures = _carry_out(wanted, planned, study, jobs, finetune or 0)
+    failures = carry_out(wanted, planned, study, jobs, finetune or 0)
     _conclude(study, wanted.registry, as_json)
     for failure in failures:
         click.echo(f"Failed: {failure}", err=True)
@@ -137,7 +137,8 @@ def _with_settings(wanted: boards.Wanted, path: Path, control: str | None) -> tu
     return replace(wanted, methods=specs, extra={"tuned": used.json()}), control
 
 
-def _carry_out(wanted: boards.Wanted, planned: Plan, study: StudyFolder, jobs: int, epochs: int) -> list[str]:
+def carry_out(wanted: boards.Wanted, planned: Plan, study: StudyFolder, jobs: int, epochs: int = 0) -> list[str]:
+    """Carry out what is missing of a plan, and show its progress; returns what failed."""
     from ..study.executor import LocalExecutor, carry_out_all
     from .progress import display
 

@@ -75,6 +75,10 @@ class Trained:
         """Remove an instance's weights from the cache, so that `load` trains again."""
         self._path(module, data, instance).unlink(missing_ok=True)
 
+    def kept(self, module: nn.Module, data: Data, instance: int = 0) -> bool:
+        """Whether an instance's weights are in the cache, so that `load` need not train."""
+        return self._path(module, data, instance).exists()
+
     def _path(self, module: nn.Module, data: Data, instance: int) -> Path:
         shapes = [tuple(p.shape) for p in module.parameters()]
         key = f"{asdict(self)} {instance} {module} {shapes} {data.train.digest} {data.mean} {data.std}"
