@@ -66,10 +66,13 @@ def command(
     The same command again runs only what is missing. Networks that must be trained first are not at hand; pruneframe
     train trains them.
     """
+    from ..spec import numbers
     from ..study.store import StudyFolder
 
+    sources = boards.resolved(sources)
     registry = options.registry(sources)
     registry.check("method", method)
+    given["seeds"] = numbers(given["seeds"], "seeds") if given["seeds"] else None
     output = Path(f"pruneframe-{method}-{size}") if output is None else output
     study = StudyFolder(output.resolve())
     own = Reproduction(registry, sources, registry.entry("method", method).value, size, study, given)
@@ -159,7 +162,6 @@ class Reproduction:
     def _attempt(self, experiment: Experiment) -> Attempt:
         """The runs of an experiment; loads its problem. Raises InputError for whatever is in the way."""
         from ..reproduction.estimate import estimate
-        from ..spec import numbers
 
         scale = experiment.scale(self.size)
         assert scale is not None
@@ -170,7 +172,7 @@ class Reproduction:
         }
         rules |= {"budget": scale.budget, "search_images": scale.search_images}
         rules |= {"target": self._table(experiment) if experiment.timed_on else None}
-        seeds = numbers(self.given["seeds"], "seeds") if self.given["seeds"] else list(scale.seeds)
+        seeds = self.given["seeds"] or list(scale.seeds)
         machine = {name: self.given[name] for name in ("device", "threads", "precision", "jobs")}
         asked = experiment.methods, [experiment.problem], list(scale.instances), seeds
         extra = {"reproduces": self.method.name, "scale": self.size}

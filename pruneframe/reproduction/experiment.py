@@ -20,7 +20,7 @@ class Scale:
     budget: float  # in passes
     search_images: int | None = None  # behind each evaluation
     instances: tuple[int, ...] = (0,)  # of the problem
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (0,)  # of the search
 
     def __post_init__(self) -> None:
         if not 0 < self.budget < math.inf:
@@ -64,14 +64,14 @@ class Experiment:
 
     problem: str
     paper: str  # as it is cited in a line: "Yang et al., 2019"
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # a row of the table for each, and for each of its methods
     difference: str
     smoke: Scale | None = None  # minutes; whether it works
     cpu: Scale | None = None  # hours on a processor
     full: Scale | None = None  # the paper's own, as far as that is known
-    units: str = "weight"
-    objectives: tuple[str, ...] = ("error", "params")
-    batch_norm: Literal["frozen", "shifted"] = "frozen"
+    units: str = "weight"  # what is pruned
+    objectives: tuple[str, ...] = ("error", "params")  # what is minimised
+    batch_norm: Literal["frozen", "shifted"] = "frozen"  # what happens to batch statistics
     timed_on: str = ""  # a target that measures, such as "local-cpu"
 
     def __post_init__(self) -> None:

@@ -114,9 +114,9 @@ def frame(found: Sequence[Row]) -> pd.DataFrame:
         "difference of protocol": [row.difference for row in found],
     }
     table = pd.DataFrame(columns)
+    goes_on = table["problem"] == table["problem"].shift()
     for name in ("problem", "published", "difference of protocol"):
-        same = (table[name] == table[name].shift()) & (table["problem"].where(table["problem"] != "").ffill() != "")
-        table[name] = table[name].mask(same, "")
+        table[name] = table[name].mask(goes_on & (table[name] == table[name].shift()), "")
     return table
 
 
