@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ..study.store import StudyFolder
 
 TABLE = "lookup-table[table={}]"  # the target that looks latency up
-SHORT = ("problem", "method", "at most lost", "lost on test")  # columns of few letters
+WIDTHS = {"problem": 12, "published": 26, "method": 20, "at most lost": 7, "measured": 18, "lost on test": 12} | {
+    "difference of protocol": 43
+}  # of the table's columns, in letters where all of them have room
 
 
 @click.command("reproduce", short_help="Carry out the experiments of a method's paper.")
@@ -267,10 +269,10 @@ def _show(found: Sequence[Row], title: str) -> None:
     from .summary import PLAIN_WIDTH
 
     console = Console() if Console().is_terminal else Console(width=PLAIN_WIDTH)
-    table = Table(title=title, title_justify="left", show_lines=True)
+    table = Table(title=title, title_justify="left", show_lines=True, expand=True)
     printed = frame(found)
     for name in printed.columns:
-        table.add_column(name, overflow="fold", min_width=8 if name in SHORT else 18)
+        table.add_column(name, overflow="fold", ratio=WIDTHS[name])
     for row in printed.itertuples(index=False):
         table.add_row(*(str(value).replace("[", r"\[") for value in row))
     console.print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def own(here: Path) -> tuple[str, ...]:
     """What names the plugin."""
     (here / "own.py").write_text(PLUGIN.replace("BODY", "pass"))
     return ("-p", "own.py")
+
+
+def test_the_experiment_of_the_documentation_is_carried_out(cli: Cli, here: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    (here / "largest.py").write_text(block)
+    found = cli("reproduce", "largest", "-p", "largest.py", "--json")
+    assert [(row["method"], row["published"]) for row in found.parsed["rows"]] == [
+        ("largest", 0.6),
+        ("largest[scorer=lamp]", 2.0),
+    ]
+    assert all(row["finished"] == 2 for row in found.parsed["rows"])
 
 
 NOT_THERE = "not at hand: theirs: no plugin brings this problem"
