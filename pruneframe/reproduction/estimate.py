@@ -15,7 +15,7 @@ class Estimate:
     """Seconds on this machine: of the searches, and of measuring their final fronts, at most.
 
     Both at the pace of the unpruned network. A sparse candidate takes less, a method's own work comes on top, and most
-    fronts have fewer members than they may have.
+    fronts have fewer members than they may have: 100, or a candidate for each pass.
     """
 
     searching: float = 0.0
@@ -38,7 +38,7 @@ def estimate(planned: Plan, missing: Sequence[Run], jobs: int) -> Estimate:
         pace = seconds_per_pass(loaded, runs[0].device, runs[0].precision)
         images = (len(loaded.search) + len(loaded.data.test)) / len(loaded.search)
         searching = sum(run.budget for run in runs) * pace
-        measuring = len(runs) * (1 + FRONT_LIMIT) * images * pace
+        measuring = sum(1 + min(FRONT_LIMIT, run.budget) for run in runs) * images * pace
         total += Estimate(searching / min(jobs, len(runs)), measuring / min(jobs, len(runs)))
     return total
 
