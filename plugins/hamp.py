@@ -15,6 +15,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.kit import IDLE, SMALLEST, suitable_variation
 
+from .experiments import HAMP
 from .portfolio import SELECTORS, Portfolio
 from .surrogate import Known
 
@@ -48,6 +49,7 @@ class Hamp(pf.Method):
       doi = {10.1016/j.fmre.2022.07.013}
     }
     """
+    experiments = HAMP
     encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer", kind="encoding")
     scorer: str = pf.setting(
         "reconstruction", "importance that decides which filters of a layer stay; l2: their norms", kind="scorer"

@@ -17,6 +17,7 @@ import pruneframe as pf
 from pruneframe.kit import SMALLEST, Corridor, Staircase, Turns, evolve, ranks, recorded
 
 from .anchors import Front, record_corridor
+from .experiments import HIERARCHICAL
 from .rates import Rates
 from .sources import Sources, opening
 
@@ -89,6 +90,7 @@ class Hierarchical(pf.Method):
       year = {2026}
     }
     """
+    experiments = HIERARCHICAL
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
     scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
     sources: tuple[str, ...] = from_preset(

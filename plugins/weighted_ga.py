@@ -16,6 +16,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.kit import IDLE
 
+from .experiments import WEIGHTED_GA
 from .herd import TERMS, Breeding, Herd, surviving
 
 PRESETS = {"sparsity": (0.6, 0.1, 0.3), "computation": (0.4, 0.55, 0.05), "balanced": (0.4, 0.3, 0.3)}
@@ -49,6 +50,7 @@ class WeightedGA(pf.Method):
       year = {2019}
     }
     """
+    experiments = WEIGHTED_GA
     preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
         "sparsity",
         "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items()),

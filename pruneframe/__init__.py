@@ -22,7 +22,9 @@ _HOMES = {
     "DENSE": "search.workbench",
     "Data": "model.data",
     "Encoding": "encoding",
+    "Experiment": "reproduction.experiment",
     "Figure": "item",
+    "Finding": "reproduction.experiment",
     "Genomes": "encoding",
     "Gradients": "engine.gradients",
     "Group": "mask",
@@ -53,6 +55,7 @@ _HOMES = {
     "Report": "report",
     "RunSummary": "report",
     "Saved": "model.saved",
+    "Scale": "reproduction.experiment",
     "Scorer": "scorer",
     "Scores": "encoding",
     "Shipped": "model.shipped",
@@ -191,6 +194,9 @@ if TYPE_CHECKING:
     from .report import fronts as fronts
     from .report import members as members
     from .report import normalised as normalised
+    from .reproduction.experiment import Experiment as Experiment
+    from .reproduction.experiment import Finding as Finding
+    from .reproduction.experiment import Scale as Scale
     from .scorer import Scorer as Scorer
     from .search.part import Part as Part
     from .search.prices import Prices as Prices

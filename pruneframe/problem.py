@@ -115,6 +115,12 @@ class Problem:
             )
         return Meter(lookup(Target, self.target), any(one.timed for one in physical))
 
+    @property
+    def untrained(self) -> bool:
+        """Whether its weights would have to be trained when it is loaded."""
+        weights = self.weights
+        return weights is not None and not weights.at_hand(self.module(), self.images(), self.instance, self.name)
+
     def images(self) -> Data:
         """Its data, loaded, as this instance splits them."""
         if isinstance(self.data, Splits):

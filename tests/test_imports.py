@@ -31,13 +31,15 @@ engine: compiler sparse moments halves agreement choice
 search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part
 search: records task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
+reproduction: experiment
 pruneframe: method item report hookspecs index hooks registry testing
 study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
 study: suitability plan control labels rows facts correctness table noise resampling inventory
 configuration: space trials tuned rounds
+reproduction: savings at_hand estimate table
 comparison: statistics nested ranking verdicts anytime races ioh summary style course latex effort protocol document
 comparison: page receipt literature
-cli: options boards progress epochs summary report bench tune data export info noise list plugins train main
+cli: options boards progress epochs summary report bench tune data reproduce export info noise list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"

@@ -120,7 +120,7 @@ def command(
     if force:
         for run in planned.runs:
             run.folder(study).forget()
-    failures = _carry_out(wanted, planned, study, jobs, finetune or 0, timeout)
+    failures = carry_out(wanted, planned, study, jobs, finetune or 0, timeout)
     complaints = _conclude(study, wanted.registry, as_json)
     for failure in failures:
         click.echo(f"Failed: {failure}", err=True)
@@ -144,10 +144,15 @@ def _with_settings(wanted: boards.Wanted, path: Path, control: str | None) -> tu
     return replace(wanted, methods=specs, extra={"tuned": used.json()}), control
 
 
-def _carry_out(
-    wanted: boards.Wanted, planned: Plan, study: StudyFolder, jobs: int, epochs: int, timeout: float | None
+def carry_out(
+    wanted: boards.Wanted,
+    planned: Plan,
+    study: StudyFolder,
+    jobs: int,
+    epochs: int = 0,
+    timeout: float | None = None,
 ) -> list[str]:
-    """Carry out what is missing; returns a line for every run that fails."""
+    """Carry out what is missing of a plan, and show its progress; returns a line for every run that fails."""
     from ..study.executor import LocalExecutor, carry_out_all, fail
     from .progress import display
 

@@ -123,7 +123,7 @@ class Wanted:
         rules = {name: given[name] for name in RULES}
         rules["objectives"] = tuple(names(given["objectives"])) if given["objectives"] else None
         instances, seeds = (numbers(given[name], name) for name in ("instances", "seeds"))
-        sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
+        sources = resolved(sources)
         registry = options.registry(sources)
         boards = boards or registry.declared or [FIRST]
         _check(registry, {"method": chosen, "problem": boards, "objective": rules["objectives"] or ()}, rules)
@@ -171,6 +171,11 @@ class Wanted:
         machine = {name: getattr(first, name) for name in ("device", "threads", "precision")}
         settings = json.loads(json.dumps(asked | machine | self.rules | self.extra))
         study.prepare(settings, environment(first.device) | {"cores": os.cpu_count()}, control)
+
+
+def resolved(sources: Sequence[str]) -> tuple[str, ...]:
+    """The values of `-p` as another process understands them: files by their whole path."""
+    return tuple(source if source.startswith("no:") else str(Path(source).resolve()) for source in sources)
 
 
 def say_beforehand(planned: Plan, missing: Sequence[Run]) -> None:

@@ -147,7 +147,7 @@ def _weighted(problem: Problem, module: nn.Module, data: Data, found: Inventory,
         found.missing.append(f"weights: not trained here yet; `pruneframe train {problem.name}` does")
         return False
     try:
-        weights.load(module, lambda: data, say, problem.instance)
+        weights.load(module, lambda: data, say, problem.instance, problem.name)
     except (InputError, OSError) as error:
         found.missing.append(f"weights: {error}")
         return False
