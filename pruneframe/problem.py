@@ -119,7 +119,7 @@ class Problem:
     def untrained(self) -> bool:
         """Whether its weights would have to be trained when it is loaded."""
         weights = self.weights
-        return weights is not None and not weights.at_hand(self.module(), self.images(), self.instance, self.name)
+        return weights is not None and not weights.at_hand(self.module(), self.images, self.instance, self.name)
 
     def images(self) -> Data:
         """Its data, loaded, as this instance splits them."""
