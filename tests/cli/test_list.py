@@ -9,9 +9,13 @@ METHODS = (
     *("emo-dir", "hamp", "hierarchical", "magnitude", "moead", "netadapt", "nsga2", "platypus", "random"),
     "weighted-ga",
 )
+IMAGENET = ("resnet18", "resnet50", "mobilenetv2", "efficientnet-lite0", "deit-tiny")
 BUNDLED = {
     "method": METHODS,
-    "problem": ("lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"),
+    "problem": (
+        *("lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"),
+        *(f"{network}-{images}" for network in IMAGENET for images in ("imagenet", "imagenet100", "imagenette")),
+    ),
     "objective": ("error", "distortion", "params", "macs", "size", "latency", "memory"),
     "target": ("local-cpu", "local-cuda", "lookup-table", "analytic"),
     "unit": ("weight", "filter", "neuron", "head", "block"),
