@@ -90,7 +90,7 @@ def _read(root: Path, name: str, download: bool) -> dict[str, NDArray]:
 def _splits(path: Path, name: str, arrays: dict[str, NDArray]) -> tuple[Split, Split]:
     """Train and test; raises InputError where they are not as large as the official ones."""
     for part, n in PARTS.items():
-        images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        images, labels = np.asarray(arrays[f"x_{part}"]), np.asarray(arrays[f"y_{part}"])
         if images.shape != (n, 32, 32, 3) or images.dtype != np.uint8 or labels.shape != (n,):
             raise InputError(
                 f"{path} must hold {name} as uint8[{n}, 32, 32, 3] with int[{n}], but has "

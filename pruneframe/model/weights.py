@@ -62,9 +62,10 @@ class Published:
 
     @property
     def name(self) -> str:
-        """Of the file, as it is kept: with digits of its SHA-256."""
+        """Of the file, as it is kept: with digits of its SHA-256, where they are known."""
         name = Path((self.member or self.url).rpartition("/")[2])
-        return name.name if _prefix(name.name) else f"{name.stem}-{self.digest[:8]}{name.suffix}"
+        told = not self.digest or _prefix(name.name)
+        return name.name if told else f"{name.stem}-{self.digest[:8]}{name.suffix}"
 
     def _fetch(self, name: str, report: Progress) -> Path:
         folder = cache_folder() / "weights"
