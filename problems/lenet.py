@@ -79,7 +79,7 @@ def shipped(name: str, recipe: pf.Recipe) -> pf.Shipped:
     return pf.Shipped(WEIGHTS / name, pf.Trained(recipe))
 
 
-def problem(data: Dataset, weights: pf.Trained | pf.Shipped) -> pf.Problem:
+def problem(data: Dataset, weights: pf.Trained | pf.Shipped, noise: Path | None = None) -> pf.Problem:
     """Caffe's LeNet-5 on MNIST or on what has its format."""
     return pf.Problem(
         f"lenet-{data.name}",
@@ -91,6 +91,7 @@ def problem(data: Dataset, weights: pf.Trained | pf.Shipped) -> pf.Problem:
         summary=f"Caffe's LeNet-5 (20-50-500-10) on {data.title}, 430,500 weights",
         source=f"LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; {data.origin}",
         bibtex=MNIST.bibtex + (data.bibtex if data is not MNIST else ""),
+        noise=noise,
     )
 
 
@@ -109,6 +110,6 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             bibtex=DIGITS_BIBTEX,
             noise=NOISE / "lenet-digits.json",
         ),
-        problem(MNIST, shipped("lenet-mnist", LENET)),
+        problem(MNIST, shipped("lenet-mnist", LENET), NOISE / "lenet-mnist.json"),
         problem(FASHION, pf.Trained(LONGER)),
     ]

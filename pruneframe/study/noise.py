@@ -42,9 +42,11 @@ class Spread:
         return cls(*np.quantile(values, [0.5, (1 - share) / 2, (1 + share) / 2]).tolist())
 
     def __format__(self, form: str) -> str:
-        """As in `0.93 [0.90, 0.95]`, each in a number's form."""
+        """As in `0.93 [0.90, 0.95]`, each in a number's form; without brackets where there was one value alone."""
         if math.isnan(self.middle):
             return "none"
+        if self.low == self.high:
+            return f"{self.middle:{form}}"
         return f"{self.middle:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
 
@@ -114,7 +116,7 @@ class Noise:
             *(one.line for one in self.told),
             f"cuts: at most {how['cuts']} each by {scores}, over {how['draws']} draws of images; fronts: at most "
             f"{how['members']} members of {how['searches']} searches by {how['method']} on just those images, "
-            f"{how['budget']:g} passes each; brackets hold 95 %",
+            f"{how['budget']:g} passes each; brackets hold 95 %; without any, one front had three members",
             _need("two members of one front", self.discordance, self.needed),
             _need("cuts by two scores", self.across, self.needed_across),
         ]

@@ -12,8 +12,8 @@ from tiny import lookup
 
 from pruneframe.errors import InputError
 from pruneframe.model.data import Data
+from pruneframe.model.trained import Trained
 from pruneframe.model.training import Recipe
-from pruneframe.model.weights import Trained
 from pruneframe.study.inventory import inventory
 from pruneframe.testing import TinyNetwork, tiny_problem
 
