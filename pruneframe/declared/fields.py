@@ -80,9 +80,10 @@ class Table:
         self.done()
         found = {}
         for name, value in self.values.items():
-            if isinstance(value, dict | list):
+            if isinstance(value, dict):
                 raise self.fault(name, type_name(hints[name]))
-            found[name] = read(write(value), hints[name], self._place(name))
+            text = write(tuple(value) if isinstance(value, list) else value)
+            found[name] = read(text, hints[name], self._place(name))
         return found
 
     def done(self) -> None:

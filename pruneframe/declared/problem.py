@@ -68,7 +68,7 @@ def _weights(table: Table) -> Published | Saved | Trained | None:
     if text is None:
         if digest or prefix:
             raise InputError(f"{table.path}: sha256 and prefix are of weights, which must be named as well")
-        return None if recipe is None else Trained(Recipe(**recipe.settings(get_type_hints(Recipe))))
+        return None if recipe is None else Trained(_recipe(recipe))
     if recipe is not None:
         raise InputError(f"{table.path} must have weights or a [recipe] to train them, but has both")
     if not re.match(r"https?://", text):
@@ -82,3 +82,11 @@ def _weights(table: Table) -> Published | Saved | Trained | None:
             "a file, or a URL whose file name ends in the first 8 digits of its SHA-256, or which sha256 gives",
         )
     return found
+
+
+def _recipe(table: Table) -> Recipe:
+    settings = table.settings(get_type_hints(Recipe))
+    try:
+        return Recipe(**settings)
+    except InputError as error:
+        raise InputError(f"{table.path}: [recipe] {error}") from error

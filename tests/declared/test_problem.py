@@ -20,6 +20,7 @@ from pruneframe.model import weights
 from pruneframe.registry import Registry
 
 ARRAYS = {"arrays": "data.npz", "search": 30, "test": 40}
+RECIPE = {"epochs": 2, "batch": 8, "milestones": [0.3, 0.6]}
 PHOTOGRAPHS = {"folder": "photos", "search": 3, "test": 6, "resize": 16, "size": 12}
 
 
@@ -83,9 +84,9 @@ def test_weights_come_from_the_web_a_file_or_a_recipe(tmp_path: Path) -> None:
     assert found == Published("https://x.org/w.pth", "module.", sha256=digest)
     assert isinstance(found, Published)
     assert found.name == f"w-{digest[:8]}.pth"
-    recipe = declared(declaration(tmp_path, weights=None, prefix=None, recipe={"epochs": 2, "batch": 8}))[0].weights
+    recipe = declared(declaration(tmp_path, weights=None, prefix=None, recipe=RECIPE))[0].weights
     assert isinstance(recipe, Trained)
-    assert (recipe.recipe.epochs, recipe.recipe.batch) == (2, 8)
+    assert (recipe.recipe.epochs, recipe.recipe.batch, recipe.recipe.milestones) == (2, 8, (0.3, 0.6))
 
 
 def test_a_download_is_kept_under_the_digits_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +142,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "recipe's value": (
         {"weights": None, "prefix": None, "recipe": {"epochs": "x"}},
         "[recipe] epochs must be int, but got 'x'",
+    ),
+    "recipe's rule": (
+        {"weights": None, "prefix": None, "recipe": {"momentum": 2}},
+        "mine.toml: [recipe] a recipe needs 0 <= momentum < 1, but got momentum=2.0",
     ),
     "no data": ({"data": None}, "must say by a table [data] where images are"),
     "neither": ({"data": {"search": 3}}, "[data] must name either a folder or arrays, but names neither"),
