@@ -74,11 +74,11 @@ def declaration(folder: Path, **changes: Any) -> Path:
 def photographs(
     folder: Path, classes: tuple[str, ...] = ("ant", "bee", "cat"), number: int = 4, start: str = ""
 ) -> Path:
-    """A folder of JPEG files for each class, of several sizes, each class in a colour of its own."""
+    """A folder of JPEG files for each class, of several sizes, each class in colours of its own."""
     rng = np.random.default_rng(0)
     for k, name in enumerate(classes):
         (folder / name).mkdir(parents=True)
         for i in range(number):
             size = (int(rng.integers(20, 40)), int(rng.integers(20, 40)))
-            Image.new("RGB", size, (50 * k, 200 - 50 * k, 100)).save(folder / name / f"{start}{name}_{i}.JPEG")
+            Image.new("RGB", size, (50 * k, 200 - 50 * k, 100 + 20 * i)).save(folder / name / f"{start}{name}_{i}.JPEG")
     return folder

@@ -122,8 +122,14 @@ def test_weights_are_filled_in_with_the_data_at_hand() -> None:
         vary = True
 
         def load(
-            self, module: nn.Module, data: Callable[[], Data], report: Callable[[str], None], instance: int
+            self,
+            module: nn.Module,
+            data: Callable[[], Data],
+            report: Callable[[str], None],
+            instance: int,
+            problem: str,
         ) -> None:
+            assert problem == "tiny"
             assert isinstance(data(), Data)
             report(f"filling instance {instance}")
             with torch.no_grad():

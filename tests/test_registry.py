@@ -135,7 +135,9 @@ def test_a_faulty_file_is_an_error_that_names_it(fault: str, write: Write) -> No
 
 @pytest.mark.parametrize("path", ["nowhere.py", "."])
 def test_a_file_that_is_none_is_told(path: str) -> None:
-    with pytest.raises(InputError, match=f"-p takes a Python file or no:NAME, but got '{path}'"):
+    with pytest.raises(
+        InputError, match=f"-p takes a Python file or no:NAME, --problem-file a TOML file, but got '{path}'"
+    ):
         Registry([path])
 
 

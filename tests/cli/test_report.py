@@ -52,7 +52,7 @@ def test_report_draws_what_is_asked_for(cli: Cli, study: Path, here: Path) -> No
     }
     assert "the control, nsga2, named after the runs." in (here / "out-parts" / "results-1.tex").read_text()
     page = (here / "out.html").read_text()
-    assert "seconds of answering" in page
+    assert "processor seconds" in page
     assert "2 methods, 1 problem, 4 of 4 runs done" in page, "a study that is named twice counts once"
 
 

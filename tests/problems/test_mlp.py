@@ -51,7 +51,7 @@ def test_a_short_bench_on_files_in_fashion_mnists_format(
     units: str, fashion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with in_this_process(tmp_path, capsys) as cli, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pruneframe.cli.report.write", lambda *arguments: [])
+        patch.setattr("pruneframe.cli.report.write", lambda *arguments: ([], []))
         named = ("--problems", "lenet300-fashionmnist", "--methods", "magnitude,random", "--units", units)
         done = cli("bench", *named, "--seeds", "0", "--budget", "5", "--search-images", "50", "--data", str(fashion))
         assert done.code == 0, done.err

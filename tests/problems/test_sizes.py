@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
 import tiny
+from families import PROBLEMS, shape
 
-from pruneframe_problems import alexnet, cifar_resnet, lenet, mlp, mobilenet, resnet8, vgg
-
-FAMILIES: tuple[ModuleType, ...] = (alexnet, cifar_resnet, lenet, mlp, mobilenet, resnet8, vgg)
-IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashionmnist": (1, 28, 28)}
-CIFAR = (3, 32, 32)
+from pruneframe_problems import mobilenet
 
 # Parameters, prunable weights and million multiply-adds, by what states them.
 SIZES: dict[str, tuple[int, int, float]] = {
@@ -57,7 +52,6 @@ SIZES: dict[str, tuple[int, int, float]] = {
     # mlcommons/tiny: Keras counts 78,666 values, the 480 running statistics of batch norm among them; 12.5 M.
     "resnet8-cifar10": (78_666 - 480, 77_360, 12.50),
 }
-PROBLEMS = {problem.name: problem for family in FAMILIES for problem in family.pruneframe_problems()}
 
 
 def test_the_sizes_of_all_are_known() -> None:
@@ -67,7 +61,7 @@ def test_the_sizes_of_all_are_known() -> None:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_networks_size_is_what_its_literature_states(name: str) -> None:
-    network = tiny.network(PROBLEMS[name].module(), IMAGES.get(name.rpartition("-")[2], CIFAR))
+    network = tiny.network(PROBLEMS[name].module(), shape(name))
     params, weights, mmacs = SIZES[name]
     assert network.total_params == params
     assert network.layout.total == weights

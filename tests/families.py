@@ -1,0 +1,16 @@
+"""The bundled networks on digits, on images like MNIST's and on CIFAR, by the names of their problems."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from pruneframe_problems import alexnet, cifar_resnet, lenet, mlp, mobilenet, resnet8, vgg
+
+FAMILIES: tuple[ModuleType, ...] = (alexnet, cifar_resnet, lenet, mlp, mobilenet, resnet8, vgg)
+PROBLEMS = {problem.name: problem for family in FAMILIES for problem in family.pruneframe_problems()}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashionmnist": (1, 28, 28)}
+
+
+def shape(name: str) -> tuple[int, ...]:
+    """Of an image of a problem's data."""
+    return SHAPES.get(name.rpartition("-")[2], (3, 32, 32))
