@@ -58,7 +58,7 @@ class Presets:
         return found
 
     def suited(self, method: Preset, preset: str, task: pf.Task) -> Preset:
-        """The same for a task: `magnitude` in the place of a preset's scorer that the units have not, or that is too dear."""
+        """The same for a task: a preset's scorer that its units have not, or that is too dear, is `magnitude`."""
         found: Any = self.settled(method, preset)
         given: Any = method
         if given.scorer is None and task.price_of_scores(found.scorer) > SCORING * task.budget.total:
