@@ -44,7 +44,7 @@ CHECKED = (
 
 @dataclass(frozen=True)
 class Chapter:
-    """Methods that are tuned together: by the specs that they begin with, what each had for a default without it.
+    """Methods that are tuned together: pairs of what each begins with, and what it had for a default without it.
 
     A method begins with its published form. Settings in brackets stay: they are what makes it the method that it is, or
     do nothing beside the others.
@@ -52,52 +52,63 @@ class Chapter:
 
     name: str
     title: str
-    methods: dict[str, str]
+    methods: tuple[tuple[str, str], ...]
     arguments: tuple[str, ...] = ()
 
     def tune(self) -> list[str]:
         """What is typed to tune them."""
         trials = ("--trials", str(TRIALS), "--output", self.name)
-        return ["tune", ",".join(self.methods), *WHERE, *TUNED_ON, *self.arguments, *trials]
+        return ["tune", ",".join(asked for asked, _ in self.methods), *WHERE, *TUNED_ON, *self.arguments, *trials]
 
     def check(self, one: Tuned) -> list[str]:
         """What is typed to compare what was found for a method with what it had."""
-        methods = f"{one.spec},{self.methods[one.asked]}"
+        methods = f"{one.spec},{self.before(one)}"
         output = ("--control", one.spec, "--output", self.study(one))
         return ["bench", "--methods", methods, *WHERE, *CHECKED_ON, *self.arguments, *output]
 
     def study(self, one: Tuned) -> str:
         """The folder of that comparison."""
-        return f"{self.name}-{one.spec.partition('[')[0]}"
+        return f"{self.name}-{_name(one.spec)}"
+
+    def before(self, one: Tuned) -> str:
+        """What a method had for a default."""
+        return {_name(asked): before for asked, before in self.methods}[_name(one.asked)]
 
     def changed(self, one: Tuned) -> bool:
-        """Whether anything else was found than what the method had."""
-        return one.spec != self.methods[one.asked]
+        """Whether anything else was found."""
+        return one.spec != self.before(one)
+
+
+def _name(spec: str) -> str:
+    """A method's, without its settings."""
+    return spec.partition("[")[0]
 
 
 CHAPTERS = (
     Chapter(
         "weights",
         "Single weights",
-        {
-            "nsga2[preset=textbook,population=none]": f"nsga2[preset=textbook,{GLOBAL}]",
-            "moead[preset=textbook,population=none]": f"moead[preset=textbook,{GLOBAL}]",
-            "emo-dir[preset=paper,cuts=resolution,crossing=true,joint=ranking]": (
-                "emo-dir[preset=paper,inheriting=true]"
+        (
+            ("nsga2[preset=textbook,population=none]", f"nsga2[preset=textbook,{GLOBAL}]"),
+            ("moead[preset=textbook,population=none]", f"moead[preset=textbook,{GLOBAL}]"),
+            (
+                "emo-dir[preset=paper,cuts=resolution,crossing=true,joint=ranking]",
+                "emo-dir[preset=paper,inheriting=true]",
             ),
-            "weighted-ga[preset=sparsity]": "weighted-ga[preset=sparsity]",
-            "hierarchical": "hierarchical",
-        },
+            ("weighted-ga[preset=sparsity]", "weighted-ga[preset=sparsity]"),
+            ("hierarchical", "hierarchical"),
+        ),
     ),
     Chapter(
         "filters",
         "Filters",
-        {
-            "hamp[preset=paper,portfolio=true,surrogate=true,learning_rate=0.01]": (
-                "hamp[preset=paper,scorer=reconstruction,screening=8]"
+        (
+            (
+                "hamp[preset=paper,portfolio=true,surrogate=true,learning_rate=0.01]",
+                "hamp[preset=paper,scorer=reconstruction,screening=8]",
             ),
-            "netadapt[learning_rate=0.01]": "netadapt",
-        },
+            ("netadapt[learning_rate=0.01]", "netadapt"),
+        ),
         ("--units", "filter", "--objectives", "error,params,latency", "--target", "analytic"),
     ),
 )
@@ -195,7 +206,7 @@ def _verdict(chapter: Chapter, one: Tuned, folder: Path) -> Verdict | None:
 
 def _compared(chapter: Chapter, one: Tuned, told: Verdict | None) -> dict[str, str]:
     """Of the table of comparisons."""
-    names = {"method": f"`{one.asked.partition('[')[0]}`", "without the trials": f"`{chapter.methods[one.asked]}`"}
+    names = {"method": f"`{_name(one.asked)}`", "without the trials": f"`{chapter.before(one)}`"}
     if told is None:
         return names | dict.fromkeys(("difference", "A12", "p", "tuned is"), "") | {"tuned is": "the same"}
     low, high = told.interval or (float("nan"), float("nan"))

@@ -409,7 +409,7 @@ def test_no_comparison_uses_what_defaults_are_tuned_or_checked_on(tuning: Module
 
 def test_every_method_that_searches_by_settings_is_tuned_from_specs_that_there_are(tuning: ModuleType) -> None:
     found = Registry()
-    specs = [pair for chapter in tuning.CHAPTERS for pair in chapter.methods.items()]
+    specs = [pair for chapter in tuning.CHAPTERS for pair in chapter.methods]
     for asked, before in specs:
         assert found.component(Method, asked).name == found.component(Method, before).name
         assert Space.of(found, asked).knobs
