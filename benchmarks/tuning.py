@@ -90,7 +90,10 @@ CHAPTERS = (
         "Single weights",
         (
             ("nsga2[preset=textbook,population=none]", f"nsga2[preset=textbook,{GLOBAL}]"),
-            ("moead[preset=textbook,population=none]", f"moead[preset=textbook,{GLOBAL}]"),
+            (
+                "moead[preset=textbook,population=none]",
+                f"moead[preset=textbook,{GLOBAL},variation=sbx-pm[mutation=0.3]]",
+            ),
             (
                 "emo-dir[preset=paper,cuts=resolution,crossing=true,joint=ranking]",
                 "emo-dir[preset=paper,inheriting=true]",

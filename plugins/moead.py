@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import pruneframe as pf
 from pruneframe.kit import BIBTEX
 
-from .plain import PlainEvolution
+from .plain import TEXTBOOK, TUNED, PlainEvolution, variation_by
+from .presets import Presets
+
+PRESETS = Presets({"tuned": TUNED | {"variation": "sbx-pm[mutation=0.3]"}, "textbook": TEXTBOOK})
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +40,8 @@ class MOEAD(PlainEvolution):
     }
     """
     )
+    presets = PRESETS
+    variation: str | None = variation_by(PRESETS)
 
 
 @pf.hookimpl

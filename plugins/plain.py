@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pruneframe as pf
 from pruneframe.kit import search_by
 
 from .presets import PLAIN, VARIATIONS, Presets
 
-PRESETS = Presets(
-    {
-        "tuned": {"encoding": "global-cut", "scorer": "reconstruction"},
-        "textbook": {"encoding": "mask", "scorer": PLAIN},
-    }
-)
+TEXTBOOK: dict[str, Any] = {"encoding": "mask", "scorer": PLAIN, "variation": None}
+TUNED: dict[str, Any] = {"encoding": "global-cut", "scorer": "reconstruction", "variation": None}
+PRESETS = Presets({"tuned": TUNED, "textbook": TEXTBOOK})
+
+
+def variation_by(presets: Presets) -> Any:
+    """The setting of that name, which presets of the algorithms differ in."""
+    return presets.setting(
+        "variation",
+        "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm",
+        kind="variation",
+        tried=VARIATIONS,
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,6 +30,7 @@ class PlainEvolution(pf.Method):
     """A search by one algorithm, on genomes of any encoding."""
 
     algorithm: ClassVar[Literal["nsga2", "moead"]]
+    presets: ClassVar[Presets] = PRESETS
     preset: Literal["tuned", "textbook"] = pf.setting(
         "tuned", "where settings that are not given come from; textbook: raw bits", tried=()
     )
@@ -33,12 +41,7 @@ class PlainEvolution(pf.Method):
         "is not defined for the units or would cost more than a tenth of the budget",
         kind="scorer",
     )
-    variation: str | None = pf.setting(
-        None,
-        "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm",
-        kind="variation",
-        tried=VARIATIONS,
-    )
+    variation: str | None = variation_by(PRESETS)
     population: int | None = pf.setting(
         None,
         "genomes per generation, or weight vectors at most; none: a tenth of the budget, from 4 to 100",
@@ -47,5 +50,5 @@ class PlainEvolution(pf.Method):
     )
 
     def search(self, task: pf.Task) -> None:
-        settled = PRESETS.suited(self, self.preset, task)
+        settled = self.presets.suited(self, self.preset, task)
         search_by(self.algorithm, task, settled.encoding, settled.scorer, settled.variation, settled.population)
