@@ -34,7 +34,8 @@ def method_of(*changes: str) -> WeightedGA:
 
 def searched(*changes: str, budget: float = 80, seed: int = 0, **problem: Any) -> Task:
     """A task after the search has ended."""
-    return searches.searched(f"weighted-ga[{','.join((*SMALL, *changes))}]", budget, seed, **problem)
+    preset = () if any(change.startswith("preset") for change in changes) else ("preset=sparsity",)
+    return searches.searched(f"weighted-ga[{','.join((*preset, *SMALL, *changes))}]", budget, seed, **problem)
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
