@@ -164,7 +164,7 @@ class EmoDir(pf.Method):
         """The search, with a value for every setting."""
         parts = divided(task, self.cuts)
         names = ("encoding", "variation", "population", "generations", "least")
-        genomes = Genomes(task, task.scores(self.scorer), **{name: getattr(self, name) for name in names})
+        genomes = Genomes(task, self.scorer, **{name: getattr(self, name) for name in names})
         if len(parts) == 1:
             self._undivided(task, parts[0], genomes)
         else:
