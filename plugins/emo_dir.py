@@ -41,7 +41,13 @@ PAPER = {
     "finetuning": 0.0,
     "finetuned": 5,
 }
-TUNED = PAPER | {"inheriting": True}
+TUNED = PAPER | {
+    "scorer": "lamp",
+    "encoding": "global-cut",
+    "variation": "sbx-pm[crossover=0.6,spread=5,reach=5]",
+    "training": 0.647,
+    "batch": 18,
+}
 PRESETS = Presets({"tuned": TUNED, "paper": PAPER})
 
 
@@ -57,8 +63,10 @@ class EmoDir(pf.Method):
         "Our reconstruction: cuts at changes of resolution, NSGA-II with its operators and numbers, the shares of the "
         "budget, the linear detector, the loss (cross-entropy plus squared distance to the unpruned features), which "
         "pruned network precedes a part, and the sweep of the rank that gives nested schemes. Not of the paper at all: "
-        "a member's training begins with the weights of the next larger one (inheriting), and joint schemes by the "
-        "sum of impairments (joint=sum, and for what the ranking leaves of the budget)."
+        "that a member's training may begin with the weights of the next larger one (inheriting), and joint schemes by "
+        "the sum of impairments (joint=sum, and for what the ranking leaves of the budget). The numbers and operators "
+        "of the default, preset=tuned, are those that `pruneframe tune` found on networks of ours (docs/tuning.md); "
+        "the reconstruction is preset=paper."
     )
     bibtex = """
     @article{shang2023emo,

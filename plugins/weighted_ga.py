@@ -37,7 +37,17 @@ PAPER = {
     "images": 10_000,
     "learning_rate": 0.01,
 }
-TUNED = PAPER
+TUNED = PAPER | {
+    "fronts": 8,
+    "scorer": "lamp",
+    "crossover": 0.299,
+    "loss": 6.19,
+    "every": 2,
+    "retraining": 0.911,
+    "finishing": 0.0192,
+    "epochs": 2,
+    "learning_rate": 0.0441,
+}
 WEIGHTED = {name: dict(zip(TERMS, weights, strict=True)) for name, weights in WEIGHTS.items()}
 PRESETS = Presets(
     {"tuned": TUNED | WEIGHTED["sparsity"]} | {name: PAPER | weights for name, weights in WEIGHTED.items()}
@@ -62,7 +72,8 @@ class WeightedGA(pf.Method):
         "numbers, truncation selection, microbial crossover, how a mutation draws what it removes, and when the elite "
         "is retrained. Not of the paper at all: a sweep of weightings within one run (fronts), each going on where "
         "the one before ended, the limit on what retraining may cost (retraining), and a long training of the last "
-        "elite at the end (finishing)."
+        "elite at the end (finishing). The default, preset=tuned, has such a sweep, and numbers that `pruneframe tune` "
+        "found on networks of ours (docs/tuning.md); the reconstruction is preset=sparsity, computation or balanced."
     )
     bibtex = """
     @inproceedings{yang2019multi,
