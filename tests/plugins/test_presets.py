@@ -77,5 +77,5 @@ def test_what_is_not_given_is_the_presets_and_what_is_given_goes_first(
 
 
 def test_a_presets_variation_goes_with_its_encoding() -> None:
-    given = emo_dir.PRESETS.settled(lookup(pf.Method, "emo-dir[encoding=mask]"), "tuned")
-    assert (given.encoding, given.variation) == ("mask", None)  # type: ignore[attr-defined]
+    given = emo_dir.PRESETS.settled(lookup(emo_dir.EmoDir, "emo-dir[encoding=mask]"), "tuned")
+    assert (given.encoding, given.variation) == ("mask", None)
