@@ -148,14 +148,14 @@ def _run(chapter: Chapter, folder: Path, jobs: int | None) -> None:
     """One chapter's study; a run that fails is told, and the next chapter begins."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / COMMITS).open("a") as file:
-        file.write(f"{_commit()}\n")
+        file.write(f"{commit()}\n")
     command = [*chapter.command(folder / chapter.name), *(["--jobs", str(jobs)] if jobs else [])]
     code = subprocess.run([str(Path(sys.executable).with_name("pruneframe")), *command], check=False).returncode
     if code not in (0, 1):
         raise SystemExit(code)
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of this checkout, and whether anything in it has changed since."""
     here = Path(__file__).parent
     told = [
@@ -175,16 +175,24 @@ def _book(chapters: Sequence[Chapter], folder: Path) -> Iterator[str]:
         yield f"Not run yet: {', '.join(lacking)}."
     for chapter in chapters:
         study = StudyFolder.existing(folder / chapter.name)
-        yield from ("", f"## {chapter.title}", "", "```", f"pruneframe {_typed(chapter)}", "```", "")
+        yield from (
+            "",
+            f"## {chapter.title}",
+            "",
+            "```",
+            f"pruneframe {typed(chapter.command(chapter.name))}",
+            "```",
+            "",
+        )
         machine = study.settings["environments"][-1]
         yield ", ".join(f"{name} {machine[name]}" for name in MACHINE if name in machine) + "."
         yield from _tables(folder / chapter.name, chapter.reports)
     yield ""
 
 
-def _typed(chapter: Chapter) -> str:
-    """A chapter's command as a shell takes it."""
-    return " ".join(f"'{word}'" if "[" in word else word for word in chapter.command(chapter.name))
+def typed(words: Sequence[str]) -> str:
+    """A command as a shell takes it."""
+    return " ".join(f"'{word}'" if "[" in word else word for word in words)
 
 
 def _tables(folder: Path, names: Sequence[str]) -> Iterator[str]:
@@ -201,13 +209,13 @@ def _tables(folder: Path, names: Sequence[str]) -> Iterator[str]:
     close(comparison)
     for item in comparison.items:
         if isinstance(item, Table):
-            yield from ("", item.caption, "", *_markdown(item.frame, item.best))
+            yield from ("", item.caption, "", *markdown(item.frame, item.best))
     for remark in (item for section in comparison.sections for item in section.items if isinstance(item, Remark)):
         yield from ("", remark.text)
     yield from complaints
 
 
-def _markdown(frame: pd.DataFrame, best: frozenset[tuple[int, str]]) -> Iterator[str]:
+def markdown(frame: pd.DataFrame, best: frozenset[tuple[int, str]]) -> Iterator[str]:
     """A table, its best cells in bold."""
     yield "| " + " | ".join(map(str, frame.columns)) + " |"
     yield "|" + " --- |" * len(frame.columns)

@@ -6,23 +6,49 @@ Global Performance Impairment Ranking", arXiv 2303.16212, 2023.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal
 
-import numpy as np
-import pandas as pd
-
 import pruneframe as pf
-from pruneframe.kit import SMALLEST, is_pruned, paired, ranked, recorded, summed
+from pruneframe.kit import SMALLEST, recorded
 
 from .experiments import EMO_DIR
 from .part_evolution import Genomes, Ration
-from .part_fronts import Found, Front, dense_error, joined, predecessor, scheme_price
+from .part_fronts import Found, Front, dense_error, divided, predecessor, scheme_price
+from .presets import VARIATIONS, Presets
+from .schemes import PAIRING, evaluate_each, finetune, joint_schemes
 
 SHARES = ("training", "joining", "finetuning")
 LEFT = 0.05  # of the budget must remain for the evolution
+PAPER = {
+    "detector": "linear",
+    "scorer": "magnitude",
+    "encoding": "mask",
+    "variation": None,
+    "population": 50,
+    "generations": 5,
+    "least": 0.1,
+    "members": 20,
+    "training": 0.5,
+    "alpha": 1.0,
+    "tolerated": 5.0,
+    "inheriting": False,
+    "batch": 64,
+    "images": 5000,
+    "learning_rate": 0.01,
+    "joining": 0.25,
+    "finetuning": 0.0,
+    "finetuned": 5,
+}
+TUNED = PAPER | {
+    "scorer": "lamp",
+    "encoding": "global-cut",
+    "variation": "sbx-pm[crossover=0.6,spread=5,reach=5]",
+    "training": 0.647,
+    "batch": 18,
+}
+PRESETS = Presets({"tuned": TUNED, "paper": PAPER})
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,8 +63,10 @@ class EmoDir(pf.Method):
         "Our reconstruction: cuts at changes of resolution, NSGA-II with its operators and numbers, the shares of the "
         "budget, the linear detector, the loss (cross-entropy plus squared distance to the unpruned features), which "
         "pruned network precedes a part, and the sweep of the rank that gives nested schemes. Not of the paper at all: "
-        "a member's training begins with the weights of the next larger one (inheriting), and joint schemes by the "
-        "sum of impairments (joint=sum, and for what the ranking leaves of the budget)."
+        "that a member's training may begin with the weights of the next larger one (inheriting), and joint schemes by "
+        "the sum of impairments (joint=sum, and for what the ranking leaves of the budget). The numbers and operators "
+        "of the default, preset=tuned, are those that `pruneframe tune` found on networks of ours (docs/tuning.md); "
+        "the reconstruction is preset=paper."
     )
     bibtex = """
     @article{shang2023emo,
@@ -50,37 +78,64 @@ class EmoDir(pf.Method):
     }
     """
     experiments = EMO_DIR
+    preset: Literal["tuned", "paper"] = pf.setting("tuned", "where settings that are not given come from", tried=())
     cuts: Literal["resolution", "none"] | tuple[int, ...] = pf.setting(
         "resolution", "where parts begin: at changes of resolution, nowhere, or at these prunable layers, from 0"
     )
-    detector: Literal["linear", "rest"] = pf.setting(
-        "linear", "what classifies a part's output: a layer on its pooled channels, or the untouched rest"
+    detector: Literal["linear", "rest"] = PRESETS.setting(
+        "detector", "what classifies a part's output: a layer on its pooled channels, or the untouched rest"
     )
-    scorer: str = pf.setting(
-        "magnitude", "importance behind the start, the encoding and guided variation", kind="scorer"
+    scorer: str = PRESETS.setting(
+        "scorer",
+        "importance behind the start, the encoding and guided variation; a preset's is replaced by magnitude where it "
+        "is not defined for the units or would cost more than a tenth of the budget",
+        kind="scorer",
     )
-    encoding: str = pf.setting("mask", "what the genome of a part is", kind="encoding")
-    variation: str | None = pf.setting(
-        None, "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm", kind="variation"
+    encoding: str = PRESETS.setting("encoding", "what the genome of a part is", kind="encoding")
+    variation: str | None = PRESETS.setting(
+        "variation",
+        "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm",
+        kind="variation",
+        tried=VARIATIONS,
     )
-    population: int = pf.setting(50, "genomes of a part, at most", least=SMALLEST)
-    generations: int = pf.setting(5, "of a part, at least; where evaluations are few, the population shrinks", least=1)
-    least: float = pf.setting(0.1, "share of every layer's units that stay", least=0, most=1)
-    members: int = pf.setting(20, "of a part's front that are trained and ranked, at most", least=1)
-    training: float = pf.setting(
-        0.5, "share of the budget for cross-network training; 0 switches it off", least=0, most=1, tried=(0, 0.65)
+    population: int = PRESETS.setting("population", "genomes of a part, at most", least=SMALLEST, tried=(6, 400))
+    generations: int = PRESETS.setting(
+        "generations",
+        "of a part, at least; where evaluations are few, the population shrinks",
+        least=1,
+        tried=(1, 40),
     )
-    alpha: float = pf.setting(1.0, "weight of the squared distance to the unpruned features in training", least=0)
+    least: float = PRESETS.setting("least", "share of every layer's units that stay", least=0, most=1)
+    members: int = PRESETS.setting(
+        "members", "of a part's front that are trained and ranked, at most", least=1, tried=(2, 160)
+    )
+    training: float = PRESETS.setting(
+        "training",
+        "share of the budget for cross-network training; 0 switches it off",
+        least=0,
+        most=1,
+        tried=(0, 0.65),
+    )
+    alpha: float = PRESETS.setting(
+        "alpha", "weight of the squared distance to the unpruned features in training", least=0, tried=(0.125, 8)
+    )
     crossing: bool = pf.setting(True, "half of a part's inputs in training come from a pruned predecessor")
-    tolerated: float = pf.setting(
-        5.0, "points of impairment that this predecessor's parts have at most, if any can", least=0
+    tolerated: float = PRESETS.setting(
+        "tolerated",
+        "points of impairment that this predecessor's parts have at most, if any can",
+        least=0,
+        tried=(0.5, 40),
     )
-    inheriting: bool = pf.setting(True, "a member's training begins with the weights of the next larger one")
-    batch: int = pf.setting(64, "images of a training step", least=1)
-    images: int = pf.setting(5000, "training images whose features are kept, at most", least=2)
-    learning_rate: float = pf.setting(0.01, "of the training, at first", above=0)
-    joining: float = pf.setting(
-        0.25,
+    inheriting: bool = PRESETS.setting(
+        "inheriting", "a member's training begins with the weights of the next larger one"
+    )
+    batch: int = PRESETS.setting("batch", "images of a training step", least=1, tried=(8, 512))
+    images: int = PRESETS.setting(
+        "images", "training images whose features are kept, at most", least=2, tried=(600, 40_000)
+    )
+    learning_rate: float = PRESETS.setting("learning_rate", "of the training, at first", above=0, tried=(0.001, 0.1))
+    joining: float = PRESETS.setting(
+        "joining",
         "share of the budget for impairments and joint schemes; members are so many",
         above=0,
         most=1,
@@ -91,15 +146,16 @@ class EmoDir(pf.Method):
         "schemes by impairment, and what they leave of the budget on sums; or all by the sums of impairments and "
         "parameters; or the members at the same place in every part's front",
     )
-    finetuning: float = pf.setting(
-        0.0, "share of the budget for training joint schemes at the end", least=0, most=1, tried=(0, 0.3)
+    finetuning: float = PRESETS.setting(
+        "finetuning", "share of the budget for training joint schemes at the end", least=0, most=1, tried=(0, 0.3)
     )
-    finetuned: int = pf.setting(5, "joint schemes that are trained, at most", least=1)
+    finetuned: int = PRESETS.setting("finetuned", "joint schemes that are trained, at most", least=1, tried=(1, 40))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self._searching < LEFT - 1e-9:  # sums of shares round
-            given = " + ".join(str(getattr(self, name)) for name in SHARES)
+        settled = PRESETS.settled(self, self.preset)
+        if settled._searching < LEFT - 1e-9:  # sums of shares round
+            given = " + ".join(str(getattr(settled, name)) for name in SHARES)
             raise ValueError(f"{' + '.join(SHARES)} <= {1 - LEFT} must hold, but got {given}")
 
     @property
@@ -110,28 +166,21 @@ class EmoDir(pf.Method):
     def search(self, task: pf.Task) -> None:
         if "error" not in task.objectives:
             task.decline("it ranks by the objective 'error', which the problem does not have")
-        parts = self._divided(task)
+        PRESETS.suited(self, self.preset, task)._search(task)
+
+    def _search(self, task: pf.Task) -> None:
+        """The search, with a value for every setting."""
+        parts = divided(task, self.cuts)
         names = ("encoding", "variation", "population", "generations", "least")
-        genomes = Genomes(task, task.scores(self.scorer), **{name: getattr(self, name) for name in names})
+        genomes = Genomes(task, self.scorer, **{name: getattr(self, name) for name in names})
         if len(parts) == 1:
             self._undivided(task, parts[0], genomes)
         else:
             self._conquer(task, [part for part in parts if part.layout.total], genomes)
         if self.finetuning:
             with recorded(task, "fine-tuning"):
-                self._finetune(task)
-
-    def _divided(self, task: pf.Task) -> list[pf.Part]:
-        """The parts, one after the other."""
-        network = task.network
-        try:
-            cuts = self.cuts if isinstance(self.cuts, tuple) else network.stages if self.cuts == "resolution" else ()
-            if self.cuts == "resolution" and not cuts:
-                places = ", ".join(str(cut.layer) for cut in network.cuts) or "none"
-                raise pf.InputError(f"its resolution changes nowhere that it can be cut; set cuts (possible: {places})")
-            return [task.part(start, stop) for start, stop in pairwise((0, *cuts, len(network.layers)))]
-        except pf.InputError as error:
-            task.decline(f"it divides the network, but {error}")
+                recipe = pf.Recipe(learning_rate=self.learning_rate, batch=self.batch, images=self.images)
+                finetune(task, self.finetuned, recipe)
 
     def _undivided(self, task: pf.Task, part: pf.Part, genomes: Genomes) -> None:
         """Plain evolutionary pruning of the whole network, and training of its front."""
@@ -181,12 +230,13 @@ class EmoDir(pf.Method):
             task.record(f"front of {part}", front.table())
             fronts.append(front)
         with recorded(task, "joint schemes"):
-            self._join(task, fronts)
+            reserved = self.finetuning * task.budget.total
+            evaluate_each(task, fronts, joint_schemes(task, fronts, self.joint, reserved))
 
     @property
     def _ranks(self) -> bool:
         """Whether members are judged in the whole network, one by one."""
-        return self.joint != "pairing"
+        return self.joint != PAIRING
 
     def _reserve(self, task: pf.Task, fronts: Sequence[Front], sizes: Sequence[int], parts: Sequence[pf.Part]) -> float:
         """Passes for ranking so many members of the parts that are left, for joining them, and for fine-tuning."""
@@ -241,49 +291,6 @@ class EmoDir(pf.Method):
             recipe = replace(recipe, epochs=max(1, epochs + (row < longer)))
             front.weights[row] = part.fit(front.masks[[row]], head, recipe, weights, before, self.alpha)
             weights = front.weights[row] if self.inheriting else pf.DENSE
-
-    def _join(self, task: pf.Task, fronts: Sequence[Front]) -> None:
-        """Evaluate joint schemes one by one, so that none is lost when the budget ends."""
-        rows: list[dict[str, float | str]] = []
-        try:
-            for by, scheme in self._schemes(task, fronts):
-                mask, weights = joined(task, fronts, scheme)
-                values = task.evaluate(mask, weights)[0]
-                rows.append(dict(zip(task.objectives, values.tolist(), strict=True)) | {"by": by})
-        finally:
-            task.record("joint schemes", pd.DataFrame(rows))
-
-    def _schemes(self, task: pf.Task, fronts: Sequence[Front]) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Joint schemes, the largest first, and what sums of impairments promise for the rest of the budget."""
-        impairments, params = [front.impairments for front in fronts], [front.params for front in fronts]
-        first: list[tuple[int, ...]] = []
-        if self.joint == "ranking":
-            first = [scheme for scheme in ranked(impairments, params) if is_pruned(scheme)]
-        elif self.joint == "pairing":
-            first = [scheme for scheme in paired([len(front.masks) for front in fronts]) if is_pruned(scheme)]
-        yield from ((self.joint, scheme) for scheme in first)
-        if not self._ranks:
-            return
-        total = task.network.total_params
-        schemes, points = summed(impairments, [total - sizes for sizes in params], (dense_error(task), total))
-        rest = np.array([row for row, scheme in enumerate(schemes) if is_pruned(scheme) and scheme not in first], int)
-        affordable = max(0, int((task.budget.left - self.finetuning * task.budget.total) / scheme_price(task)))
-        yield from (("sum", schemes[row]) for row in rest[pf.thin(points[rest] / Found.references(task), affordable)])
-
-    def _finetune(self, task: pf.Task) -> None:
-        """Train some of the front, evenly spread, as whole networks."""
-        masks, members = task.archive.front()
-        pruned = np.flatnonzero(masks.counts() < task.layout.total)
-        rows = pruned[pf.thin(task.archive.front_values()[pruned] / task.references, self.finetuned)]
-        if not len(rows):
-            return
-        visits = task.prices.trainable(task.budget.left / len(rows) - scheme_price(task))
-        images = max(2, min(self.images, task.train_images, int(visits)))
-        epochs = max(1, int(visits / images))
-        recipe = pf.Recipe(epochs=epochs, learning_rate=self.learning_rate, batch=self.batch, images=images)
-        for row in rows:
-            mask = masks[[row]]
-            task.evaluate(mask, task.train(mask, members[row].weights, recipe))
 
 
 @pf.hookimpl

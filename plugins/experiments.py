@@ -22,7 +22,7 @@ WEIGHTED_GA = (
             pf.Finding(
                 "95.42 % of the parameters removed, with emphasis on sparsity, at a tiny loss",
                 "abstract",
-                ("weighted-ga",),
+                ("weighted-ga[preset=sparsity]",),
                 published=0.9542,
             ),
             pf.Finding(
@@ -71,7 +71,7 @@ HIERARCHICAL = (
 
 PARTS = "Shang et al., 2023"
 COMPARABLE = "comparable with the state of the art; no figure has been read"
-DIVIDED = "emo-dir[finetuning=0.2]"  # the paper's networks are trained after pruning
+DIVIDED = "emo-dir[preset=paper,finetuning=0.2]"  # the paper's networks are trained after pruning
 VGG16 = pf.Experiment(
     "vgg16-cifar10",
     PARTS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,21 @@ from pruneframe.kit import IDLE, SMALLEST, suitable_variation
 
 from .experiments import HAMP
 from .portfolio import SELECTORS, Portfolio
+from .presets import VARIATIONS, Presets
 from .surrogate import Known
 
 LARGEST = 40  # genomes of a population, unless it is set
 GENERATIONS = 30  # that a budget pays for, about, but for the local search
+PAPER = {
+    "encoding": "channel-count[step=2]",
+    "scorer": "l2",
+    "variation": None,
+    "floor": 0.1,
+    "local": 8,
+    "screening": 1,
+}
+BEST = PAPER | {"scorer": "reconstruction", "screening": 8}
+PRESETS = Presets({"best": BEST, "paper": PAPER})
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +48,8 @@ class Hamp(pf.Method):
         "the hypervolume that children of those chosen gained; cubic radial basis functions as the surrogate, a local "
         "search from the members that contribute most; all numbers. Not of the paper at all: the surrogate also "
         "chooses which children are evaluated (screening), and filters are ordered by the score `reconstruction`, not "
-        "by their L2 norms."
+        "by their L2 norms; preset=paper leaves both out. preset=best was chosen by us; what trials from preset=paper "
+        "found was worse on other networks (docs/tuning.md)."
     )
     bibtex = """
     @article{hong2024hardware,
@@ -50,21 +63,34 @@ class Hamp(pf.Method):
     }
     """
     experiments = HAMP
-    encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer", kind="encoding")
-    scorer: str = pf.setting(
-        "reconstruction", "importance that decides which filters of a layer stay; l2: their norms", kind="scorer"
+    preset: Literal["best", "paper"] = pf.setting("best", "where settings that are not given come from", tried=())
+    encoding: str = PRESETS.setting(
+        "encoding",
+        "what a genome is: integers, one per layer",
+        kind="encoding",
+        tried=("channel-count", "channel-count[step=2]", "channel-count[step=4]"),
     )
-    variation: str | None = pf.setting(None, "operators in turn, joined by +; none: sbx-pm", kind="variation")
+    scorer: str = PRESETS.setting(
+        "scorer", "importance that decides which filters of a layer stay; l2: their norms", kind="scorer"
+    )
+    variation: str | None = PRESETS.setting(
+        "variation", "operators in turn, joined by +; none: sbx-pm", kind="variation", tried=VARIATIONS
+    )
     population: int | None = pf.setting(
         None, f"genomes; none: the budget's evaluations / {GENERATIONS}, from {SMALLEST} to {LARGEST}", least=SMALLEST
     )
     portfolio: bool = pf.setting(True, "three selections with quotas; off: rank and crowding alone")
-    floor: float = pf.setting(
-        0.1, "least quota of a selection, as a share of the places", least=0, most=1 / len(SELECTORS)
+    floor: float = PRESETS.setting(
+        "floor", "least quota of a selection, as a share of the places", least=0, most=1 / len(SELECTORS)
     )
-    local: int = pf.setting(8, "proposals of the local search that a generation evaluates; 0 switches it off", least=0)
-    screening: int = pf.setting(
-        8, "children per place, of which those that promise most are evaluated; 1: all", least=1
+    local: int = PRESETS.setting(
+        "local", "proposals of the local search that a generation evaluates; 0 switches it off", least=0, tried=(1, 64)
+    )
+    screening: int = PRESETS.setting(
+        "screening",
+        "children per place, of which those that promise most are evaluated; 1: all",
+        least=1,
+        tried=(1, 64),
     )
     surrogate: bool = pf.setting(
         True, "what promises most is told by a surrogate; off: steps and children are taken at random"
@@ -80,6 +106,10 @@ class Hamp(pf.Method):
                 f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out; "
                 "prune others, as by --units filter"
             )
+        PRESETS.suited(self, self.preset, task)._search(task)
+
+    def _search(self, task: pf.Task) -> None:
+        """The search, with a value for every setting."""
         coder = task.encoding(self.encoding)
         variables = coder.variables(task.layout)
         if variables.kind != "integer":

@@ -7,9 +7,8 @@ Network Pruning", arXiv 2604.01076, April 2026.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,31 +17,11 @@ from pruneframe.kit import SMALLEST, Corridor, Staircase, Turns, evolve, ranks, 
 
 from .anchors import Front, record_corridor
 from .experiments import HIERARCHICAL
+from .presets import Presets, written
 from .rates import Rates
 from .sources import Sources, opening
 
 SOURCES = ("cuts", "tuned", "factors", "masks", "upper", "edge")
-OWN: dict[str, Any] = {  # of each preset alone
-    "paper": {
-        "phase2": "nsga2",
-        "share": 0.5,
-        "scorer": "magnitude",
-        "population": 100,
-        "generations": 10,
-        "threshold_scope": "global",
-        "highest": 0.95,
-        "temperature": 0.1,
-        "schedule": "decay",
-        "rate": 0.01,
-        "last_rate": 0.0005,
-    },
-    "best": {
-        "scorers": ("magnitude", "lamp", "reconstruction"),
-        "sources": SOURCES,
-        "tuning_rate": 0.05,
-        "rate": 0.002,
-    },
-}
 BOTH: dict[str, Any] = {
     "delta": 2.0,
     "corridor": "survivors",
@@ -50,19 +29,26 @@ BOTH: dict[str, Any] = {
     "crossover": "uniform",
     "mutation": "weighted-flip",
 }
-PRESETS = {name: BOTH | OWN[name] for name in OWN}
-
-
-def from_preset(name: str, help: str, kind: str = "", **bounds: float) -> Any:
-    """A setting that the preset gives where the user does not; `kind` and `bounds` as those of `setting`."""
-    values = ", ".join(f"{preset}: {write(values[name])}" for preset, values in PRESETS.items() if name in values)
-    tried: dict[str, Any] = {} if name in PRESETS["best"] else {"tried": ()}  # which is the one that is tuned
-    return pf.setting(None, f"{help}; {values}", kind=kind, **bounds, **tried)
-
-
-def write(value: object) -> str:
-    """A value as a setting is written."""
-    return "+".join(value) if isinstance(value, tuple) else str(value)
+BEST = BOTH | {
+    "scorers": ("magnitude", "lamp", "reconstruction"),
+    "sources": SOURCES,
+    "tuning_rate": 0.05,
+    "rate": 0.002,
+}
+PAPER = BOTH | {
+    "phase2": "nsga2",
+    "share": 0.5,
+    "scorer": "magnitude",
+    "population": 100,
+    "generations": 10,
+    "threshold_scope": "global",
+    "highest": 0.95,
+    "temperature": 0.1,
+    "schedule": "decay",
+    "rate": 0.01,
+    "last_rate": 0.0005,
+}
+PRESETS = Presets({"best": BEST, "paper": PAPER})
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,74 +78,69 @@ class Hierarchical(pf.Method):
     """
     experiments = HIERARCHICAL
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
-    scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
-    sources: tuple[str, ...] = from_preset(
+    scorers: tuple[str, ...] = PRESETS.setting(
+        "scorers", "scores that compete at the start, the first at once", kind="scorer"
+    )
+    sources: tuple[str, ...] = PRESETS.setting(
         "sources", "what competes for turns: cuts, tuned, factors, masks, upper, edge"
     )
-    tuning_rate: float = from_preset(
+    tuning_rate: float = PRESETS.setting(
         "tuning_rate",
         "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first",
         above=0,
         most=1,
     )
-    phase2: Literal["nsga2", "moead"] = from_preset("phase2", "algorithm of phase 2")
-    share: float = from_preset("share", "share of the budget for phase 1; 0 and 1 switch a phase off", least=0, most=1)
-    scorer: str = from_preset("scorer", "importance behind thresholds, sampling and variation", kind="scorer")
-    population: int = from_preset("population", "genomes, at most", least=SMALLEST)
-    generations: int = from_preset(
+    phase2: Literal["nsga2", "moead"] = PRESETS.setting("phase2", "algorithm of phase 2")
+    share: float = PRESETS.setting(
+        "share", "share of the budget for phase 1; 0 and 1 switch a phase off", least=0, most=1
+    )
+    scorer: str = PRESETS.setting("scorer", "importance behind thresholds, sampling and variation", kind="scorer")
+    population: int = PRESETS.setting("population", "genomes, at most", least=SMALLEST)
+    generations: int = PRESETS.setting(
         "generations", "of a phase, at least; where evaluations are few, the population shrinks", least=1
     )
-    threshold_scope: Literal["layer", "unit", "global"] = from_preset(
+    threshold_scope: Literal["layer", "unit", "global"] = PRESETS.setting(
         "threshold_scope", "one threshold per layer, per unit, or for all with a factor per layer"
     )
-    highest: float = from_preset(
+    highest: float = PRESETS.setting(
         "highest", "largest share of a layer that a threshold per layer removes", above=0, most=1
     )
-    delta: float = from_preset("delta", "points of error above dense that the light anchor may have")
-    corridor: Literal["anchors", "survivors"] = from_preset(
+    delta: float = PRESETS.setting("delta", "points of error above dense that the light anchor may have")
+    corridor: Literal["anchors", "survivors"] = PRESETS.setting(
         "corridor", "what both anchors keep stays (anchors), or may go as well (survivors)"
     )
-    survival: float = from_preset(
+    survival: float = PRESETS.setting(
         "survival", "weight of survival on the front, beside the score's rank in its layer", least=0, most=1
     )
-    temperature: float = from_preset("temperature", "of the sigmoid that samples bits by importance", above=0, most=1)
-    crossover: str = from_preset(
+    temperature: float = PRESETS.setting(
+        "temperature", "of the sigmoid that samples bits by importance", above=0, most=1
+    )
+    crossover: str = PRESETS.setting(
         "crossover", "variation of two parents' free bits before the mutation, or none", kind="variation"
     )
-    mutation: str = from_preset("mutation", "variation with a setting `rate`", kind="variation")
-    schedule: Literal["decay", "success"] = from_preset(
+    mutation: str = PRESETS.setting("mutation", "variation with a setting `rate`", kind="variation")
+    schedule: Literal["decay", "success"] = PRESETS.setting(
         "schedule", "the rate falls geometrically, or follows the one-fifth success rule"
     )
-    rate: float = from_preset("rate", "share of the free bits that flip, at first", least=0, most=1)
-    last_rate: float = from_preset("last_rate", "the same at the end of the budget, and the least", least=0, most=1)
+    rate: float = PRESETS.setting("rate", "share of the free bits that flip, at first", least=0, most=1)
+    last_rate: float = PRESETS.setting("last_rate", "the same at the end of the budget, and the least", least=0, most=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        strangers = sorted({f.name for f in fields(self)} - {"preset", *PRESETS[self.preset]})
+        strangers = sorted({f.name for f in fields(self)} - {"preset", *PRESETS.values[self.preset]})
         if given := [name for name in strangers if getattr(self, name) is not None]:
             raise ValueError(f"{given[0]} is no setting of preset={self.preset}; leave it out, or take another preset")
-        settled = self.settled()
+        settled = PRESETS.settled(self, self.preset)
         if self.preset == "paper" and settled.last_rate > settled.rate:
             raise ValueError(f"last_rate <= rate must hold, but got {settled.last_rate} > {settled.rate}")
         unknown = set(settled.sources or ()) - set(SOURCES)
         if unknown or settled.sources == () or settled.scorers == ():
-            raise ValueError(
-                f"sources must be of {write(OWN['best']['sources'])}, and scorers named, at least one each"
-            )
-
-    def settled(self) -> Self:
-        """The method with the preset's value for every setting that is not given."""
-        values = PRESETS[self.preset]
-        found = copy(self)
-        for name in values:
-            if getattr(self, name) is None:
-                object.__setattr__(found, name, values[name])
-        return found
+            raise ValueError(f"sources must be of {written(SOURCES)}, and scorers named, at least one each")
 
     def search(self, task: pf.Task) -> None:
         if "error" not in task.objectives:
             task.decline("it chooses its anchors by the objective 'error', which the problem does not have")
-        settled = self.settled()
+        settled = PRESETS.settled(self, self.preset)
         for name in {settled._mutation(settled.rate), settled.crossover} - {"none"}:
             task.variation(name)  # an unknown one is an error before any cost
         if self.preset == "paper":

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pruneframe as pf
 from pruneframe.kit import BIBTEX
 
-from .presets import VARIATIONS, from_preset, search_by_preset
+from .plain import TEXTBOOK, TUNED, PlainEvolution, variation_by
+from .presets import Presets
+
+PRESETS = Presets({"tuned": TUNED | {"variation": "sbx-pm[mutation=0.3]"}, "textbook": TEXTBOOK})
 
 
 @dataclass(frozen=True, repr=False)
-class MOEAD(pf.Method):
+class MOEAD(PlainEvolution):
     """Decomposition into scalar problems that help their neighbours (pymoo's ParallelMOEAD), on packed genomes."""
 
     name = "moead"
+    algorithm = "moead"
     provenance = (
         "Published: Zhang and Li, IEEE Trans. Evol. Comput. 11(6), 2007, as implemented by pymoo; a whole generation "
         "is made before any of it replaces a parent. Ours: the start, spread over densities, the default variation, "
@@ -37,35 +40,8 @@ class MOEAD(pf.Method):
     }
     """
     )
-    preset: Literal["tuned", "textbook"] = pf.setting(
-        "tuned", "where settings that are not given come from; textbook: raw bits", tried=()
-    )
-    encoding: str | None = from_preset("moead", "encoding", "what a genome is", kind="encoding")
-    scorer: str | None = from_preset(
-        "moead",
-        "scorer",
-        "importance behind the start, the encoding and guided variation; a preset's is replaced by magnitude where it "
-        "is not defined for the units or would cost more than a tenth of the budget",
-        kind="scorer",
-    )
-    variation: str | None = from_preset(
-        "moead",
-        "variation",
-        "operators in turn, joined by +; none: uniform+bit-flip or sbx-pm",
-        kind="variation",
-        tried=VARIATIONS,
-    )
-    population: int | None = from_preset(
-        "moead",
-        "population",
-        "weight vectors, at most; none: a tenth of the budget, from 4 to 100",
-        least=2,
-        tried=(4, 100),
-    )
-
-    def search(self, task: pf.Task) -> None:
-        given = {name: getattr(self, name) for name in ("encoding", "scorer", "variation", "population")}
-        search_by_preset("moead", task, self.preset, given)
+    presets = PRESETS
+    variation: str | None = variation_by(PRESETS)
 
 
 @pf.hookimpl

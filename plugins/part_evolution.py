@@ -20,7 +20,7 @@ class Genomes:
     def __init__(
         self,
         task: pf.Task,
-        scores: pf.Scores,
+        scorer: str,
         *,
         encoding: str,
         variation: str | None,
@@ -29,9 +29,9 @@ class Genomes:
         least: float,
     ) -> None:
         self._task = task
-        self._scores = scores
         self._coder = task.encoding(encoding)
         self._variation = suitable_variation(task, variation, self._coder.variables(task.layout))
+        self._scores = task.scores(scorer)  # paid for when all else is known to fit together
         self._population, self._generations, self._least = population, generations, least
 
     def evolve(self, part: pf.Part, evaluate: Evaluate, price: float, references: np.ndarray) -> None:

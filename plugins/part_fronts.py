@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 import pruneframe as pf
 from pruneframe.kit import UNPRUNED, ParetoSet
+
+
+def divided(task: pf.Task, cuts: Literal["resolution", "none"] | tuple[int, ...]) -> list[pf.Part]:
+    """The parts of a network, one after the other; declines one that cannot be cut so."""
+    network = task.network
+    try:
+        starts = cuts if isinstance(cuts, tuple) else network.stages if cuts == "resolution" else ()
+        if cuts == "resolution" and not starts:
+            places = ", ".join(str(cut.layer) for cut in network.cuts) or "none"
+            raise pf.InputError(f"its resolution changes nowhere that it can be cut; set cuts (possible: {places})")
+        return [task.part(start, stop) for start, stop in pairwise((0, *starts, len(network.layers)))]
+    except pf.InputError as error:
+        task.decline(f"it divides the network, but {error}")
 
 
 class Found:

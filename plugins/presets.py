@@ -1,15 +1,16 @@
-"""Presets of `nsga2` and `moead`: settings under one name; whatever is given beside it goes first.
+"""Presets: settings of a method under one name; whatever is given beside it goes first.
 
-`textbook` is the algorithm on raw bits; `tuned` is what `pruneframe tune` found for each, see docs/tuning.md.
+`tuned` is what `benchmarks/tuning.py` found for a method, see docs/tuning.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import pruneframe as pf
-from pruneframe.kit import search_by
 
 SCORING = 0.1  # of a budget at most goes to a score that nobody has named
 PLAIN = "magnitude"  # the score that costs nothing and is defined for all units
@@ -17,37 +18,56 @@ VARIATIONS = (  # what `pruneframe tune` tries; those that cannot vary an encodi
     *("uniform+bit-flip", "uniform+importance-guided", "layer-crossover+bit-flip", "uniform+weighted-flip"),
     *("sbx-pm", "sbx-pm[mutation=0.3]", "sbx-pm[crossover=0.6,spread=5,reach=5]"),
 )
-Algorithm = Literal["nsga2", "moead"]
-Values = Mapping[str, Any]
-TEXTBOOK: dict[str, Any] = {"encoding": "mask", "scorer": PLAIN, "variation": None, "population": None}
-TUNED: Values = TEXTBOOK | {"encoding": "global-cut", "scorer": "reconstruction"}
-PRESETS: Mapping[Algorithm, Mapping[str, Values]] = {
-    "nsga2": {"tuned": TUNED, "textbook": TEXTBOOK},
-    "moead": {"tuned": {**TUNED, "variation": "sbx-pm[mutation=0.3]"}, "textbook": TEXTBOOK},
-}
+Settings = Mapping[str, Any]
+Preset = TypeVar("Preset", bound=pf.Method)
 
 
-def from_preset(algorithm: Algorithm, name: str, help: str, **about: Any) -> Any:
-    """A setting that a preset gives where the user does not; `about` as in `pf.setting`."""
-    presets = PRESETS[algorithm].items()
-    values = ", ".join(f"{preset}: {values[name]}" for preset, values in presets if values[name] is not None)
-    return pf.setting(None, f"{help}; {values}" if values else help, **about)
+@dataclass(frozen=True)
+class Presets:
+    """What each name gives; the first is the default. A setting that a preset has not is none of its method there."""
+
+    values: Mapping[str, Settings]
+
+    def setting(self, name: str, help: str, **about: Any) -> Any:
+        """A setting that the preset gives where the user does not; `about` as in `pf.setting`.
+
+        One that the default preset has not is not tuned.
+        """
+        groups: dict[str, list[str]] = {}
+        for preset, values in self.values.items():
+            if values.get(name) is not None:
+                groups.setdefault(written(values[name]), []).append(preset)
+        told = ", ".join(
+            value if len(presets) == len(self.values) else f"{'/'.join(presets)}: {value}"
+            for value, presets in groups.items()
+        )
+        tried: Settings = {} if name in next(iter(self.values.values())) else {"tried": ()}
+        return pf.setting(None, f"{help}; {told}" if told else help, **{**tried, **about})
+
+    def settled(self, method: Preset, preset: str) -> Preset:
+        """The method with the preset's value for every setting that is not given.
+
+        A preset's variation goes with its encoding; beside another one, whatever suits that.
+        """
+        found, values = copy(method), dict(self.values[preset])
+        if getattr(method, "encoding", None) is not None:
+            values.pop("variation", None)
+        for name, value in values.items():
+            if getattr(method, name) is None:
+                object.__setattr__(found, name, value)
+        return found
+
+    def suited(self, method: Preset, preset: str, task: pf.Task) -> Preset:
+        """The same for a task: a preset's scorer that its units have not, or that is too dear, is `magnitude`."""
+        found: Any = self.settled(method, preset)
+        given: Any = method
+        if given.scorer is None and task.price_of_scores(found.scorer) > SCORING * task.budget.total:
+            object.__setattr__(found, "scorer", PLAIN)
+        return found
 
 
-def search_by_preset(algorithm: Algorithm, task: pf.Task, preset: str, given: Values) -> None:
-    """The search of a plain evolutionary method by the settings that are given, those that are None from a preset.
-
-    A preset's variation goes with its encoding; beside another one, whatever suits that.
-    """
-    values = PRESETS[algorithm][preset]
-    settled = {name: values[name] if value is None else value for name, value in given.items()}
-    if given["scorer"] is None:
-        settled["scorer"] = suited_scorer(task, settled["scorer"])
-    if given["encoding"] is not None:
-        settled["variation"] = given["variation"]
-    search_by(algorithm, task, **settled)
-
-
-def suited_scorer(task: pf.Task, name: str) -> str:
-    """A preset's scorer, or `magnitude` where that is not defined for the units or costs too much of the budget."""
-    return name if task.price_of_scores(name) <= SCORING * task.budget.total else PLAIN
+def written(value: object) -> str:
+    """A value as a setting is written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "+".join(value) if isinstance(value, tuple) else str(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,40 @@ from pruneframe.kit import IDLE
 
 from .experiments import WEIGHTED_GA
 from .herd import TERMS, Breeding, Herd, surviving
+from .presets import Presets
 
-PRESETS = {"sparsity": (0.6, 0.1, 0.3), "computation": (0.4, 0.55, 0.05), "balanced": (0.4, 0.3, 0.3)}
+WEIGHTS = {"sparsity": (0.6, 0.1, 0.3), "computation": (0.4, 0.55, 0.05), "balanced": (0.4, 0.3, 0.3)}
+PAPER = {
+    "fronts": 1,
+    "scorer": "magnitude",
+    "survivors": 0.5,
+    "crossover": 0.5,
+    "mutation": 0.5,
+    "step": None,
+    "smallest": 0.9,
+    "loss": 1.2,
+    "every": 20,
+    "retraining": 0.7,
+    "finishing": None,
+    "epochs": 1,
+    "images": 10_000,
+    "learning_rate": 0.01,
+}
+TUNED = PAPER | {
+    "fronts": 8,
+    "scorer": "lamp",
+    "crossover": 0.299,
+    "loss": 6.19,
+    "every": 2,
+    "retraining": 0.911,
+    "finishing": 0.0192,
+    "epochs": 2,
+    "learning_rate": 0.0441,
+}
+WEIGHTED = {name: dict(zip(TERMS, weights, strict=True)) for name, weights in WEIGHTS.items()}
+PRESETS = Presets(
+    {"tuned": TUNED | WEIGHTED["sparsity"]} | {name: PAPER | weights for name, weights in WEIGHTED.items()}
+)
 CAREFUL, BOLD = 0.95, 0.2  # the error's weight at both ends of a sweep
 SMALLEST, LARGEST = 4, 30  # genomes; of four two survive, each with a child
 FINEST, COARSEST = 0.1, 0.3  # steps
@@ -40,7 +72,8 @@ class WeightedGA(pf.Method):
         "numbers, truncation selection, microbial crossover, how a mutation draws what it removes, and when the elite "
         "is retrained. Not of the paper at all: a sweep of weightings within one run (fronts), each going on where "
         "the one before ended, the limit on what retraining may cost (retraining), and a long training of the last "
-        "elite at the end (finishing)."
+        "elite at the end (finishing). The default, preset=tuned, has such a sweep, and numbers that `pruneframe tune` "
+        "found on networks of ours (docs/tuning.md); the reconstruction is preset=sparsity, computation or balanced."
     )
     bibtex = """
     @inproceedings{yang2019multi,
@@ -51,22 +84,23 @@ class WeightedGA(pf.Method):
     }
     """
     experiments = WEIGHTED_GA
-    preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
-        "sparsity",
-        "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items()),
+    preset: Literal["tuned", "sparsity", "computation", "balanced"] = pf.setting(
+        "tuned",
+        "where settings that are not given come from; what has a published emphasis prunes one network",
         tried=(),
     )
-    error: float | None = pf.setting(None, "weight of the share misclassified")
-    computation: float | None = pf.setting(None, "weight of the share of multiply-adds that remains")
-    size: float | None = pf.setting(None, "weight of the share of parameters that remains")
-    fronts: int = pf.setting(
-        1,
+    error: float = PRESETS.setting("error", "weight of the share misclassified")
+    computation: float = PRESETS.setting("computation", "weight of the share of multiply-adds that remains")
+    size: float = PRESETS.setting("size", "weight of the share of parameters that remains")
+    fronts: int = PRESETS.setting(
+        "fronts",
         f"weightings that share the budget; of several, the error's share falls from {CAREFUL} to {BOLD}, and the "
         "others keep their proportion",
         least=1,
+        tried=(1, 8),
     )
-    scorer: str = pf.setting(
-        "magnitude", "importance of the current weights, behind what a mutation removes", kind="scorer"
+    scorer: str = PRESETS.setting(
+        "scorer", "importance of the current weights, behind what a mutation removes", kind="scorer"
     )
     population: int | None = pf.setting(
         None,
@@ -74,72 +108,81 @@ class WeightedGA(pf.Method):
         f"{LARGEST}",
         least=SMALLEST,
     )
-    survivors: float = pf.setting(
-        0.5, "share of the population that a generation keeps, but two at least and not all", least=0, most=1
+    survivors: float = PRESETS.setting(
+        "survivors", "share of the population that a generation keeps, but two at least and not all", least=0, most=1
     )
-    crossover: float = pf.setting(0.5, "chance that a child takes a gene from the fitter parent", least=0, most=1)
-    mutation: float = pf.setting(0.5, "chance that a gene mutates; one always does", least=0, most=1)
-    step: float | None = pf.setting(
-        None,
+    crossover: float = PRESETS.setting(
+        "crossover", "chance that a child takes a gene from the fitter parent", least=0, most=1
+    )
+    mutation: float = PRESETS.setting("mutation", "chance that a gene mutates; one always does", least=0, most=1)
+    step: float | None = PRESETS.setting(
+        "step",
         "largest share of a linear layer's remaining units that a mutation removes; none: what lets it shrink to a "
         f"hundredth in the generations that a weighting could pay for, from {FINEST} to {COARSEST}",
         least=0,
         most=1,
     )
-    smallest: float = pf.setting(0.9, "chance that these are the least important ones, not any", least=0, most=1)
-    loss: float = pf.setting(1.2, "points of error above dense at which the elite is retrained", least=0)
-    every: int = pf.setting(20, "generations after which it is retrained in any case", least=1)
-    retraining: float = pf.setting(
-        0.7,
+    smallest: float = PRESETS.setting(
+        "smallest", "chance that these are the least important ones, not any", least=0, most=1
+    )
+    loss: float = PRESETS.setting(
+        "loss", "points of error above dense at which the elite is retrained", least=0, tried=(0.15, 10)
+    )
+    every: int = PRESETS.setting(
+        "every", "generations after which it is retrained in any case", least=1, tried=(2, 160)
+    )
+    retraining: float = PRESETS.setting(
+        "retraining",
         "largest share of what is spent that goes to retraining and to the populations rebuilt; 0 switches it off",
         least=0,
         most=1,
     )
-    finishing: float | None = pf.setting(
-        None,
+    finishing: float | None = PRESETS.setting(
+        "finishing",
         f"share of the budget that trains each weighting's last elite; none: {ENDING} of one, {BETWEEN} of several; 0 "
         "switches it off",
         least=0,
         most=1,
     )
-    epochs: int = pf.setting(1, "of a retraining", least=1)
-    images: int = pf.setting(10_000, "training images of an epoch, at most", least=1)
-    learning_rate: float = pf.setting(0.01, "of a retraining, at first", above=0)
+    epochs: int = PRESETS.setting("epochs", "of a retraining", least=1, tried=(1, 8))
+    images: int = PRESETS.setting("images", "training images of an epoch, at most", least=1, tried=(1000, 80_000))
+    learning_rate: float = PRESETS.setting("learning_rate", "of a retraining, at first", above=0, tried=(0.001, 0.1))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fronts > 1 and (self.error is not None or self.weighting[1:] == (0, 0)):
+        settled = self.settled()
+        weighting = settled.error, settled.computation, settled.size
+        if settled.fronts > 1 and (self.error is not None or weighting[1:] == (0, 0)):
             raise ValueError(
                 "fronts > 1 sets the error's weight and needs another, but got "
-                f"error={self.error}, computation={self.weighting[1]} and size={self.weighting[2]}"
+                f"error={self.error}, computation={weighting[1]} and size={weighting[2]}"
             )
-        if not (min(self.weighting) >= 0 and 0 < sum(self.weighting) < math.inf):
+        if not (min(weighting) >= 0 and 0 < sum(weighting) < math.inf):
             raise ValueError(
-                f"error, computation and size must be finite weights >= 0, not all of them 0, but got {self.weighting}"
+                f"error, computation and size must be finite weights >= 0, not all of them 0, but got {weighting}"
             )
 
-    @property
-    def weighting(self) -> tuple[float, float, float]:
-        """The weights of error, computation and size."""
-        preset = dict(zip(TERMS, PRESETS[self.preset], strict=True))
-        given = {name: getattr(self, name) for name in TERMS}
-        error, computation, size = (preset[name] if value is None else value for name, value in given.items())
-        return error, computation, size
+    def settled(self) -> Self:
+        """With the preset's value for every setting that is not given."""
+        return PRESETS.settled(self, self.preset)
 
     @property
     def weightings(self) -> list[tuple[float, float, float]]:
-        """All that a run goes through, the most careful first; their error's odds fall by a constant factor."""
+        """All that a settled run goes through, the most careful first; their error's odds fall by a constant factor."""
         if self.fronts == 1:
-            return [self.weighting]
-        _, computation, size = self.weighting
-        others = computation + size
+            return [(self.error, self.computation, self.size)]
+        others = self.computation + self.size
         careful, bold = (math.log(share / (1 - share)) for share in (CAREFUL, BOLD))
         shares = [1 / (1 + math.exp(-odds)) for odds in np.linspace(careful, bold, self.fronts)]
-        return [(share, (1 - share) * computation / others, (1 - share) * size / others) for share in shares]
+        return [(share, (1 - share) * self.computation / others, (1 - share) * self.size / others) for share in shares]
 
     def search(self, task: pf.Task) -> None:
         if "error" not in task.objectives:
             task.decline("its fitness needs the objective 'error', which the problem does not have")
+        PRESETS.suited(self, self.preset, task)._search(task)
+
+    def _search(self, task: pf.Task) -> None:
+        """The search, with a value for every setting."""
         history: list[dict[str, float]] = []
         try:
             herd = Herd(task, self.suited(task.budget.total / task.prices.evaluation))

@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -19,10 +20,12 @@ from scipy.stats import binom, wilcoxon
 from tiny import load
 
 from pruneframe.cli.bench import command
+from pruneframe.configuration.space import Space
 from pruneframe.mask import Masks
 from pruneframe.method import Method
 from pruneframe.registry import Registry
 from pruneframe.report import Report
+from pruneframe.spec import numbers
 from pruneframe.study.facts import summaries
 from pruneframe.study.plan import plan
 from pruneframe.study.store import StudyFolder
@@ -379,3 +382,51 @@ def test_a_row_of_learning_says_what_was_compared(work: str, monkeypatch: pytest
     }
     assert row["ratio_q1"] <= row["ratio"] <= row["ratio_q3"]
     assert min(row["ratio"], row["per_pass"], row["milliseconds"]) > 0
+
+
+@pytest.fixture
+def tuning(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import tuning
+
+    return tuning
+
+
+def asked_for(words: Sequence[str], option: str) -> str:
+    return words[words.index(option) + 1]
+
+
+def test_no_comparison_uses_what_defaults_are_tuned_or_checked_on(tuning: ModuleType) -> None:
+    import results
+
+    used = [chapter.arguments for chapter in results.CHAPTERS if "lenet-digits" in chapter.arguments]
+    places = [asked_for(words, "--instances") for words in (tuning.TUNED_ON, tuning.CHECKED_ON, *used)]
+    tuned, checked, *compared = ({*numbers([place], "instances")} for place in places)
+    assert compared
+    assert not tuned & checked
+    assert not (tuned | checked) & set.union(*compared)
+
+
+def test_every_method_that_searches_by_settings_is_tuned_from_specs_that_there_are(tuning: ModuleType) -> None:
+    found = Registry()
+    specs = [pair for chapter in tuning.CHAPTERS for pair in chapter.methods]
+    for asked, before in specs:
+        assert found.component(Method, asked).name == found.component(Method, before).name
+        assert Space.of(found, asked).knobs
+    others = {"magnitude", "platypus", "random"}  # a sweep, an adapter, and nothing to set
+    bundled = {
+        name for name in found.names("method") if found.described("method", name)[1].distribution == "pruneframe"
+    }
+    assert {asked.partition("[")[0] for asked, _ in specs} == bundled - others
+
+
+def test_the_last_section_of_a_document_is_printed_again(tuning: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n\n## One\n\nstays\n\n## Two\n\ngoes\n")
+    for _ in range(2):
+        done = CliRunner().invoke(tuning.main, [str(tmp_path / "studies"), "--output", str(page)])
+        assert done.exit_code == 0, done.output
+        head, _, rest = page.read_text().partition("\n## Two\n")
+        assert head == "# Title\n\n## One\n\nstays\n"
+        assert "goes" not in rest
+        assert rest.count("not run yet") == len(tuning.CHAPTERS)

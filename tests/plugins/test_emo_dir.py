@@ -30,7 +30,7 @@ ABLATIONS = (
     "joint=pairing",
     "joint=sum",
     "crossing=false",
-    "inheriting=false",
+    "inheriting=true",
     "alpha=0",
     "detector=rest",
     "finetuning=0.2",
@@ -38,12 +38,12 @@ ABLATIONS = (
 
 
 def method_of(*changes: str) -> EmoDir:
-    return lookup(EmoDir, f"emo-dir[{','.join(changes)}]")
+    return lookup(EmoDir, f"emo-dir[{','.join(('preset=paper', *changes))}]")
 
 
 def searched(*changes: str, budget: float = 60, seed: int = 0, **problem: Any) -> Task:
     """A task after the search has ended."""
-    return searches.searched(f"emo-dir[{','.join(changes)}]", budget, seed, **problem)
+    return searches.searched(f"emo-dir[{','.join(('preset=paper', *changes))}]", budget, seed, **problem)
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])

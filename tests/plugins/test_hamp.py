@@ -21,7 +21,8 @@ from pruneframe_reports.records import Records
 
 
 @pytest.mark.parametrize(
-    "spec", ["hamp", "hamp[portfolio=false]", "hamp[local=0]", "hamp[surrogate=false]", "hamp[tuned=10]"]
+    "spec",
+    ["hamp", "hamp[preset=paper]", "hamp[portfolio=false]", "hamp[local=0]", "hamp[surrogate=false]", "hamp[tuned=10]"],
 )
 def test_the_contract_holds(spec: str) -> None:
     check_method(lookup(Hamp, spec), "filter")
@@ -46,7 +47,7 @@ def test_a_genotype_of_full_widths_is_the_dense_network() -> None:
 
 
 def test_generations_are_recorded_with_quotas_and_gains() -> None:
-    task = searched("hamp[population=8]", 120, **PHYSICAL)
+    task = searched("hamp[preset=paper,population=8]", 120, **PHYSICAL)
     found = task.records["generations"]
     assert len(found) >= 5
     assert found[list(SELECTORS)].sum(axis=1).to_numpy() == pytest.approx(1)
@@ -55,7 +56,7 @@ def test_generations_are_recorded_with_quotas_and_gains() -> None:
     assert np.diff(found.hypervolume) == pytest.approx(gained[1:])
     final = np.array([e.values for e in task.archive.evaluations]) / task.references
     assert 0 <= hypervolume(final) - found.hypervolume.iloc[-1] < 0.02  # the last generation may be cut off
-    without = searched("hamp[population=8,local=0]", 120, **PHYSICAL)
+    without = searched("hamp[preset=paper,population=8,local=0]", 120, **PHYSICAL)
     assert not without.records["generations"]["gain of local search"].any()
 
 

@@ -241,10 +241,10 @@ def test_a_setting_of_the_other_preset_is_refused(setting: str) -> None:
 
 def test_settings_that_are_not_given_are_the_presets() -> None:
     assert repr(method_of("hierarchical[preset=best,rate=0.01]")) == "hierarchical[rate=0.01]"
-    for preset, values in module.PRESETS.items():
-        settled = Hierarchical(preset=cast(Any, preset)).settled()
+    for preset, values in module.PRESETS.values.items():
+        settled = module.PRESETS.settled(Hierarchical(preset=cast(Any, preset)), preset)
         assert {name: getattr(settled, name) for name in values} == values
-    assert {s.name for s in Hierarchical.settings()} == {"preset"}.union(*module.PRESETS.values())
+    assert {s.name for s in Hierarchical.settings()} == {"preset"}.union(*module.PRESETS.values.values())
 
 
 def test_an_unknown_variation_is_an_error_before_any_cost() -> None:

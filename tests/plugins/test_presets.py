@@ -1,4 +1,4 @@
-"""Presets of nsga2 and moead: what they mean, what goes before them, and what takes the place of a dear score."""
+"""Presets: what they mean, what goes before them, and what takes the place of a dear score."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from searches import searched
+from tiny import lookup
 
 import pruneframe as pf
-from pruneframe_plugins.presets import SCORING
+from pruneframe_plugins import emo_dir, hamp, moead, plain, weighted_ga
+from pruneframe_plugins.presets import SCORING, Presets
 
 VARIATIONS = {"nsga2": "sbx-pm", "moead": "sbx-pm[mutation=0.3]"}  # of preset=tuned
 EQUAL = [  # the tiny problem's score takes 3 passes over 60 images of 40, 4.5 passes
@@ -50,3 +52,30 @@ def test_a_score_that_nobody_named_costs_a_tenth_of_the_budget_at_most() -> None
 def test_presets_work_for_all_units(method: str, settings: str, units: str) -> None:
     task = searched(method + settings, 60, units=units)
     assert len(task.archive.evaluations) >= 2
+
+
+@pytest.mark.parametrize(
+    ("method", "presets", "given"),
+    [
+        ("emo-dir", emo_dir.PRESETS, "batch=3"),
+        ("hamp", hamp.PRESETS, "local=3"),
+        ("moead", moead.PRESETS, "scorer=l2"),
+        ("nsga2", plain.PRESETS, "scorer=l2"),
+        ("weighted-ga", weighted_ga.PRESETS, "epochs=3"),
+    ],
+)
+def test_what_is_not_given_is_the_presets_and_what_is_given_goes_first(
+    method: str, presets: Presets, given: str
+) -> None:
+    name, _, text = given.partition("=")
+    for preset, values in presets.values.items():
+        settled = presets.settled(lookup(pf.Method, f"{method}[preset={preset}]"), preset)
+        assert {one: getattr(settled, one) for one in values} == values
+        changed = presets.settled(lookup(pf.Method, f"{method}[preset={preset},{given}]"), preset)
+        assert str(getattr(changed, name)) == text
+    assert repr(lookup(pf.Method, f"{method}[preset={next(iter(presets.values))}]")) == method
+
+
+def test_a_presets_variation_goes_with_its_encoding() -> None:
+    given = emo_dir.PRESETS.settled(lookup(emo_dir.EmoDir, "emo-dir[encoding=mask]"), "tuned")
+    assert (given.encoding, given.variation) == ("mask", None)

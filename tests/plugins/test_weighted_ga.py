@@ -22,7 +22,7 @@ from pruneframe.search.workbench import DENSE
 from pruneframe.study.facts import facts
 from pruneframe.study.table import long_table
 from pruneframe.testing import check_method, make_task, tiny_problem
-from pruneframe_plugins.weighted_ga import COARSEST, ENDING, FINEST, LARGEST, PRESETS, SMALLEST, WeightedGA
+from pruneframe_plugins.weighted_ga import COARSEST, ENDING, FINEST, LARGEST, SMALLEST, WEIGHTS, WeightedGA
 from pruneframe_reports.records import Records
 
 SMALL = ("population=6", "images=20", "every=3")
@@ -34,7 +34,8 @@ def method_of(*changes: str) -> WeightedGA:
 
 def searched(*changes: str, budget: float = 80, seed: int = 0, **problem: Any) -> Task:
     """A task after the search has ended."""
-    return searches.searched(f"weighted-ga[{','.join((*SMALL, *changes))}]", budget, seed, **problem)
+    preset = () if any(change.startswith("preset") for change in changes) else ("preset=sparsity",)
+    return searches.searched(f"weighted-ga[{','.join((*preset, *SMALL, *changes))}]", budget, seed, **problem)
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
@@ -44,18 +45,18 @@ def test_the_contract_holds(change: str, units: str) -> None:
 
 
 def test_given_weights_replace_the_presets() -> None:
-    assert method_of().weighting == PRESETS["sparsity"]
-    assert method_of("preset=computation", "size=0.7").weighting == (*PRESETS["computation"][:2], 0.7)
+    assert method_of("preset=sparsity").settled().weightings == [WEIGHTS["sparsity"]]
+    assert method_of("preset=computation", "size=0.7").settled().weightings == [(*WEIGHTS["computation"][:2], 0.7)]
 
 
-@given(st.integers(2, 9), st.sampled_from(sorted(PRESETS)))
+@given(st.integers(2, 9), st.sampled_from(sorted(WEIGHTS)))
 def test_a_sweep_goes_from_careful_to_bold_and_keeps_the_others_proportion(fronts: int, preset: str) -> None:
-    weightings = np.array(method_of(f"fronts={fronts}", f"preset={preset}").weightings)
+    weightings = np.array(method_of(f"fronts={fronts}", f"preset={preset}").settled().weightings)
     assert weightings.shape == (fronts, 3)
     assert np.allclose(weightings.sum(axis=1), 1)
     assert np.all(np.diff(weightings[:, 0]) < 0)
     assert weightings[[0, -1], 0] == pytest.approx([0.95, 0.2])
-    _, computation, size = PRESETS[preset]
+    _, computation, size = WEIGHTS[preset]
     assert np.allclose(weightings[:, 1] / weightings[:, 2], computation / size)
 
 
@@ -76,7 +77,7 @@ def test_the_elite_never_gets_worse_between_retrainings(fronts: int) -> None:
 
 def test_the_recorded_fitness_is_the_weighted_sum() -> None:
     found = fitness(searched("preset=balanced"))
-    weights = np.array(PRESETS["balanced"])
+    weights = np.array(WEIGHTS["balanced"])
     assert np.allclose(found[["error", "multiply-adds kept", "parameters kept"]].to_numpy() @ weights, found.fitness)
     assert np.all(found["mean fitness"] >= found.fitness)
 

@@ -53,7 +53,7 @@ def test_members_are_the_networks_that_were_measured(folder: RunFolder) -> None:
     assert set(front.weights) == {DENSE}
 
 
-@pytest.mark.parametrize("method", ["random", "weighted-ga[population=6,images=100,every=3]"])
+@pytest.mark.parametrize("method", ["random", "weighted-ga[preset=sparsity,population=6,images=100,every=3]"])
 def test_also_where_filters_go_statistics_shift_and_weights_are_trained(method: str, tmp_path: Path) -> None:
     budget = 300.0 if method == "random" else 800.0
     folder = carried_out(run_of(method, budget=budget, units="filter", batch_norm="shifted"), tmp_path)

@@ -31,8 +31,8 @@ METHODS = (
     "platypus",
     "nsga2[encoding=layer-threshold,scorer=taylor]",
     "platypus[algorithm=EpsMOEA,encoding=mask]",
-    "weighted-ga[population=6,images=100,every=3]",
-    "emo-dir[population=4,members=3]",
+    "weighted-ga[preset=sparsity,population=6,images=100,every=3]",
+    "emo-dir[preset=paper,inheriting=true,population=4,members=3]",
 )
 DEATHS = 10
 
@@ -74,7 +74,7 @@ def test_other_boards_resume_too(settings: dict[str, Any], tmp_path: Path) -> No
     check_resumes("nsga2", settings, tmp_path)
 
 
-@pytest.mark.parametrize(("method", "answers"), [("hamp[scorer=l2]", (41, 97)), ("netadapt", (23,))])
+@pytest.mark.parametrize(("method", "answers"), [("hamp[preset=paper,screening=8]", (41, 97)), ("netadapt", (23,))])
 def test_searches_for_a_target_resume_too(method: str, answers: tuple[int, ...], tmp_path: Path) -> None:
     settings = {"units": "filter", "objectives": ("error", "latency", "memory"), "target": "analytic", "budget": 150}
     check_resumes(method, settings, tmp_path, answers)
