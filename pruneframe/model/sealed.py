@@ -36,8 +36,12 @@ def read_sealed(path: Path) -> tuple[State, dict[str, Any]]:
         raise InputError(f"{path} must be a safetensors file, but is damaged ({error}); remove it") from error
     if ENTRY not in header:
         raise InputError(f"{path} must be written by pruneframe train, but does not say what it holds; choose another")
-    seal = json.loads(header[ENTRY])
-    if seal["checksum"] != _checksum(tensors, seal["facts"]):
+    try:
+        seal = json.loads(header[ENTRY])
+        whole = seal["checksum"] == _checksum(tensors, seal["facts"])
+    except (ValueError, KeyError):  # what is damaged is the seal itself
+        whole = False
+    if not whole:
         raise InputError(f"{path} must have the checksum that it names, but is damaged; remove it")
     return tensors, json.loads(seal["facts"])
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from command import Cli, files
@@ -171,3 +177,94 @@ def test_weights_that_fit_are_used(cli: Cli, tmp_path: Path) -> None:
     plugin.write_text(OWN_PROBLEM.format(name="tiny.th"))
     command = ("bench", "--methods", "random", "--problems", "own", "--seeds", "0", "--budget", "5", "-p", plugin)
     assert cli(*command, "--data", tmp_path / "data").code == 0
+
+
+MAIN = "from pruneframe.cli.main import main; main()"
+SHORT_PROBLEM = """
+import pruneframe as pf
+from pruneframe.testing import TinyNetwork, tiny_problem
+
+@pf.hookimpl
+def pruneframe_problems():
+    recipe, short = pf.Recipe(epochs=3, learning_rate=0.05, batch=20), pf.Recipe(learning_rate=0.05, batch=20)
+    return [pf.Problem("own", TinyNetwork, tiny_problem().data, weights=pf.Trained(recipe, short)), tiny_problem()]
+"""
+
+
+@pytest.fixture
+def shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, ...]:
+    """What adds a problem whose recipe has a short form, and `tiny`; the cache is empty."""
+    monkeypatch.setenv("PRUNEFRAME_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "shortened.py").write_text(SHORT_PROBLEM)
+    return "-p", tmp_path / "shortened.py"
+
+
+def test_a_training_says_what_it_made_and_leaves_its_log_and_curves(
+    cli: Cli, shortened: tuple[str | Path, ...]
+) -> None:
+    (told,) = json.loads(cli("train", "own", "--short", "--json", *shortened).out)
+    assert (told["problem"], told["instance"], told["recipe"]["epochs"]) == ("own", 0, 1)
+    assert told["accuracy"] == pytest.approx(told["search"]["accuracy"])
+    assert told["sha256"] == hashlib.sha256(Path(told["weights"]).read_bytes()).hexdigest()
+    assert [json.loads(line)["epoch"] for line in Path(told["log"]).read_text().splitlines()] == [1]
+    assert Path(told["curves"]).read_bytes().startswith(b"%PDF")
+    assert {path.name for path in Path(told["log"]).parent.iterdir()} == {"curves.pdf", "epochs.jsonl", "lock"}
+    whole = cli("train", "own", *shortened)
+    assert whole.err.count("epoch") == 3
+    assert "trained 3 epochs, convolutions and products in float32" in whole.out
+
+
+def test_weights_are_handed_on_as_a_file(cli: Cli, shortened: tuple[str | Path, ...], tmp_path: Path) -> None:
+    (told,) = json.loads(cli("train", "own", "--json", *shortened).out)
+    theirs = tmp_path / "theirs.safetensors"
+    Path(told["weights"]).rename(theirs)
+    taken = cli("train", "own", "--from", theirs, *shortened)
+    assert (taken.code, "epoch 1/" in taken.err) == (0, False)
+    assert told["sha256"] in taken.out
+    for refused, words in (
+        (("own", "--from", theirs, "--short"), "3 epochs"),
+        (("tiny", "--from", theirs), "those of tiny are not"),
+        (("lenet-digits", "--from", theirs), "comes with its weights"),
+        (("own", "--from", theirs, "--force"), "--from takes"),
+        (("tiny", "--short"), "tiny has none"),
+        (("own", "--device", "cuda"), "cpu or cuda:N"),
+    ):
+        found = cli("train", *refused, *shortened)
+        assert (found.code, words in found.error) == (2, True), found.error
+
+
+@pytest.mark.slow
+def test_ten_kills_at_any_moment_give_the_weights_of_no_kill(tmp_path: Path) -> None:
+    """And each loses at most the epoch that it interrupts."""
+    found, logs = [], []
+    for kills in (0, 10):
+        cache = tmp_path / str(kills)
+        command = [sys.executable, "-c", MAIN, "train", "lenet-digits", "--instances", "10"]
+        delays, done = np.random.default_rng(0), 0
+        for _ in range(kills):
+            process = subprocess.Popen(
+                command, env=os.environ | {"PRUNEFRAME_CACHE": str(cache)}, stderr=subprocess.DEVNULL
+            )
+            while process.poll() is None and lines(cache) <= done:
+                time.sleep(0.002)
+            time.sleep(delays.uniform(0, 0.1))
+            process.kill()
+            assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+            assert lines(cache) > done
+            done = lines(cache)
+        ended = subprocess.run(
+            command, env=os.environ | {"PRUNEFRAME_CACHE": str(cache)}, capture_output=True, text=True
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert (f"going on behind epoch {done}" in ended.stderr) == (kills > 0)
+        assert ended.stderr.count("training lenet-digits: epoch") == 20 - done
+        (weights,) = files(cache / "weights")
+        found.append(weights.read_bytes())
+        logs.append(lines(cache))
+    assert found[0] == found[1]
+    assert logs == [20, 20]
+
+
+def lines(cache: Path) -> int:
+    """Epochs that the log in a cache tells of."""
+    return sum(len(path.read_text().splitlines()) for path in cache.glob("training/*/epochs.jsonl"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_weights_say_what_they_are() -> None:
     assert (facts["problem"], facts["instance"], facts["precision"], facts["device"]) == ("own", 0, "float32", "cpu")
     assert facts["recipe"]["epochs"] == 3
     assert facts["recipe"]["source"] == "a paper"
-    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["versions"]["torch"] == version("torch")
 
 
 def test_weights_of_the_short_form_are_used_and_named_until_those_of_the_recipe_are_there() -> None:
@@ -107,7 +108,7 @@ def test_weights_of_something_else_are_refused_in_one_line(other: dict[str, Any]
 def test_weights_under_a_wrong_name_are_refused() -> None:
     path = learned(WEIGHTS, pupil(1))
     path.rename(path.with_name(f"{WEIGHTS.name(pupil())}.safetensors"))
-    with pytest.raises(InputError, match="instance 0.*instance 1"):
+    with pytest.raises(InputError, match=r"instance 0.*instance 1"):
         loaded()
 
 
