@@ -1,6 +1,7 @@
 """How long a search takes by default, and with all cores' threads, as a multiple of one thread, while others compute.
 
-    python benchmarks/busy.py [--problem lenet-digits] [--methods nsga2] [--budget 100] [--pairs 5] [--json]
+    python benchmarks/busy.py [--problem lenet-digits] [--methods 'nsga2[preset=textbook]']
+                              [--budget 100] [--pairs 5] [--json]
 
 `default` is a run alone as `bench` starts it, `threads` one with `--threads` of all cores; each is set against the same
 run with one thread in all, all three in worker processes of their own that take turns. Busy are processes that count,
@@ -69,7 +70,7 @@ class Side:
 
 @click.command()
 @click.option("--problem", default="lenet-digits", show_default=True, help="One problem.")
-@click.option("--methods", "method", default="nsga2", show_default=True, help="One method.")
+@click.option("--methods", "method", default="nsga2[preset=textbook]", show_default=True, help="One method.")
 @click.option("--budget", default=100.0, show_default=True, help="Passes per run.")
 @click.option("--search-images", type=int, help="Images behind each evaluation.")
 @click.option("--pairs", default=5, show_default=True, help="Turns of all three.")

@@ -1,10 +1,11 @@
 """Seconds and memory of a method's own work per generation, at ResNet-56's 848,944 weights and a population of 100.
 
-    python benchmarks/overhead.py [--methods nsga2,pymoo-stock] [--generations 3] [--json]
+    python benchmarks/overhead.py [--methods 'nsga2[preset=textbook],pymoo-stock'] [--generations 3] [--json]
     python benchmarks/overhead.py --network resnet50 --population 50 [--units filter]
 
-Beside every method of the registry, with its default settings but for the population, stand the NSGA-II of two
-libraries with their own operators for bits: pymoo-stock and platypus-stock (one generation: it takes minutes).
+Beside every method of the registry, with its default settings but for the population, and beside nsga2 and moead on raw
+bits, stand the NSGA-II of two libraries with their own operators for bits: pymoo-stock and platypus-stock (one
+generation: it takes minutes).
 Evaluations are a count and a checksum of the packed mask, and what they take is subtracted. What is left is variation,
 decoding and selection, and, for our methods, all that the task does for a candidate: its digest, the journal on disk,
 the archive. A generation is as many evaluations as the population has, for methods without one, too; the first is the
@@ -61,6 +62,7 @@ from pruneframe.search.task import Task
 from pruneframe.spec import names, parse_spec
 
 PYMOO, PLATYPUS = "pymoo-stock", "platypus-stock"
+RAW = ("nsga2[preset=textbook]", "moead[preset=textbook]")  # what the libraries' own are set beside
 EVALUATIONS = ("evaluate", "probe", "part")  # the kinds of questions that are about one candidate
 
 Row = dict[str, Any]
@@ -123,9 +125,17 @@ class WatchedJournal(Journal):
         self._bench = bench
         self.image_seconds = math.nan
 
-    def write(self, question: Question, values: list[Any], charge: float, seconds: float, own: float = 0.0) -> Answer:
+    def write(
+        self,
+        question: Question,
+        values: list[Any],
+        charge: float,
+        seconds: float,
+        own: float = 0.0,
+        processor: float = 0.0,
+    ) -> Answer:
         """As the journal's."""
-        written = super().write(question, values, charge, seconds, own)
+        written = super().write(question, values, charge, seconds, own, processor)
         self._clock.passed(seconds, question.kind in EVALUATIONS)
         if self._clock.enough:
             self.image_seconds = self._bench.image_seconds()
@@ -235,7 +245,7 @@ def text(row: Row) -> str:
 
 
 @click.command()
-@click.option("--methods", help="Methods, separated by commas [default: all, pymoo-stock and platypus-stock].")
+@click.option("--methods", help="Methods, separated by commas [default: all, those on raw bits and the stock ones].")
 @click.option("--depth", default=56, show_default=True, help="Layers of the ResNet: 6n + 2.")
 @click.option("--network", help="A model of torchvision's in its place; the two libraries are left out.")
 @click.option("--units", default="weight", show_default=True, help="What is pruned.")
@@ -268,7 +278,7 @@ def main(
     sizes = ["--depth", str(depth), "--population", str(population)]
     own = ["--units", units, "--images", str(images), "--generations", str(generations)]
     own += ["--network", network] if network else []
-    for spec in names([methods]) if methods else [*Registry().names("method"), *stock]:
+    for spec in names([methods]) if methods else [*Registry().names("method"), *RAW, *stock]:
         row = in_own_process(spec, sizes if spec == PLATYPUS else [*sizes, *own])
         print(json.dumps(row) if as_json else text(row), flush=True)
 

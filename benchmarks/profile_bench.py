@@ -1,6 +1,7 @@
 """Where the wall time of `pruneframe bench` goes, and how much memory it needs.
 
-    python benchmarks/profile_bench.py [--problem resnet56-cifar10] [--methods nsga2] [--budget 100] [--json]
+    python benchmarks/profile_bench.py [--problem resnet56-cifar10] [--methods 'nsga2[preset=textbook]']
+                                       [--budget 100] [--json]
 
 The command itself runs in this process, its runs one after the other, in a temporary folder, while timers stand around
 the functions of each part. What one part calls is its own time, so that the shares add up to 1. `evaluator` answers the
@@ -167,7 +168,7 @@ def profile(methods: str, arguments: list[str]) -> dict[str, float]:
 
 @click.command()
 @click.option("--problem", default="resnet56-cifar10", show_default=True, help="One problem.")
-@click.option("--methods", default="nsga2", show_default=True, help="Methods, separated by commas.")
+@click.option("--methods", default="nsga2[preset=textbook]", show_default=True, help="Methods, separated by commas.")
 @click.option("--budget", default=100.0, show_default=True, help="Passes per run.")
 @click.option("--seed", default=0, show_default=True, help="Which repetition.")
 @click.option("--threads", default=1, show_default=True, help="Threads of the evaluator.")

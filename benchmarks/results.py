@@ -28,10 +28,17 @@ from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
 COMMITS = "commits.txt"  # of a folder: what its runs were computed at
-MACHINE = ("platform", "processor", "kernel", "cores", "python", "torch", "numpy")  # what a chapter tells of it
-REPORTS = "results,comparisons,variances,reductions,running-times,seconds"
+MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
+REPORTS = ("results", "comparisons", "variances", "reductions", "running-times", "seconds")
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
+PIECES = ("cuts", "tuned", "factors", "masks", "upper", "edge")  # of `hierarchical`; the others get what one does not
+ABLATIONS = (
+    "hierarchical",
+    *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
+    *(f"hierarchical[sources={piece}]" for piece in PIECES[:2]),
+    *(f"hierarchical[scorers={scorers}]" for scorers in ("magnitude", "magnitude+lamp", "reconstruction")),
+)
 TEXTBOOK = ("nsga2[preset=textbook]", "moead[preset=textbook]", "hierarchical[preset=paper]", "random")
 
 
@@ -43,6 +50,7 @@ class Chapter:
     title: str
     methods: tuple[str, ...]
     arguments: tuple[str, ...]
+    reports: tuple[str, ...] = REPORTS
 
     def command(self, folder: Path | str) -> list[str]:
         """What is typed."""
@@ -80,6 +88,23 @@ CHAPTERS = (
             *("--problems", "resnet20-cifar10", "--instances", "0-4", "--seeds", "0-1"),
             *("--budget", "300", "--search-images", "1000"),
         ),
+    ),
+    Chapter(
+        "ablation-digits",
+        "What each piece of `hierarchical` adds, at equal budgets, on ten small LeNets",
+        ABLATIONS,
+        ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
+        REPORTS[:2],
+    ),
+    Chapter(
+        "ablation-resnet20",
+        "What each piece of `hierarchical` adds, at equal budgets, on ResNet-20",
+        ABLATIONS,
+        (
+            *("--problems", "resnet20-cifar10", "--instances", "0-4", "--seeds", "0"),
+            *("--budget", "100", "--search-images", "1000"),
+        ),
+        REPORTS[:2],
     ),
     Chapter(
         "resnet56",
@@ -153,7 +178,7 @@ def _book(chapters: Sequence[Chapter], folder: Path) -> Iterator[str]:
         yield from ("", f"## {chapter.title}", "", "```", f"pruneframe {_typed(chapter)}", "```", "")
         machine = study.settings["environments"][-1]
         yield ", ".join(f"{name} {machine[name]}" for name in MACHINE if name in machine) + "."
-        yield from _tables(folder / chapter.name)
+        yield from _tables(folder / chapter.name, chapter.reports)
     yield ""
 
 
@@ -162,7 +187,7 @@ def _typed(chapter: Chapter) -> str:
     return " ".join(f"'{word}'" if "[" in word else word for word in chapter.command(chapter.name))
 
 
-def _tables(folder: Path) -> Iterator[str]:
+def _tables(folder: Path, names: Sequence[str]) -> Iterator[str]:
     """How far a study is, and what its reports print."""
     study, registry = StudyFolder.existing(folder), Registry()
     known = facts(study)
@@ -170,7 +195,7 @@ def _tables(folder: Path) -> Iterator[str]:
     yield from ("", ", ".join(f"{count} runs {status}" for status, count in sorted(counts.items())) + ".")
     if not known.boards:
         return
-    reports = [registry.component(Report, name) for name in REPORTS.split(",")]
+    reports = [registry.component(Report, name) for name in names]
     complaints: list[str] = []
     comparison = compose(reports, long_table(study), known, [study.settings], complaints.append)
     close(comparison)

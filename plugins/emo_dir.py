@@ -17,6 +17,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.kit import SMALLEST, is_pruned, paired, ranked, recorded, summed
 
+from .experiments import EMO_DIR
 from .part_evolution import Genomes, Ration
 from .part_fronts import Found, Front, dense_error, joined, predecessor, scheme_price
 
@@ -48,13 +49,7 @@ class EmoDir(pf.Method):
       year = {2023}
     }
     """
-    claims = (
-        pf.Claim(
-            "Shang et al., 2023",
-            "results comparable with the state of the art, without a figure in the abstract",
-            "CIFAR-10, CIFAR-100, ImageNet-100 and ImageNet-1k, after training",
-        ),
-    )
+    experiments = EMO_DIR
     cuts: Literal["resolution", "none"] | tuple[int, ...] = pf.setting(
         "resolution", "where parts begin: at changes of resolution, nowhere, or at these prunable layers, from 0"
     )

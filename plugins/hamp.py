@@ -15,6 +15,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.kit import IDLE, SMALLEST, suitable_variation
 
+from .experiments import HAMP
 from .portfolio import SELECTORS, Portfolio
 from .surrogate import Known
 
@@ -48,13 +49,7 @@ class Hamp(pf.Method):
       doi = {10.1016/j.fmre.2022.07.013}
     }
     """
-    claims = (
-        pf.Claim(
-            "Hong et al., 2024",
-            "better than the state of the art in accuracy, latency and memory, without a figure in the abstract",
-            "measured on an NVIDIA Jetson Nano",
-        ),
-    )
+    experiments = HAMP
     encoding: str = pf.setting("channel-count[step=2]", "what a genome is: integers, one per layer", kind="encoding")
     scorer: str = pf.setting(
         "reconstruction", "importance that decides which filters of a layer stay; l2: their norms", kind="scorer"
@@ -82,7 +77,8 @@ class Hamp(pf.Method):
     def search(self, task: pf.Task) -> None:
         if not task.units.removable:
             task.decline(
-                f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out"
+                f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out; "
+                "prune others, as by --units filter"
             )
         coder = task.encoding(self.encoding)
         variables = coder.variables(task.layout)

@@ -17,10 +17,11 @@ import pruneframe as pf
 from pruneframe.kit import SMALLEST, Corridor, Staircase, Turns, evolve, ranks, recorded
 
 from .anchors import Front, record_corridor
+from .experiments import HIERARCHICAL
 from .rates import Rates
-from .sources import Sources, opening, pairs
+from .sources import Sources, opening
 
-SOURCES = ("cuts", "tuned", "factors", "masks", "upper")
+SOURCES = ("cuts", "tuned", "factors", "masks", "upper", "edge")
 OWN: dict[str, Any] = {  # of each preset alone
     "paper": {
         "phase2": "nsga2",
@@ -89,18 +90,12 @@ class Hierarchical(pf.Method):
       year = {2026}
     }
     """
-    claims = (
-        pf.Claim(
-            "Khan and Asilian Bidgoli, 2026",
-            "up to 51.9 % and 38.9 % of the parameters removed with almost no loss of accuracy",
-            "ResNet-56 and ResNet-110 on CIFAR-10 and CIFAR-100; the abstract does not say which figure is whose",
-            problems=("resnet56-cifar10",),
-            removed=0.519,
-        ),
-    )
+    experiments = HIERARCHICAL
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
     scorers: tuple[str, ...] = from_preset("scorers", "scores that compete at the start, the first at once", "scorer")
-    sources: tuple[str, ...] = from_preset("sources", "what competes for turns: cuts, tuned, factors, masks, upper")
+    sources: tuple[str, ...] = from_preset(
+        "sources", "what competes for turns: cuts, tuned, factors, masks, upper, edge"
+    )
     tuning_rate: float = from_preset(
         "tuning_rate",
         "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first",
@@ -176,17 +171,16 @@ class Hierarchical(pf.Method):
         """Ours: a first front by cuts of several scores, then turns for what has lately gained most."""
         stairs = Staircase(task)
         with recorded(task, "opening"):
-            curve = opening(task, stairs, self.scorers)
-        sources = Sources(task, stairs, curve, self.tuning_rate, self._breed)
+            curves = opening(task, stairs, self.scorers)
+        sources = Sources(task, stairs, curves, self.tuning_rate, self._breed)
         with recorded(task, "turns"):
             Turns(task, {name: getattr(sources, name) for name in self.sources})()
 
-    def _breed(self, task: pf.Task, scores: pf.Scores, number: int) -> pf.Masks:
-        """Children of neighbours on the front, inside the corridor between its anchors."""
+    def _breed(self, task: pf.Task, scores: pf.Scores, parents: pf.Masks) -> pf.Masks:
+        """A child of every two parents, inside the corridor between the anchors of the front."""
         front = Front.of(task)
-        corridor = self._corridor(task, front)
-        parents = pf.Masks.join(pairs(task, number)).bits
-        return self._varied(task, parents, number, corridor, self._importance(task.layout, scores, front), self.rate)
+        corridor, importance = self._corridor(task, front), self._importance(task.layout, scores, front)
+        return self._varied(task, parents.bits, len(parents) // 2, corridor, importance, self.rate)
 
     def _in_phases(self, task: pf.Task) -> None:
         """The paper's two phases."""

@@ -54,7 +54,10 @@ class NetAdapt(pf.Method):
 
     def search(self, task: pf.Task) -> None:
         if not task.units.removable:
-            task.decline(f"it narrows layers, but the problem's units, {task.layout.units}s, cannot be taken out")
+            task.decline(
+                f"it narrows layers, but the problem's units, {task.layout.units}s, cannot be taken out; prune others, "
+                "as by --units filter"
+            )
         resource = Resource(task, self._resource(task))
         ladder = Ladder(task.layout, task.scores(self.scorer))
         widths, weights = list(task.layout.sizes), pf.DENSE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import platform
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -114,11 +113,7 @@ class LocalCpu(Timed):
 
     @property
     def hardware(self) -> str:
-        try:
-            lines = Path("/proc/cpuinfo").read_text().splitlines()
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-        except (OSError, StopIteration):
-            return platform.processor() or platform.machine()
+        return pf.processor_name()
 
     def place(self, module: nn.Module) -> nn.Module:
         return module.cpu().eval()

@@ -16,6 +16,7 @@ import pandas as pd
 import pruneframe as pf
 from pruneframe.kit import IDLE
 
+from .experiments import WEIGHTED_GA
 from .herd import TERMS, Breeding, Herd, surviving
 
 PRESETS = {"sparsity": (0.6, 0.1, 0.3), "computation": (0.4, 0.55, 0.05), "balanced": (0.4, 0.3, 0.3)}
@@ -49,21 +50,7 @@ class WeightedGA(pf.Method):
       year = {2019}
     }
     """
-    claims = (
-        pf.Claim(
-            "Yang et al., 2019",
-            "95.42 % of the parameters removed (emphasis on sparsity) with tiny loss of accuracy",
-            "LeNet on MNIST, with retraining",
-            problems=("lenet-mnist",),
-            removed=0.9542,
-        ),
-        pf.Claim(
-            "Yang et al., 2019",
-            "16x less computation in the convolutions (emphasis on computation) with tiny loss of accuracy",
-            "LeNet on MNIST, with retraining",
-            problems=("lenet-mnist",),
-        ),
-    )
+    experiments = WEIGHTED_GA
     preset: Literal["sparsity", "computation", "balanced"] = pf.setting(
         "sparsity",
         "weights that are not given: " + ", ".join(f"{name} {values}" for name, values in PRESETS.items()),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import pruneframe as pf
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS, NOISE = (Path(__file__).parent / name for name in ("weights", "noise"))
 HELD_OUT = 10_000  # of MNIST's training images, as search images
 DIGITS_BIBTEX = """
 @misc{alpaydin1998optical,
@@ -106,6 +106,7 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained by us, "
             "search and test images held out before",
             bibtex=DIGITS_BIBTEX,
+            noise=NOISE / "lenet-digits.json",
         ),
         pf.Problem(
             "lenet-mnist",

@@ -18,10 +18,13 @@ _HOMES = {
     "Candidate": "objective",
     "Claim": "component",
     "Component": "component",
+    "Crop": "model.decoding",
     "DENSE": "search.workbench",
     "Data": "model.data",
     "Encoding": "encoding",
+    "Experiment": "reproduction.experiment",
     "Figure": "item",
+    "Finding": "reproduction.experiment",
     "Genomes": "encoding",
     "Gradients": "engine.gradients",
     "Group": "mask",
@@ -37,6 +40,7 @@ _HOMES = {
     "OperatingPoint": "front",
     "Part": "search.part",
     "Physical": "target",
+    "Pictures": "model.pictures",
     "Points": "front",
     "Predecessor": "search.subnetwork",
     "Prices": "search.prices",
@@ -50,6 +54,8 @@ _HOMES = {
     "Remark": "item",
     "Report": "report",
     "RunSummary": "report",
+    "Saved": "model.saved",
+    "Scale": "reproduction.experiment",
     "Scorer": "scorer",
     "Scores": "encoding",
     "Shipped": "model.shipped",
@@ -59,6 +65,7 @@ _HOMES = {
     "StudyFacts": "report",
     "Table": "item",
     "Target": "target",
+    "processor_name": "target",
     "Task": "search.task",
     "Trained": "model.trained",
     "Tuning": "search.tuning",
@@ -71,10 +78,12 @@ _HOMES = {
     "block_groups": "model.branches",
     "by_run": "report",
     "choose": "front",
-    "cifar10": "model.fetch",
+    "cifar10": "model.cifar",
+    "cifar100": "model.cifar",
     "contributions": "front",
-    "digits": "model.fetch",
+    "digits": "model.digits",
     "families": "variation",
+    "fashion_mnist": "model.digits",
     "filter_groups": "model.groups",
     "head_groups": "model.groups",
     "neuron_groups": "model.groups",
@@ -83,8 +92,12 @@ _HOMES = {
     "hookimpl": "hookspecs",
     "hypervolume": "front",
     "hypervolume_curve": "front",
+    "image_folder": "model.pictures",
+    "imagenet": "model.imagenet",
+    "imagenet100": "model.imagenet",
+    "imagenette": "model.imagenet",
     "members": "report",
-    "mnist": "model.fetch",
+    "mnist": "model.digits",
     "need": "variation",
     "non_dominated": "front",
     "normalised": "report",
@@ -94,6 +107,7 @@ _HOMES = {
     "single_weights": "model.network",
     "spread": "comparison.summary",
     "thin": "front",
+    "tiny_imagenet": "model.imagenet",
 }
 _MODULES = {"kit": "kit", "statistics": "comparison.statistics", "testing": "testing"}
 
@@ -137,21 +151,31 @@ if TYPE_CHECKING:
     from .mask import flip as flip
     from .method import Method as Method
     from .model.branches import block_groups as block_groups
+    from .model.cifar import cifar10 as cifar10
+    from .model.cifar import cifar100 as cifar100
     from .model.data import Data as Data
     from .model.data import Split as Split
     from .model.data import Splits as Splits
-    from .model.fetch import cifar10 as cifar10
-    from .model.fetch import digits as digits
-    from .model.fetch import mnist as mnist
+    from .model.decoding import Crop as Crop
+    from .model.digits import digits as digits
+    from .model.digits import fashion_mnist as fashion_mnist
+    from .model.digits import mnist as mnist
     from .model.groups import filter_groups as filter_groups
     from .model.groups import head_groups as head_groups
     from .model.groups import neuron_groups as neuron_groups
+    from .model.imagenet import imagenet as imagenet
+    from .model.imagenet import imagenet100 as imagenet100
+    from .model.imagenet import imagenette as imagenette
+    from .model.imagenet import tiny_imagenet as tiny_imagenet
     from .model.inputs import Inputs as Inputs
     from .model.layers import Layer as Layer
     from .model.memory import peak_memory as peak_memory
     from .model.network import Network as Network
     from .model.network import single_weights as single_weights
+    from .model.pictures import Pictures as Pictures
+    from .model.pictures import image_folder as image_folder
     from .model.recipe import Recipe as Recipe
+    from .model.saved import Saved as Saved
     from .model.shipped import Shipped as Shipped
     from .model.trained import Trained as Trained
     from .model.weights import Published as Published
@@ -170,6 +194,9 @@ if TYPE_CHECKING:
     from .report import fronts as fronts
     from .report import members as members
     from .report import normalised as normalised
+    from .reproduction.experiment import Experiment as Experiment
+    from .reproduction.experiment import Finding as Finding
+    from .reproduction.experiment import Scale as Scale
     from .scorer import Scorer as Scorer
     from .search.part import Part as Part
     from .search.prices import Prices as Prices
@@ -180,6 +207,7 @@ if TYPE_CHECKING:
     from .search.workbench import DENSE as DENSE
     from .target import Physical as Physical
     from .target import Target as Target
+    from .target import processor_name as processor_name
     from .units import Units as Units
     from .variation import Variation as Variation
     from .variation import families as families

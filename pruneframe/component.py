@@ -103,6 +103,10 @@ class Claim:
     protocol: str  # what is known of how it was measured
     problems: tuple[str, ...] = ()  # the problems here that have the same network and data
     removed: float | None = None  # share of all parameters, where the claim is about that
+    removed_macs: float | None = None  # share of the multiply-adds, likewise
+    drop: float | None = None  # points of accuracy lost, below 0 gained, where they are said
+    method: str = ""  # as the paper calls it, or the name here; of a claim among `Method.claims`, that method
+    read: str = ""  # where it was read: the abstract, a table, somebody's summary
 
 
 @dataclass(frozen=True, repr=False)

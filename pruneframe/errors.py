@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PruneframeError(Exception):
@@ -28,7 +29,27 @@ class Declined(InputError):
     """A method will not run on this problem; raised by `Task.decline` before anything is spent."""
 
 
-class Overstepped(PruneframeError):
+class Faulty(PruneframeError):
+    """A component has not kept its contract; `kind` and `spec` say which, an empty spec the method of the run."""
+
+    def __init__(self, message: str, kind: str = "method", spec: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.spec = spec
+
+
+@contextmanager
+def faults_of(kind: str, spec: str) -> Iterator[None]:
+    """Whatever goes wrong in the block is this component's fault; what users are told already stays as it is."""
+    try:
+        yield
+    except (PruneframeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise Faulty(f"{kind} {spec} fails: {type(error).__name__}: {error}", kind, spec) from error
+
+
+class Overstepped(Faulty):
     """A component has changed what others see, or used the network more than it pays for."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,3 +53,22 @@ class Remark:
 
 
 Item = Figure | Table | Remark
+
+
+def check_item(item: object) -> None:
+    """Raise TypeError or ValueError for what a report may not give."""
+    if not isinstance(item, Figure | Table | Remark):
+        raise TypeError(f"a report must give Figures, Tables and Remarks, but gave a {type(item).__name__}")
+    if isinstance(item, Remark):
+        texts = {"text": item.text}
+    else:
+        texts = {"caption": item.caption}
+        if not re.fullmatch(r"[A-Za-z0-9-]+", item.id):
+            raise ValueError(f"an id must be letters, digits and dashes, but is {item.id!r}")
+        inner, wanted = (item.figure, "savefig") if isinstance(item, Figure) else (item.frame, "itertuples")
+        if not hasattr(inner, wanted):
+            kind = "matplotlib figure" if isinstance(item, Figure) else "pandas DataFrame"
+            raise TypeError(f"{item.id} must hold a {kind}, but holds a {type(inner).__name__}")
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"a {name} must be text, but is a {type(text).__name__}")

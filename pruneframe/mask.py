@@ -215,3 +215,10 @@ def flip(bits: Bits, positions: NDArray[np.integer]) -> None:
 def bit(bits: Bits, positions: NDArray[np.integer]) -> NDArray[np.bool_]:
     """The bits at `positions` of one packed row, bool[positions]."""
     return (bits[positions >> 3] & (128 >> (positions & 7)).astype(np.uint8)).astype(bool)
+
+
+def check_masks(masks: object, layout: Layout) -> None:
+    """Raise ValueError unless something is Masks of this layout."""
+    if not isinstance(masks, Masks) or masks.layout != layout:
+        got = f"Masks of {masks.layout.total}" if isinstance(masks, Masks) else f"a {type(masks).__name__}"
+        raise ValueError(f"masks must be Masks of the task's {layout.total} units, but got {got}; see Masks.pack")

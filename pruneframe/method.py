@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .component import Claim, Component
+from .reproduction.experiment import Experiment
 from .search.task import Task
 
 
@@ -14,15 +15,17 @@ from .search.task import Task
 class Method(Component):
     """A search that asks a Task until its budget is spent.
 
-    `provenance` says which parts are published and which are a reconstruction, `bibtex` holds the entries of the papers
-    that it rests on, `claims` what they report. Where all seeds give the same front, apart from what a scorer draws,
-    override the property `deterministic`; statistics treat such methods so.
+    `provenance` says which parts are published and which are a reconstruction, `bibtex` holds the entries of the
+    papers that it rests on, `claims` what they report that the bundled table of the literature does not have,
+    `experiments` what `pruneframe reproduce` tries of that. Where all seeds give the same front, apart from what a
+    scorer draws, override the property `deterministic`; statistics treat such methods so.
     """
 
     kind = "method"
     provenance: ClassVar[str] = ""
     bibtex: ClassVar[str] = ""
     claims: ClassVar[tuple[Claim, ...]] = ()
+    experiments: ClassVar[tuple[Experiment, ...]] = ()
 
     @property
     def deterministic(self) -> bool:

@@ -45,14 +45,18 @@ class Candidate:
         def logits() -> Logits:
             if not objective.predicts:
                 raise Overstepped(
-                    f"objective {objective!r} must say that it predicts before it looks at outputs; set predicts"
+                    f"objective {objective!r} must say that it predicts before it looks at outputs; set predicts",
+                    "objective",
+                    repr(objective),
                 )
             return read_only(self.logits)
 
         def shrunk() -> nn.Module:
             if not objective.physical:
                 raise Overstepped(
-                    f"objective {objective!r} must be physical to look at the shrunk network; set physical"
+                    f"objective {objective!r} must be physical to look at the shrunk network; set physical",
+                    "objective",
+                    repr(objective),
                 )
             return self.shrunk
 
@@ -131,7 +135,7 @@ class Objective(Component):
 
     def measure_all(self, candidates: Sequence[Candidate]) -> list[float]:
         """The values for several."""
-        return [float(self.measure(candidate)) for candidate in candidates]
+        return [self.measure(candidate) for candidate in candidates]
 
     @abstractmethod
     def reference(self, dense: Candidate) -> float:

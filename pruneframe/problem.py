@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from torch import nn
@@ -16,6 +17,7 @@ from .errors import InputError
 from .model.data import Data, Split, Splits
 from .model.network import Network
 from .model.recipe import Recipe
+from .model.saved import Saved
 from .model.shipped import Shipped
 from .model.shrink import proved_network
 from .model.trained import Trained
@@ -42,12 +44,13 @@ class Problem:
     `budget` (passes) and `instance` are what `bench` may set otherwise. `batch_norm` says
     whether running statistics stay as trained (frozen) or follow what pruning does to them (shifted). `finetuning` is
     what `bench --finetune` gives every final member, for as many epochs as it says. `summary` is a line for lists.
+    `noise` is a file that `pruneframe noise` wrote, where one comes with the problem.
     """
 
     name: str
     network: nn.Module | Callable[[], nn.Module]
     data: Data | Callable[[], Data] | Splits
-    weights: Published | Trained | Shipped | None = None
+    weights: Published | Saved | Trained | Shipped | None = None
     units: str = "weight"  # what is pruned
     objectives: tuple[str, ...] = ("error", "params")
     target: str = "local-cpu"  # what objectives such as latency are measured on
@@ -59,6 +62,7 @@ class Problem:
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
     bibtex: str = ""  # entries of the papers behind network and data
+    noise: Path | None = None
 
     def __post_init__(self) -> None:
         if self.batch_norm not in get_args(BatchNorm):
@@ -111,6 +115,12 @@ class Problem:
             )
         return Meter(lookup(Target, self.target), any(one.timed for one in physical))
 
+    @property
+    def untrained(self) -> bool:
+        """Whether its weights would have to be trained when it is loaded."""
+        weights = self.weights
+        return weights is not None and not weights.at_hand(self.module(), self.images(), self.instance, self.name)
+
     def images(self) -> Data:
         """Its data, loaded, as this instance splits them."""
         if isinstance(self.data, Splits):
@@ -159,7 +169,7 @@ class LoadedProblem:
     @property
     def size(self) -> int:
         """About how many bytes a process needs for it: images as they are and as float32, and copies of the weights."""
-        inputs = sum(split.images.nbytes + 4 * split.images.size for split in self.splits.values())
+        inputs = sum(self.data.held(split) for split in self.splits.values())
         return inputs + 4 * COPIES * self.network.total_params
 
     @cached_property

@@ -7,14 +7,16 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .component import Found
-from .errors import InputError, unknown
+from .errors import Faulty, InputError, unknown
 from .hooks import KINDS, Brought, brought_by
 from .index import Described, Index, owner
 from .spec import parse_spec
@@ -35,6 +37,7 @@ class Plugin:
     distribution: str
     version: str
     stamp: str = ""
+    module: str = ""  # where its code begins
     brings: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -67,13 +70,15 @@ class Entry:
 class Registry:
     """What can be named: components by kind and name, from bundled and installed plugins and from files.
 
-    `sources` are the values of `-p`: `no:NAME` leaves out a plugin or distribution, `FILE.py` adds a file. The
+    `sources` are the values of `-p`: `no:NAME` leaves out a plugin or distribution, `FILE.py` adds a file, and
+    `FILE.toml`, a value of `--problem-file`, the problem that it declares. The
     environment variable `PRUNEFRAME_PLUGINS`, when set, lists the outside distributions to load; empty loads none.
     """
 
     def __init__(self, sources: Iterable[str] = ()) -> None:
         self.sources = tuple(sources)
         self.plugins: list[Plugin] = []
+        self.declared: list[str] = []  # problems of TOML files
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._unloaded: dict[str, EntryPoint] = {}  # by the plugin's name and distribution
         excluded = {source.removeprefix("no:") for source in self.sources if source.startswith("no:")}
@@ -145,10 +150,21 @@ class Registry:
             named += entry.value.configured(settings).named()
         return dict(sorted((plugin.distribution, plugin.version) for plugin in plugins))
 
+    def blamed(self, error: BaseException) -> Plugin | None:
+        """Whose fault an error is: the component's that broke its contract, else the innermost plugin's whose code ran.
+
+        None where no plugin's did.
+        """
+        if isinstance(error, Faulty) and error.spec:
+            return self.described(error.kind, parse_spec(error.spec)[0])[1]
+        frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        by_module = {plugin.module: plugin for plugin in self.plugins if plugin.module}
+        return next((by_module[name] for name in reversed(frames) if name in by_module), None)
+
     def _take_in(self, plugin: Plugin, entry_point: EntryPoint, index: Index) -> None:
         """One installed plugin, from the index where that knows it."""
         self.plugins.append(plugin)
-        plugin.stamp = index.stamp(entry_point)
+        plugin.stamp, plugin.module = index.stamp(entry_point), entry_point.module
         known = index.get(entry_point)
         if known is not None:
             self._unloaded[_place(plugin)] = entry_point
@@ -180,23 +196,45 @@ class Registry:
 
     def _load_file(self, path: Path) -> None:
         if not path.is_file():
-            raise InputError(f"-p takes a Python file or no:NAME, but got {str(path)!r}")
+            raise InputError(f"-p takes a Python file or no:NAME, --problem-file a TOML file, but got {str(path)!r}")
+        if path.suffix == ".toml":
+            self._declare(path)
+            return
         version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         plugin = Plugin(path.stem, str(path), version, version)
         self.plugins.append(plugin)
         spec = importlib.util.spec_from_file_location(f"pruneframe_file_{path.stem}_{version}", path)
         assert spec is not None
         assert spec.loader is not None
+        plugin.module = spec.name
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # dataclasses look up the names in postponed annotations there
         try:
-            spec.loader.exec_module(module)
+            with _not_printing():
+                spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
         for described, value in brought_by(module, plugin.complaints.append):
             self._enter(plugin, described, value)
         if plugin.complaints:
             raise InputError(f"{path}: {plugin.complaints[0]}")
+
+    def _declare(self, path: Path) -> None:
+        """The problem of a TOML file; known by the file's name alone, so that a study of it can be moved."""
+        from .declared.problem import declared
+
+        problem, version = declared(path)
+        plugin = Plugin(path.stem, path.name, version, version)
+        self.plugins.append(plugin)
+        self.declared.append(problem.name)
+        self._enter(plugin, Described.of("problem", problem), problem)
+        if plugin.complaints:
+            raise InputError(f"{path}: {plugin.complaints[0]}")
+
+
+def _not_printing() -> redirect_stdout[TextIO]:
+    """What plugins print while they are imported is no part of a command's output."""
+    return redirect_stdout(sys.stderr)
 
 
 def _place(plugin: Plugin) -> str:
@@ -206,7 +244,8 @@ def _place(plugin: Plugin) -> str:
 def _imported(plugin: Plugin, entry_point: EntryPoint) -> list[Brought]:
     """Import an installed plugin; whatever is wrong with it becomes a complaint."""
     try:
-        module = entry_point.load()
+        with _not_printing():
+            module = entry_point.load()
     except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
         plugin.complaints.append(f"it cannot be imported: {type(error).__name__}: {error}")
         return []

@@ -93,16 +93,16 @@ class RunSummary:
     `status` is done, failed (for a `reason`), partial, or missing: asked for and not begun. `board` is the hash of the
     rules that runs must share to be compared, each with those of its own `instance`, `hash` of all that the run is;
     `units`, `batch_norm`, `budget` (passes), `search_images`, `objectives` and the search's `precision` are among them.
-    `seconds` are those of all answers to the search, `seconds_by_kind` apart by the kind of question, and `own_seconds`
-    those of the method's work between them; `evaluations` says how many answers were candidates, `repeats` how many
-    more were asked for that were known, and so were free. The search `ended` by its budget, by its method, which
-    returned, or by repeats, many on end. A `deterministic` run is the same under every seed. `hypervolume` is with the
-    errors on test, `hypervolume_search` on search, `hypervolume_region` where the error is near the unpruned network's,
-    which is `dense_error` on search and `dense_test_error` on test, `hypervolume_log` with sizes on a log scale,
-    `hypervolume_anytime` the mean over the budget of what the search had reached, `hypervolume_finetuned` over test
-    errors and parameters after the common fine-tuning, `hypervolume_resampled` as the first, each with test images
-    drawn anew. `front_size` counts final members, `points` are operating points, bold and sure. `folder` is where the
-    run lies.
+    `seconds` are those of all answers to the search, `seconds_by_kind` apart by the kind of question, `own_seconds`
+    those of the method's work between them, `processor_seconds` those that its process worked for both; `evaluations`
+    says how many answers were candidates, `repeats` how many more were asked for that were known, and so were free. The
+    search `ended` by its budget, by its method, which returned, or by repeats, many on end. A `deterministic` run is
+    the same under every seed. `hypervolume` is with the errors on test, `hypervolume_search` on search,
+    `hypervolume_region` where the error is near the unpruned network's, which is `dense_error` on search and
+    `dense_test_error` on test, `hypervolume_log` with sizes on a log scale, `hypervolume_anytime` the mean over the
+    budget of what the search had reached, `hypervolume_finetuned` over test errors and parameters after the common
+    fine-tuning, `hypervolume_resampled` as the first, each with test images drawn anew. `front_size` counts final
+    members, `points` are operating points, bold and sure. `folder` is where the run lies.
     """
 
     problem: str
@@ -126,6 +126,7 @@ class RunSummary:
     seconds: float = math.nan
     seconds_by_kind: dict[str, float] = field(default_factory=dict)
     own_seconds: float = math.nan
+    processor_seconds: float = math.nan
     hypervolume: float = math.nan
     hypervolume_search: float = math.nan
     hypervolume_region: float = math.nan
@@ -182,11 +183,11 @@ NOT_PRINTED = (
 class StudyFacts:
     """All that a report is told beside the long table: `boards` with a finished run, and all `runs`.
 
-    `provenance` and `claims` are by method. `records` are what methods recorded (`Task.record`), below each other, with
-    board, method, instance, seed and the table's name as `record`; columns that a table lacks are empty. `layers` says
-    what final members keep: board, method, instance, seed, number (of the member), layer, kept and units. `control` is
-    the method that others are tested against, named `beforehand` where studies were begun with it; without one all
-    pairs are tested. `highlight` is one that figures draw strongest. `tuned`: how settings were found.
+    `provenance` is by method, `claims` are papers'. `records` are what methods recorded (`Task.record`), below each
+    other, with board, method, instance, seed and the table's name as `record`; columns that it lacks are empty.
+    `layers` says what final members keep: board, method, instance, seed, number (of the member), layer, kept and
+    units. `control` is the method that others are tested against, named `beforehand` where studies were begun with
+    it; without one all pairs are tested. `highlight` is drawn strongest. `tuned`: how settings were found.
     """
 
     boards: tuple[Board, ...]
@@ -194,7 +195,7 @@ class StudyFacts:
     provenance: dict[str, str]
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
     control: str | None = None
     beforehand: bool = False
     highlight: str | None = None
@@ -225,9 +226,9 @@ class Report(Component):
     The long table has one row per evaluation (split `search`, kind `evaluation`), two per final member (kind `member`,
     split `search` and `test`), and two per member after the common fine-tuning (kind `finetuned`): board (its hash),
     problem, method, instance, seed, number, passes_spent, seconds (of answers), own_seconds (of the method's work
-    between them), and for every objective its value and, as `NAME_normalised`, its share of the reference. Rows of
-    members have `error` and `removed`, the share of all parameters, whatever the objectives, and on the
-    search split `loss_bound`, the share of accuracy that they lose at most with 90 % confidence.
+    between them), processor_seconds (that the process worked for both), and for every objective its value and, as
+    `NAME_normalised`, its share of the reference. Rows of members have `error` and `removed`, the share of all
+    parameters, and on search `loss_bound`, the share of accuracy that they lose at most with 90 % confidence.
     """
 
     kind = "report"
@@ -241,8 +242,7 @@ class Report(Component):
 
 def normalised(rows: pd.DataFrame, board: Board) -> np.ndarray:
     """The normalised objective values of some rows of the long table, float64[rows, objectives]."""
-    columns = [rows[f"{name}_normalised"].to_numpy(dtype=np.float64) for name in board.objectives]
-    return np.column_stack(columns)
+    return np.column_stack([rows[f"{name}_normalised"].to_numpy(dtype=np.float64) for name in board.objectives])
 
 
 def members(table: pd.DataFrame, board: Board, split: str, kind: str = "member") -> pd.DataFrame:

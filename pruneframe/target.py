@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -16,6 +19,16 @@ from .errors import InputError
 from .mask import Masks
 from .model.inputs import Inputs, Shape
 from .model.network import Network
+
+
+@cache
+def processor_name() -> str:
+    """This machine's processor, as its maker calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 class Physical(Protocol):

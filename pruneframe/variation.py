@@ -10,7 +10,7 @@ import numpy as np
 
 from .component import Component
 from .encoding import Genomes, Scores, Variables
-from .errors import InputError
+from .errors import Faulty, InputError
 from .mask import Bits
 from .spec import split
 
@@ -65,6 +65,10 @@ class Chain:
         children = parents
         for link in self.links:
             children = link.vary(children, n, variables, rng, scores, free)
+            made = (len(children), *children.shape[1:]) if isinstance(children, np.ndarray) else type(children).__name__
+            if made != (n, *parents.shape[1:]):
+                wanted = f"must make {n} children of {parents.shape[1:]} from {len(parents)} parents"
+                raise Faulty(f"variation {link!r} {wanted}, but made {made}", "variation", repr(link))
         return children
 
 

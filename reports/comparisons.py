@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.anytime import Curves, curves_of
+from pruneframe.comparison.races import LIMIT, Race, races, told
 from pruneframe.comparison.ranking import FEWEST_BLOCKS, FEWEST_METHODS, rank
 from pruneframe.comparison.verdicts import Verdict, holds_for, unequal, values_of, verdicts
 
@@ -32,25 +34,27 @@ ANYTIME = Indicator(
 
 @dataclass(frozen=True, repr=False)
 class Comparisons(pf.Report):
-    """Per problem, all tests of pairs: by the hypervolume, by its mean over the budget, and after fine-tuning."""
+    """Per problem, all tests of pairs: by the hypervolume, at any time, after fine-tuning, and at equal seconds."""
 
     name = "comparisons"
     place = 21
 
-    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table | pf.Remark]:
         for number, board in enumerate(study.boards, 1):
-            for indicator, runs in _indicators(study.done(board)):
-                told = verdicts(runs, study.control, indicator.field)
-                if told:
-                    shown = sorted(told, key=lambda one: one.found.alone)[:PRINTED] if len(told) > PRINTED else told
+            runs = study.done(board)
+            for indicator, own in _indicators(runs):
+                if found := verdicts(own, study.control, indicator.field):
+                    smallest = sorted(found, key=lambda one: one.found.alone)[:PRINTED]
                     yield pf.Table(
                         f"{indicator.id}-{number}",
-                        _caption(board, runs, indicator, told),
-                        pd.DataFrame([_printed(one) for one in shown]),
+                        _caption(board, own, indicator, found),
+                        pd.DataFrame([_printed(one) for one in (smallest if len(found) > PRINTED else found)]),
                         board.hash,
-                        data=pd.DataFrame([_numbers(one) for one in told]),
-                        methods=tuple(values_of(runs, indicator.field)),
+                        data=pd.DataFrame([_numbers(one) for one in found]),
+                        methods=tuple(values_of(own, indicator.field)),
                     )
+            if curves := curves_of(table, board, runs):
+                yield from _at_equal_seconds(f"comparisons-seconds-{number}", board, runs, curves, study.control)
 
 
 def _indicators(runs: Sequence[pf.RunSummary]) -> Iterator[tuple[Indicator, list[pf.RunSummary]]]:
@@ -65,18 +69,50 @@ def _indicators(runs: Sequence[pf.RunSummary]) -> Iterator[tuple[Indicator, list
         yield Indicator("hypervolume_finetuned", f"comparisons-finetuned{apart}", text), own
 
 
-def _caption(board: pf.Board, runs: Sequence[pf.RunSummary], indicator: Indicator, told: Sequence[Verdict]) -> str:
-    printed = f" The {PRINTED} of the smallest p are shown." if len(told) > PRINTED else ""
-    second = "" if indicator == MAIN else " A second look at the same runs, corrected by itself."
+def _at_equal_seconds(
+    id: str, board: pf.Board, runs: Sequence[pf.RunSummary], curves: Curves, control: str | None
+) -> Iterator[pf.Table | pf.Remark]:
+    """The table of tests at equal seconds, beside what the same runs say in the end, and where the two differ."""
+    found = races(runs, curves, control)
+    if not found:
+        return
+    smallest = sorted(found, key=lambda race: race.then.found.alone)[:PRINTED]
+    clocks = " or ".join(sorted({curve.clock for curve in curves.values()}))
+    text = (
+        f"hypervolume on the search split that both had reached {LIMIT} (the median over its seeds, on each instance; "
+        f"in {clocks}, of which the table has the median over instances), and what the same test says at equal compute"
+    )
+    yield pf.Table(
+        id,
+        _caption(board, runs, Indicator("", id, text), [race.then for race in found]),
+        pd.DataFrame(
+            [_raced(race, _printed, f"{race.after:.3g}") for race in (smallest if len(found) > PRINTED else found)]
+        ),
+        board.hash,
+        data=pd.DataFrame([_raced(race, _numbers, race.after) for race in found]),
+        methods=tuple(pf.best_first(runs)),
+    )
+    yield pf.Remark(f"{board.label}: {told(found)}", board.hash)
+
+
+def _raced(race: Race, row: Callable[[Verdict], dict[str, Any]], after: Any) -> dict[str, Any]:
+    told = row(race.then)
+    head = {name: told.pop(name) for name in ("method", "against", "test")}
+    return head | {"seconds": after} | told | {"at equal compute": race.ended.says(race.ended.found.first)}
+
+
+def _caption(board: pf.Board, runs: Sequence[pf.RunSummary], indicator: Indicator, found: Sequence[Verdict]) -> str:
+    printed = f" The {PRINTED} of the smallest p are shown." if len(found) > PRINTED else ""
+    second = "" if indicator == MAIN else " Another look at the same runs, corrected by itself."
     return (
-        f"{board.label}: tests by the {indicator.text}, {len(told)} in all.{printed}{second} Difference: the method "
+        f"{board.label}: tests by the {indicator.text}, {len(found)} in all.{printed}{second} Difference: the method "
         "minus the other, of medians over seeds, or the mean over instances, with the 95 % interval by bootstrap. A12: "
         "chance that the method is better, over instances the share of them. p: two-sided; Holm: corrected for all of "
-        f"these.{_overall(board, runs, indicator)} {holds_for(board, runs)}"
+        f"these.{_overall(runs, indicator) if indicator.field else ''} {holds_for(board, runs)}"
     )
 
 
-def _overall(board: pf.Board, runs: Sequence[pf.RunSummary], indicator: Indicator) -> str:
+def _overall(runs: Sequence[pf.RunSummary], indicator: Indicator) -> str:
     """Whether any methods differ over instances, where there are enough of both."""
     values = {
         method: pd.Series({instance: sum(own) / len(own) for instance, own in found.items()})

@@ -29,20 +29,35 @@ class Fronts(pf.Report):
         for number, board in enumerate(study.boards, 1):
             rows = pf.members(table, board, "test")
             if len(rows) and len(board.objectives) > 1:
-                claimed = _claimed(study, board)
+                reported = _reported(study, board)
                 found = pf.fronts(rows, board, study.done(board))
-                figure = _figure(rows, found, board, looks(study.methods, study.highlight), claimed)
-                yield pf.Figure(f"front-{number}", _caption(board, claimed), figure, board.hash)
+                figure = _figure(rows, found, board, looks(study.methods, study.highlight), reported)
+                yield pf.Figure(f"front-{number}", _caption(board, reported), figure, board.hash)
 
 
-def _claimed(study: pf.StudyFacts, board: pf.Board) -> list[pf.Claim]:
+@dataclass(frozen=True)
+class Reported:
+    """A claim about the board's network and data: the share that it removes of the second objective."""
+
+    claim: pf.Claim
+    removed: float
+
+    def place(self, board: pf.Board) -> tuple[float, float] | None:
+        """Where it lies on the axes: as far above the unpruned network here as it lost; None where that is not said."""
+        drop = self.claim.drop
+        return None if drop is None else (1 - self.removed, 100 * board.dense_test[0] + drop)
+
+
+def _reported(study: pf.StudyFacts, board: pf.Board) -> list[Reported]:
     """What papers say of this network and these data, where it can be drawn."""
-    found = [claim for claims in study.claims.values() for claim in claims]
-    drawable = board.objectives == ("error", "params")
-    return [c for c in dict.fromkeys(found) if drawable and board.problem in c.problems and c.removed is not None]
+    if board.objectives not in (("error", "params"), ("error", "macs")):
+        return []
+    removed = {"params": "removed", "macs": "removed_macs"}[board.objectives[1]]
+    claims = [claim for claim in study.claims if board.problem in claim.problems]
+    return [Reported(claim, share) for claim in claims if (share := getattr(claim, removed)) is not None]
 
 
-def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
+def _caption(board: pf.Board, reported: Sequence[Reported]) -> str:
     drawn = (
         "Lines: the surface that at least half of the runs attain; bands: a quarter and three quarters of them. "
         "Points: the members of all final fronts."
@@ -54,8 +69,12 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
         if len(board.objectives) == 2 and board.objectives[0] == "error"
         else ""
     )
-    published = "".join(
-        f" Dotted: {claim.paper} report {claim.text}; not measured here, different protocol." for claim in claimed
+    papers = "; ".join(dict.fromkeys(f"{one.claim.method}, {one.claim.paper}" for one in reported))
+    published = (
+        " Crosses, as far above the unpruned network as papers lost, and dotted lines, where they say no loss: what "
+        f"papers report, not measured here and under other protocols ({papers})."
+        if reported
+        else ""
     )
     return (
         f"{board.label}: final fronts, measured on the test split, budget {board.budget:g} passes. {drawn} "
@@ -65,7 +84,7 @@ def _caption(board: pf.Board, claimed: Sequence[pf.Claim]) -> str:
 
 
 def _figure(
-    rows: pd.DataFrame, found: ByMethod, board: pf.Board, style: dict[str, Look], claimed: Sequence[pf.Claim]
+    rows: pd.DataFrame, found: ByMethod, board: pf.Board, style: dict[str, Look], reported: Sequence[Reported]
 ) -> Any:
     pairs = list(combinations(range(len(board.objectives)), 2))
     zoomed = len(pairs) == 1 and board.objectives[0] == "error"
@@ -82,8 +101,8 @@ def _figure(
                 axis.scatter(x, y, s=6, alpha=0.5 * look.alpha, linewidths=0, **marks)
                 axis.scatter([], [], label=method, **marks)
         axis.plot(*(_values(board.dense_test[i], board, i) for i in (horizontal, vertical)), **DENSE)
-        for claim in claimed:
-            axis.axvline(1 - (claim.removed or 0.0), color="black", ls=":", lw=0.8)
+        for one in reported:
+            _draw(axis, one, board)
         axis.set_xlabel(label(board, horizontal))
         axis.set_ylabel(label(board, vertical))
         axis.margins(0.04)
@@ -91,6 +110,18 @@ def _figure(
         _zoom(axes[1], rows, board)
     legend_below(figure, axes[0])
     return figure
+
+
+def _draw(axis: Any, one: Reported, board: pf.Board) -> None:
+    """A claim behind the fronts, with the name of its method."""
+    place, name = one.place(board), {"fontsize": 6, "clip_on": True, "zorder": 1}
+    if place is None:
+        axis.axvline(1 - one.removed, color="black", ls=":", lw=0.8)
+        across = axis.get_xaxis_transform()
+        axis.text(1 - one.removed, 0.98, one.claim.method, rotation=90, ha="right", va="top", transform=across, **name)
+    else:
+        axis.plot(*place, color="black", marker="x", linestyle="none", zorder=1)
+        axis.annotate(one.claim.method, place, xytext=(2, 2), textcoords="offset points", **name)
 
 
 def _zoom(axis: Any, rows: pd.DataFrame, board: pf.Board) -> None:

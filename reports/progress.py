@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.comparison.anytime import Curve
+from pruneframe.comparison.anytime import Curves, curves_of
 from pruneframe.comparison.style import Look, legend_below, looks, panels
 
 STEPS = 200  # points along a curve
@@ -26,33 +26,28 @@ class Progress(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure]:
         for number, board in enumerate(study.boards, 1):
-            rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
-            found = pf.by_run(rows)
-            ended = {key: found.get(key, rows[:0]) for key in (run.key for run in study.done(board))}
-            if any(map(len, ended.values())):
+            curves = curves_of(table, board, study.done(board))
+            if curves:
+                clocks = " or ".join(sorted({curve.clock for curve in curves.values()}))
                 counted = (
                     "compute; one pass is one dense forward pass over the search images"
                     if self.over == "passes"
-                    else "seconds of answering, which depend on the machine"
+                    else f"{clocks}, which depend on the machine"
                 )
                 caption = (
                     f"{board.label}: hypervolume on the search split against {counted}. Lines: median over "
                     f"{board.over}; bands: quartiles."
                 )
                 style = looks(study.methods, study.highlight)
-                yield pf.Figure(f"progress-{number}", caption, self._figure(ended, board, style), board.hash)
+                yield pf.Figure(f"progress-{number}", caption, self._figure(curves, board, style), board.hash)
 
-    def _figure(self, ended: dict[tuple[str, int, int], pd.DataFrame], board: pf.Board, style: dict[str, Look]) -> Any:
+    def _figure(self, curves: Curves, board: pf.Board, style: dict[str, Look]) -> Any:
         figure, (axis,) = panels(1)
-        grid = np.linspace(
-            0,
-            board.budget if self.over == "passes" else max(run.seconds.max() for run in ended.values() if len(run)),
-            STEPS,
-        )
-        for method in sorted({name for name, _, _ in ended}):
-            runs = [run for (name, _, _), run in ended.items() if name == method]
-            curves = np.array([Curve.of(run, board).at(grid, self.over) for run in runs])
-            low, median, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+        end = board.budget if self.over == "passes" else max(curve.end("seconds") for curve in curves.values())
+        grid = np.linspace(0, end, STEPS)
+        for method in sorted({name for name, _, _ in curves}):
+            reached = np.array([curve.at(grid, self.over) for (name, _, _), curve in curves.items() if name == method])
+            low, median, high = np.quantile(reached, [0.25, 0.5, 0.75], axis=0)
             look = style[method]
             axis.plot(grid, median, label=method, **look.line)
             axis.fill_between(grid, low, high, color=look.color, alpha=0.2 * look.alpha, linewidth=0)

@@ -1,4 +1,4 @@
-"""What the papers of the methods report, beside what was measured here."""
+"""What papers report of these methods, or of these networks and data, beside what was measured here."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ class PublishedResults(pf.Report):
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Table]:
         rows = [
             {
-                "method": method,
+                "method": claim.method,
                 "paper": claim.paper,
                 "reports": claim.text,
                 "protocol": claim.protocol,
+                "read in": claim.read,
             }
-            for method, claims in sorted(study.claims.items())
-            for claim in claims
+            for claim in sorted(study.claims, key=lambda claim: claim.method.lower())
         ]
         if rows:
             caption = (
-                "Published results of these methods, or on these problems. Not measured here, different protocols."
+                "Published results of these methods, or on these networks and data. Not measured here, different "
+                "protocols; the last column says what of each paper was read."
             )
             yield pf.Table("published", caption, pd.DataFrame(rows), methods=())
 

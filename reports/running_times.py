@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.comparison.anytime import GAPS, NARROWEST, WIDEST, Curve, Over, running_time
+from pruneframe.comparison.anytime import GAPS, NARROWEST, WIDEST, Curve, Curves, Over, curves_of, running_time
 from pruneframe.comparison.style import Look, legend_below, logarithmic, looks, panels
 
 SHOWN = (0.1, 0.03, 0.01, 0.003)  # gaps of the table's columns
@@ -35,10 +35,7 @@ class RunningTimes(pf.Report):
 
     def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Iterable[pf.Figure | pf.Table]:
         for number, board in enumerate(study.boards, 1):
-            rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
-            if not len(rows):
-                continue
-            runs = _runs(rows, board, study.done(board))
+            runs = _runs(curves_of(table, board, study.done(board)), study.done(board))
             if len(runs) < 2:
                 continue
             best = "; ".join(f"{top:.4f}" for top in sorted({top for own in runs.values() for _, top in own}))
@@ -48,10 +45,9 @@ class RunningTimes(pf.Report):
             yield pf.Table(f"running-times-{number}", _told(board, best), frame, board.hash, bold, data)
 
 
-def _runs(rows: pd.DataFrame, board: pf.Board, done: Sequence[pf.RunSummary]) -> Runs:
-    """Those of each method, also runs without any evaluation."""
-    own = pf.by_run(rows)
-    curves = {run.key: Curve.of(own.get(run.key, rows[:0]), board) for run in done}
+def _runs(curves: Curves, done: Sequence[pf.RunSummary]) -> Runs:
+    """Those of each method, also runs without any evaluation; none where no run has one."""
+    done = [run for run in done if run.key in curves]
     tops: dict[int, float] = {}
     for run in done:
         tops[run.instance] = max(tops.get(run.instance, 0.0), curves[run.key].last)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.comparison.anytime import Curve
+from pruneframe.comparison.anytime import Curves, curves_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,15 +27,14 @@ class Seconds(pf.Report):
                 continue
             yield pf.Table(
                 f"seconds-{number}",
-                f"{board.label}: seconds of a search, median over {board.over}: in all, for each pass of compute, the "
-                "method's own work, and the answers to each kind of question. They depend on the machine, and on what "
-                "else ran on it.",
+                f"{board.label}: seconds of a search, median over {board.over}: that its process worked, and by the "
+                "clock in all, for each pass of compute, the method's own work, and the answers to each kind of "
+                "question. Seconds depend on the machine, those by the clock on what else ran on it as well.",
                 data.apply(lambda column: column if column.name == "method" else column.map(_printed)),
                 board.hash,
                 data=data,
             )
-            rows = table[(table.board == board.hash) & (table.kind == "evaluation")]
-            yield from _flips(board, rows, runs)
+            yield from _flips(board, curves_of(table, board, runs), runs)
 
 
 def _medians(order: Sequence[str], runs: Sequence[pf.RunSummary]) -> pd.DataFrame:
@@ -45,6 +44,7 @@ def _medians(order: Sequence[str], runs: Sequence[pf.RunSummary]) -> pd.DataFram
         total = run.seconds + run.own_seconds
         head = {
             "method": run.method,
+            "processor": run.processor_seconds,
             "in all": total,
             "a pass": total / run.passes_spent if run.passes_spent else np.nan,
         }
@@ -61,14 +61,10 @@ def _printed(value: float) -> str:
     return "" if np.isnan(value) or value == 0 else f"{value:.3g}"
 
 
-def _flips(board: pf.Board, rows: pd.DataFrame, runs: Sequence[pf.RunSummary]) -> Iterable[pf.Remark]:
+def _flips(board: pf.Board, curves: Curves, runs: Sequence[pf.RunSummary]) -> Iterable[pf.Remark]:
     """A warning where methods stand in another order at equal seconds than at equal compute."""
-    if not len(rows):
-        return
-    own = pf.by_run(rows)
-    curves = {run.key: Curve.of(own.get(run.key, rows[:0]), board) for run in runs}
     methods = sorted({run.method for run in runs})
-    if len(methods) < 2:
+    if len(methods) < 2 or not curves:
         return
     ends = {m: float(np.median([curves[run.key].end("seconds") for run in runs if run.method == m])) for m in methods}
     least = min(ends.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pruneframe.search.journal import Answer, Journal
 from pruneframe.study.plan import Plan, plan
 from pruneframe.study.run import Run
 from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.suitability import PLANNING
 from pruneframe.study.worker import carry_out
 
 
@@ -27,12 +28,14 @@ def planned(
     sources: Sequence[str] = (),
     precision: Precision | None = None,
     instances: Sequence[int] = (0,),
+    report: Callable[[str], None] = lambda line: None,
+    patience: float = PLANNING,
     **settings: Any,
 ) -> Plan:
     """What a command means; 20 passes over 100 images unless told, and `sources` are plugins' files."""
     settings = {"budget": 20.0, "search_images": 100} | settings
     known = Registry(tuple(sources)) if sources else registry()
-    return plan(known, methods, problems, instances, seeds, settings, "cpu", 1, lambda line: None, precision)
+    return plan(known, methods, problems, instances, seeds, settings, "cpu", 1, report, precision, patience)
 
 
 def run_of(method: str, seed: int = 0, sources: Sequence[str] = (), instance: int = 0, **settings: Any) -> Run:

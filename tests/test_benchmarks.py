@@ -18,12 +18,16 @@ from click.testing import CliRunner
 from scipy.stats import binom, wilcoxon
 from tiny import load
 
+from pruneframe.cli.bench import command
 from pruneframe.mask import Masks
+from pruneframe.method import Method
 from pruneframe.registry import Registry
+from pruneframe.report import Report
 from pruneframe.study.facts import summaries
 from pruneframe.study.plan import plan
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
+from pruneframe_plugins.hierarchical import SOURCES
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--depth", "8", "--population", "4", "--generations", "1")
@@ -99,7 +103,8 @@ def test_overhead_measures_every_method_and_both_libraries(overhead: ModuleType,
     monkeypatch.setattr(overhead, "limit_memory", lambda: None)
     monkeypatch.setattr(overhead, "in_own_process", lambda spec, *sizes: {"method": spec, "error": "not tried"})
     rows = CliRunner().invoke(overhead.main).output.splitlines()
-    assert [row.split()[0] for row in rows] == [*Registry().names("method"), "pymoo-stock", "platypus-stock"]
+    raw = ["nsga2[preset=textbook]", "moead[preset=textbook]"]
+    assert [row.split()[0] for row in rows] == [*Registry().names("method"), *raw, "pymoo-stock", "platypus-stock"]
 
 
 @pytest.mark.parametrize("spec", ["nsga2", "random", "platypus[encoding=mask,population=8]"])
@@ -270,16 +275,18 @@ def test_significance_tells_budgets_apart_and_draws_all_runs(tmp_path: Path) -> 
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_ablation_prints_a_row_for_every_method_and_repeats_no_run(tmp_path: Path) -> None:
-    settings = ("--methods", "none", "--instances", "0", "--seeds", "0", "--budget", "20", "--output", str(tmp_path))
-    (row,) = printed("ablation.py", *settings)
-    assert (row["method"], row["runs"], row["above"], row["instances"]) == ("hierarchical", 1, 0, 1)
-    [summary] = summaries(StudyFolder(tmp_path))
-    assert (row["hypervolume"], row["search"]) == (summary.hypervolume, summary.hypervolume_search)
-    assert 0 < row["early"] < row["search"]
-    stamp = (Path(summary.folder) / "run.json").stat().st_mtime_ns
-    assert printed("ablation.py", *settings) == [row]
-    assert (Path(summary.folder) / "run.json").stat().st_mtime_ns == stamp
+def test_every_chapter_of_the_results_is_a_command_and_the_ablation_leaves_out_each_source(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import results
+
+    assert results.PIECES == SOURCES
+    for chapter in results.CHAPTERS:
+        parsed = command.make_context("bench", chapter.command(tmp_path)[1:]).params
+        assert parsed["control"] == chapter.methods[0]
+        assert [Registry().component(Method, name).name for name in chapter.methods]
+        assert [Registry().component(Report, name).name for name in chapter.reports] == [*chapter.reports]
 
 
 def test_runs_of_another_kind_are_not_compared_and_none_counts_twice(tmp_path: Path) -> None:

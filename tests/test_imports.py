@@ -21,21 +21,25 @@ ROOMS = """
 pruneframe: errors files spec component mask front
 model: precision inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows recipe augmentation training
-model: data fetch weights sealed session trained shipped
+model: data fetch digits cifar decoding pictures imagenet weights saved sealed session trained shipped
 pruneframe: units encoding scorer variation target objective problem profile
+declared: fields factory images problem
 engine: batch_norm plan winograd prefix library values windows operations taping tape lesson segments
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
-search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part task
+search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part
+search: records task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
+reproduction: experiment
 pruneframe: method item report hookspecs index hooks registry testing
-study: machine timing paired result indicators store progress run member finetuning worker executor suitability plan
-study: control labels rows facts correctness table
+study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
+study: suitability plan control labels rows facts correctness table noise resampling inventory
 configuration: space trials tuned rounds
-comparison: statistics nested ranking verdicts anytime ioh summary style course latex effort protocol document page
-comparison: receipt
-cli: options boards progress epochs summary report bench tune data export info list plugins train main
+reproduction: savings at_hand estimate table
+comparison: statistics nested ranking verdicts anytime races ioh summary style course latex effort protocol document
+comparison: page receipt literature
+cli: options boards progress epochs summary report bench tune data reproduce export info noise list plugins train main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"
@@ -48,7 +52,7 @@ ALLOWED = {
     "pruneframe_plugins": {"kit"},
     "pruneframe_problems": set(),
     "pruneframe_reports": {"kit", "comparison.style", "comparison.anytime"}
-    | {f"comparison.{name}" for name in ("nested", "ranking", "verdicts")},
+    | {f"comparison.{name}" for name in ("nested", "races", "ranking", "verdicts")},
 }
 
 

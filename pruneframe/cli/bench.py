@@ -71,6 +71,12 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 @click.option(
     "--finetune", type=click.IntRange(1), help="Epochs that every final member is trained for, after the search."
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="After which a search has failed; with more, the same command goes on where it stood.",
+)
 @click.option("--force", is_flag=True, help="Do runs again that are finished.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the runs, what is there, and an estimate of the time; run nothing."
@@ -84,6 +90,7 @@ def command(
     control: str | None,
     settings: Path | None,
     finetune: int | None,
+    timeout: float | None,
     force: bool,
     dry_run: bool,
     sources: tuple[str, ...],
@@ -105,7 +112,7 @@ def command(
 
     study = StudyFolder(output.resolve())
     control = None if control is None else control_of(wanted.registry, control, wanted.methods, study)
-    planned, jobs = wanted.planned()
+    planned, jobs = wanted.planned(timeout)
     if dry_run:
         _describe(planned, study, jobs, as_json)
         return 0
@@ -113,11 +120,11 @@ def command(
     if force:
         for run in planned.runs:
             run.folder(study).forget()
-    failures = _carry_out(wanted, planned, study, jobs, finetune or 0)
-    _conclude(study, wanted.registry, as_json)
+    failures = carry_out(wanted, planned, study, jobs, finetune or 0, timeout)
+    complaints = _conclude(study, wanted.registry, as_json)
     for failure in failures:
         click.echo(f"Failed: {failure}", err=True)
-    return 1 if failures else 0
+    return 1 if failures or complaints else 0
 
 
 def _with_settings(wanted: boards.Wanted, path: Path, control: str | None) -> tuple[boards.Wanted, str | None]:
@@ -137,8 +144,16 @@ def _with_settings(wanted: boards.Wanted, path: Path, control: str | None) -> tu
     return replace(wanted, methods=specs, extra={"tuned": used.json()}), control
 
 
-def _carry_out(wanted: boards.Wanted, planned: Plan, study: StudyFolder, jobs: int, epochs: int) -> list[str]:
-    from ..study.executor import LocalExecutor, carry_out_all
+def carry_out(
+    wanted: boards.Wanted,
+    planned: Plan,
+    study: StudyFolder,
+    jobs: int,
+    epochs: int = 0,
+    timeout: float | None = None,
+) -> list[str]:
+    """Carry out what is missing of a plan, and show its progress; returns a line for every run that fails."""
+    from ..study.executor import LocalExecutor, carry_out_all, fail
     from .progress import display
 
     def done(run: Run) -> bool:
@@ -148,29 +163,31 @@ def _carry_out(wanted: boards.Wanted, planned: Plan, study: StudyFolder, jobs: i
     missing = [run for run in planned.runs if not done(run)]
     if len(missing) < len(planned.runs):
         options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
+    failures = [fail(run, study, planned.runs, planned.faults[run]) for run in missing if run in planned.faults]
+    missing = [run for run in missing if run not in planned.faults]
     if not missing:
-        return []
+        return failures
     boards.say_beforehand(planned, missing)
     with display(study, missing) as watch:
         executor = lambda: LocalExecutor(min(jobs, len(missing)), wanted.threads)  # noqa: E731
-        return carry_out_all(missing, study, wanted.sources, executor, watch, epochs)
+        return failures + carry_out_all(missing, study, wanted.sources, executor, watch, epochs, timeout)
 
 
-def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> None:
-    """Print the table, or its data, and typeset the comparison."""
+def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> list[str]:
+    """Print the table, or its data, and typeset the comparison; returns what reports that fail have to say."""
     from ..study.facts import summaries
     from .report import write
     from .summary import show
 
     found = summaries(study)
-    if any(run.done for run in found):
-        write([study], registry, study.pdf)
+    complaints = write([study], registry, study.pdf)[1] if any(run.done for run in found) else []
     if as_json:
         click.echo(json.dumps([run.json() for run in found], indent=2))
-        return
+        return complaints
     show(study)
     if study.pdf.exists():
         click.echo(f"\ncomparison: {study.pdf}")
+    return complaints
 
 
 def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> None:

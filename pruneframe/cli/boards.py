@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..study.store import StudyFolder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+FIRST = "lenet-digits"  # the problem that needs neither a name nor a download
 RULES = ("budget", "units", "batch_norm", "search_images", "objectives", "target")  # of a problem, that are optional
 
 
@@ -35,7 +36,12 @@ def _all(*decorators: Callable[[Command], Command]) -> Callable[[Command], Comma
 def where(instances: str, seeds: str) -> Callable[[Command], Command]:
     """On which problems, instances and seeds, with the defaults of a command."""
     return _all(
-        click.option("--problems", multiple=True, default=["lenet-digits"], show_default=True, help="Problems."),
+        click.option(
+            "--problems",
+            multiple=True,
+            show_default=f"those of --problem-file, else {FIRST}",
+            help="Problems, by name.",
+        ),
         click.option(
             "--instances",
             multiple=True,
@@ -112,30 +118,43 @@ class Wanted:
         from ..spec import names, numbers
 
         chosen, boards = names(methods), names(given["problems"])
-        if not chosen or not boards:
+        if not chosen or (given["problems"] and not boards):
             raise NothingSelected("at least one method and one problem must be named; see pruneframe list")
         rules = {name: given[name] for name in RULES}
         rules["objectives"] = tuple(names(given["objectives"])) if given["objectives"] else None
         instances, seeds = (numbers(given[name], name) for name in ("instances", "seeds"))
-        sources = tuple(s if s.startswith("no:") else str(Path(s).resolve()) for s in sources)
+        sources = resolved(sources)
         registry = options.registry(sources)
+        boards = boards or registry.declared or [FIRST]
         _check(registry, {"method": chosen, "problem": boards, "objective": rules["objectives"] or ()}, rules)
         options.check_device(given["device"])
         machine = {name: given[name] for name in ("device", "threads", "precision", "jobs")}
         return cls(registry, sources, chosen, boards, instances, seeds, rules, **machine)
 
-    def planned(self) -> tuple[Plan, int]:
-        """The runs, and how many of them are carried out at once; loads everything."""
+    def planned(self, timeout: float | None = None) -> tuple[Plan, int]:
+        """The runs, and how many of them are carried out at once; loads everything.
+
+        `timeout`: seconds that a search may take, and so its planning.
+        """
         import torch  # takes seconds, which no mistake so far has to wait for
 
         from ..study.plan import most_jobs, plan
+        from ..study.suitability import PLANNING
         from ..target import Target
 
         if self.rules["target"] is not None:
             self.registry.component(Target, self.rules["target"])  # told even where no objective asks it
         torch.set_num_threads(self.threads)
         asked = self.methods, self.problems, self.instances, self.seeds, self.rules
-        found = plan(self.registry, *asked, self.device, self.threads, options.say, self.precision)
+        found = plan(
+            self.registry,
+            *asked,
+            self.device,
+            self.threads,
+            options.say,
+            self.precision,
+            min(PLANNING, timeout or PLANNING),
+        )
         if found.measured and (self.jobs or 1) > 1:
             raise InputError(
                 f"--jobs must be 1 where latency or memory are measured, but got {self.jobs}; see --target"
@@ -152,6 +171,11 @@ class Wanted:
         machine = {name: getattr(first, name) for name in ("device", "threads", "precision")}
         settings = json.loads(json.dumps(asked | machine | self.rules | self.extra))
         study.prepare(settings, environment(first.device) | {"cores": os.cpu_count()}, control)
+
+
+def resolved(sources: Sequence[str]) -> tuple[str, ...]:
+    """The values of `-p` as another process understands them: files by their whole path."""
+    return tuple(source if source.startswith("no:") else str(Path(source).resolve()) for source in sources)
 
 
 def say_beforehand(planned: Plan, missing: Sequence[Run]) -> None:

@@ -11,8 +11,11 @@ from ..errors import InputError
 from . import options
 
 if TYPE_CHECKING:
+    from ..model.network import Network
     from ..problem import Problem
+    from ..profile import Profile
     from ..registry import Registry
+    from ..target import Target
 
 
 @click.command("data", short_help="Fetch and check a problem's data.")
@@ -48,21 +51,29 @@ def command(
 
 def _profile(registry: Registry, problem: Problem, path: Path, target: str, threads: int) -> None:
     """Time a problem's network, layer by layer."""
-    from ..profile import Profile
-    from ..study.machine import environment, measuring, prepare_torch, say_if_busy
-    from ..target import Meter, Target
+    from ..target import Target
 
     found = registry.component(Target, target)
     if not path.absolute().parent.is_dir() or path.is_dir():  # found out before the layers are timed, which takes long
         raise InputError(f"--profile must be a file in an existing folder, but got {path}")
     network = problem.load(registry.component, options.say).network
+    profile = write_profile(network, found, threads, path)
+    click.echo(f"{path}: {len(profile.layers)} layers; the dense network takes {1000 * profile.dense:.3f} ms an image")
+
+
+def write_profile(network: Network, target: Target, threads: int, path: Path) -> Profile:
+    """Time a network's layers on a target, and write the table; raises InputError where that cannot be."""
+    from ..profile import Profile
+    from ..study.machine import environment, measuring, prepare_torch, say_if_busy
+    from ..target import Meter
+
     prepare_torch(threads)
     say_if_busy(options.say)
-    with measuring(Meter(found, timed=True)):
-        options.say(f"timing {len(network.layers)} layers on {found!r}, {threads} thread(s)")
-        profile = Profile.measure(network, found, environment() | {"threads": threads})
+    with measuring(Meter(target, timed=True)):
+        options.say(f"timing {len(network.layers)} layers on {target!r}, {threads} thread(s)")
+        profile = Profile.measure(network, target, environment() | {"threads": threads})
     try:
         profile.write(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another --profile") from error
-    click.echo(f"{path}: {len(profile.layers)} layers; the dense network takes {1000 * profile.dense:.3f} ms an image")
+    return profile

@@ -13,17 +13,22 @@ from . import options
 if TYPE_CHECKING:
     from ..index import Described
     from ..registry import Plugin, Registry
+    from ..study.inventory import Inventory
 
 
 @click.command("info", short_help="Show a component's settings, source and provenance.")
 @click.argument("name")
-@click.option("--units", help="Load the problem NAME, and say what of its network these units reach, e.g. filter.")
-@click.option("--instance", default=0, show_default=True, help="Which instance of the problem --units loads.")
+@click.option("--units", help="Of a problem: tell of these units alone, e.g. filter.")
+@click.option("--instance", default=0, show_default=True, help="Of a problem: which of its instances.")
 @options.data
 @options.plugins
 @options.as_json
 def command(name: str, units: str | None, instance: int, sources: tuple[str, ...], as_json: bool) -> int:
-    """Show all components called NAME: what they do, their settings, and where they come from."""
+    """Show all components called NAME: what they do, their settings, and where they come from.
+
+    Of a problem also its data, layers, units of each kind, the unpruned network's errors, references of objectives and
+    what `pruneframe noise` has measured. It is loaded for that; what is not here and cannot be fetched is named.
+    """
     from ..hooks import KINDS
 
     registry = options.registry(sources)
@@ -34,32 +39,23 @@ def command(name: str, units: str | None, instance: int, sources: tuple[str, ...
         registry.check("unit", units)
         registry.described("problem", name)
     found = [_told(*registry.described(kind, name)) for kind in kinds]
+    held = _inventory(registry, name, units, instance) if "problem" in kinds else None
     for one in found:
-        if units is not None and one["kind"] == "problem":
-            one |= _network(registry, name, units, instance)
+        if held is not None and one["kind"] == "problem":
+            one |= held.record
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return 0
-    click.echo("\n\n".join(_text(one) for one in found))
+    click.echo("\n\n".join(_text(one, held if one["kind"] == "problem" else None) for one in found))
     return 0
 
 
-def _network(registry: Registry, problem: str, units: str, instance: int) -> dict[str, Any]:
-    """What of a problem's network some units reach, and how it is evaluated."""
-    from ..engine import Engine
+def _inventory(registry: Registry, name: str, units: str | None, instance: int) -> Inventory:
+    """What a problem consists of, with all kinds of units or one."""
+    from ..study.inventory import inventory
 
-    found = registry.problem(problem).with_settings(units=units, instance=instance)
-    network = found.load(registry.component, options.say).network
-    nothing = network.layout.full() - network.layout.full()
-    return {
-        "total_params": network.total_params,
-        "total_macs": network.total_macs,
-        "units": network.layout.total,
-        "reach": network.reach,
-        "reach_macs": 1 - int(network.macs(nothing)[0]) / network.total_macs,
-        "engine": Engine(network).notice,
-        "notes": list(network.notes),
-    }
+    problem = registry.problem(name).with_settings(units=units, instance=instance)
+    return inventory(problem, registry.names("unit") if units is None else [units], registry.component, options.say)
 
 
 def _told(described: Described, plugin: Plugin) -> dict[str, Any]:
@@ -75,11 +71,11 @@ def _told(described: Described, plugin: Plugin) -> dict[str, Any]:
     head |= {"distribution": plugin.distribution, "version": plugin.version}
     about = {"about": described.about, "source": described.source, "settings": settings}
     if described.kind == "problem":
-        about |= {"instances": described.instances, "engine": available()}
+        about |= {"instances": described.instances, "engine": available(), "bibtex": described.bibtex}
     return head | about
 
 
-def _text(found: dict[str, Any]) -> str:
+def _text(found: dict[str, Any], held: Inventory | None) -> str:
     lines = [
         f"{found['kind']} {found['name']}  ({found['distribution']} {found['version']})",
         "",
@@ -98,11 +94,14 @@ def _text(found: dict[str, Any]) -> str:
     if "instances" in found:
         lines += ["", "instances", f"  {found['instances']}"]
     if "engine" in found:
-        lines += ["", "engine", f"  {found['engine']}"]
-    if "reach" in found:
-        counts = f"{found['units']} of them, {found['total_params']} parameters, {found['total_macs']} multiply-adds"
-        reach = f"reach {found['reach']:.1%} of the parameters and {found['reach_macs']:.1%} of the multiply-adds"
-        lines += ["", "units", f"  {counts}; {reach}", *(f"  {note}" for note in found["notes"])]
+        lines += [
+            "",
+            "engine",
+            f"  {found['engine']}",
+            *([f"  {held.evaluated_by}"] if held and held.evaluated_by else []),
+        ]
+    for heading, inside in (held.sections if held else {}).items():
+        lines += ["", heading, *(f"  {line}" for line in inside)]
     if found["source"]:
         lines += ["", "provenance" if found["kind"] == "method" else "source", f"  {found['source']}"]
     return "\n".join(lines)

@@ -15,7 +15,9 @@ import click
 
 from ..errors import PruneframeError
 
-COMMANDS = ("bench", "data", "export", "info", "list", "plugins", "report", "summary", "train", "tune")
+COMMANDS = (
+    *("bench", "data", "export", "info", "list", "noise", "plugins", "report", "reproduce", "summary", "train", "tune"),
+)
 SLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # threads that wait leave their cores to others
 OK, USAGE, INTERNAL, INTERRUPTED = 0, 2, 3, 130
 

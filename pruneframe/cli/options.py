@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +15,15 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..registry import Registry
 
-plugins = click.option(
+_plugins = click.option(
     "-p",
     "sources",
     multiple=True,
     metavar="FILE.py|no:NAME",
     help="Add a plugin file, or leave a plugin out.",
+)
+_problem_files = click.option(
+    "--problem-file", "problem_files", multiple=True, metavar="FILE.toml", help="Add the problem that a file declares."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
@@ -36,6 +41,19 @@ data = click.option(
     callback=_name_data_folder,
     help="A read-only folder of data sets and weights that is looked at first (or PRUNEFRAME_DATA).",
 )
+
+
+def plugins(command: Callable[..., int]) -> Callable[..., int]:
+    """Both options; the command gets all files as its `sources`."""
+
+    @wraps(command)
+    def joined(*, sources: tuple[str, ...], problem_files: tuple[str, ...], **given: Any) -> int:
+        wrong = next((file for file in problem_files if not file.endswith(".toml")), None)
+        if wrong is not None:
+            raise InputError(f"--problem-file takes a TOML file, FILE.toml, but got {wrong!r}")
+        return command(sources=(*sources, *problem_files), **given)
+
+    return _plugins(_problem_files(joined))
 
 
 def registry(sources: tuple[str, ...]) -> Registry:

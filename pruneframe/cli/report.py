@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from . import options
 
 if TYPE_CHECKING:
     from ..comparison.document import Comparison
+    from ..component import Claim
     from ..registry import Registry
     from ..report import StudyFacts
     from ..study.store import StudyFolder
@@ -78,11 +79,11 @@ def command(
     if trace is not None:
         return _trace(folders, registry, edition, trace, as_json)
     if curves is not None:
-        written = _curves(folders, registry, edition, curves)
+        written, complaints = _curves(folders, registry, edition, curves), list[str]()
     else:
-        written = write(folders, registry, output or folders[0].pdf, edition)
+        written, complaints = write(folders, registry, output or folders[0].pdf, edition)
     click.echo(json.dumps([str(path) for path in written]) if as_json else "\n".join(map(str, written)))
-    return 0
+    return 1 if complaints else 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ def _specs(registry: Registry, chosen: Sequence[str]) -> tuple[str, ...]:
 
 def write(
     studies: Sequence[StudyFolder], registry: Registry, output: Path, edition: Edition | None = None
-) -> list[Path]:
-    """Typeset the comparison, and write its parts beside it; returns what lies there then.
+) -> tuple[list[Path], list[str]]:
+    """Typeset the comparison, and write its parts beside it; returns what lies there then, and reports' complaints.
 
     What has been made of the same, and is still as it was written, is left as it is.
     """
@@ -130,7 +131,7 @@ def write(
     digest = made_of(*(study.digest for study in studies), *plugins, date, edition.text)
     whole = [path for path in wanted if path != parts]
     if stands(parts, digest, whole):
-        return wanted
+        return wanted, []
     try:
         files, complaints = _made(studies, registry, output, edition, parts)
         if complaints:  # are told again next time
@@ -139,7 +140,7 @@ def write(
             Receipt.of(digest, parts, [*whole, *files]).write(parts)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
-    return wanted
+    return wanted, complaints
 
 
 def _made(
@@ -164,6 +165,7 @@ def _made(
 
 def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition) -> StudyFacts:
     """What reports are told, with what papers claim of its methods, or of its problems."""
+    from ..comparison.literature import about, literature
     from ..study.facts import facts
 
     known = facts(*studies)
@@ -172,13 +174,14 @@ def _known(studies: Sequence[StudyFolder], registry: Registry, edition: Edition)
     if edition.highlight not in (None, *known.methods):
         raise InputError(f"--highlight: {unknown('method', str(edition.highlight), known.methods)}")
     own, problems = {_base(method) for method in known.methods}, {board.problem for board in known.boards}
-    claims = {name: registry.described("method", name)[0].claims for name in registry.names("method")}
-    told = {
-        name: tuple(claim for claim in made if name in own or problems & {*claim.problems})
-        for name, made in claims.items()
-    }
-    told = {name: made for name, made in told.items() if made}
-    return replace(known.beside(edition.control), claims=told, highlight=edition.highlight)
+    claims = about((*literature(), *_own(registry)), own, problems)
+    return replace(known.beside(edition.control), claims=claims, highlight=edition.highlight)
+
+
+def _own(registry: Registry) -> Iterator[Claim]:
+    """What methods say themselves that their papers report."""
+    for name in registry.names("method"):
+        yield from (replace(claim, method=name) for claim in registry.described("method", name)[0].claims)
 
 
 def _base(method: str) -> str:
@@ -188,7 +191,8 @@ def _base(method: str) -> str:
 
 def _bibtex(registry: Registry, study: StudyFacts) -> str:
     """The entries of all methods, problems and claims of a study, each once."""
-    named = [("method", name) for name in {_base(method) for method in study.methods} | study.claims.keys()]
+    methods = {_base(method) for method in study.methods} | {claim.method for claim in study.claims}
+    named = [("method", name) for name in methods]
     named += [("problem", board.problem) for board in study.boards]
     texts = [registry.described(kind, name)[0].bibtex for kind, name in named if name in registry.names(kind)]
     entries = {inspect.cleandoc(entry) for text in texts for entry in re.findall(r"^ *@.*?^ *}$", text, re.M | re.S)}

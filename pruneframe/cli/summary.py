@@ -39,12 +39,15 @@ def show(study: StudyFolder, control: str | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ..comparison.anytime import curves_of
+    from ..comparison.races import races, told
     from ..comparison.summary import results
     from ..comparison.verdicts import chosen, holds_for
     from ..report import place
     from ..study.facts import overview
+    from ..study.table import evaluations
 
-    known = overview(study).beside(control)
+    known, asked = overview(study).beside(control), evaluations(study)
     console = Console() if Console().is_terminal else Console(width=PLAIN_WIDTH)
     for board in known.boards:
         runs = known.done(board)
@@ -57,6 +60,7 @@ def show(study: StudyFolder, control: str | None = None) -> None:
         console.print(table)
         if "verdict" in frame:
             console.print(f"{chosen(known, list(frame.method))} {holds_for(board, runs)}", markup=False)
+            console.print(told(races(runs, curves_of(asked, board, runs), known.control)), markup=False)
     for run in known.runs:
         if not run.done:
             reason = f": {run.reason}" if run.reason else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InputError
 from . import boards, options
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _searched(wanted: boards.Wanted, output: Path, trials: int, draw: int) -> tu
     from .progress import display
 
     planned, jobs = wanted.planned()
+    if planned.declined:
+        raise InputError(f"tune takes methods that run on all of the problems, but {planned.declined[0]}")
     study = StudyFolder(output.resolve())
     wanted.prepare(study, planned)
     boards.say_beforehand(planned, planned.runs)

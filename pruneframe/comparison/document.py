@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +21,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import write_whole
-from ..item import Figure, Item, Remark, Table
+from ..item import Figure, Item, Remark, Table, check_item
 from ..report import Report, StudyFacts
 from .effort import counted
 from .latex import latex
@@ -105,8 +107,12 @@ def _order(report: Report) -> tuple[int, str]:
 def _drawn(report: Report, table: Any, study: StudyFacts, complain: Callable[[str], None]) -> list[Item]:
     records, layers = study.records.copy(deep=False), study.layers.copy(deep=False)
     try:  # each has views of its own, which are copied where they are written to
-        return list(report.draw(table.copy(deep=False), replace(study, records=records, layers=layers)))
-    except Exception as error:  # a report may fail in any way
+        with redirect_stdout(sys.stderr):
+            drawn = list(report.draw(table.copy(deep=False), replace(study, records=records, layers=layers)))
+        for item in drawn:
+            check_item(item)
+        return drawn
+    except (Exception, SystemExit) as error:  # a report may fail in any way
         complain(f"report {report!r} fails: {type(error).__name__}: {error}")
         return []
 

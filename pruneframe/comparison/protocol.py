@@ -15,7 +15,7 @@ from .nested import RESAMPLES
 from .statistics import SIGNIFICANT
 from .verdicts import chosen
 
-HARDWARE = ("platform", "processor", "gpu", "bfloat16", "cores")  # what an anonymous comparison leaves out
+HARDWARE = ("platform", "machine", "processor", "gpu", "bfloat16", "cores")  # what an anonymous comparison leaves out
 
 
 @dataclass(frozen=True)

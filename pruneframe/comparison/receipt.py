@@ -15,7 +15,7 @@ from ..files import write_whole
 
 NAME = "receipt.json"  # in the folder with a comparison's parts
 LIBRARIES = ("pruneframe", "numpy", "pandas", "pyarrow", "scipy", "moocore", "scikit-posthocs", "matplotlib", "typst")
-TEMPLATES = ("comparison.typ", "comparison.html")
+TEXTS = ("comparison.typ", "comparison.html", "literature.csv")
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Receipt:
 
 
 def made_of(*ingredients: str) -> str:
-    """The digest of some texts, of the libraries that draw and typeset, and of the templates."""
+    """The digest of some texts, of the libraries that draw and typeset, and of our own files."""
     libraries = [f"{name} {version(name)}" for name in LIBRARIES]
-    templates = [(files("pruneframe.comparison") / name).read_text() for name in TEMPLATES]
-    return _digest(json.dumps([*ingredients, platform.python_version(), *libraries, *templates]).encode())
+    texts = [(files("pruneframe.comparison") / name).read_text(encoding="utf-8") for name in TEXTS]
+    return _digest(json.dumps([*ingredients, platform.python_version(), *libraries, *texts]).encode())
 
 
 def stands(parts: Path, made_of: str, wanted: Iterable[Path]) -> bool:

@@ -7,13 +7,13 @@ seeds are what is compared; with several, instances are, each by the mean of its
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
-from scipy.stats import PermutationMethod, mannwhitneyu, rankdata
+from scipy.stats import mannwhitneyu, rankdata
 
 SIGNIFICANT = 0.05
 SPLITS = 20_000  # of tied values into two groups that are all looked at: up to 8 and 8; of more the normal distribution
@@ -22,6 +22,7 @@ RANK_SUM, SIGNED_RANKS = "Mann-Whitney", "signed ranks"
 
 Key = TypeVar("Key")
 Values = Mapping[int, Sequence[float]]  # of one method, by instance; one a seed
+Pairs = Mapping[tuple[str, str], tuple[Values, Values]]  # two methods by name, and the values of each
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,29 @@ class _Tested:
     a12: float = 0.5
 
 
+def pairs_of(methods: Iterable[str], control: str | None = None) -> list[tuple[str, str]]:
+    """What is compared with what: a control, where it is among some methods, with each other one, else all with all."""
+    methods = list(methods)
+    if control not in methods:
+        return list(combinations(methods, 2))
+    return [(str(control), other) for other in methods if other != control]
+
+
 def compare(values: Mapping[str, Values], control: str | None = None, fixed: Collection[str] = ()) -> list[Comparison]:
-    """Methods in pairs, larger values better: a control, named beforehand, with each other one, or all with all.
+    """Methods in pairs, as `pairs_of` has them and `compare_pairs` compares them."""
+    return compare_pairs(
+        {(one, other): (values[one], values[other]) for one, other in pairs_of(values, control)}, fixed
+    )
+
+
+def compare_pairs(pairs: Pairs, fixed: Collection[str] = ()) -> list[Comparison]:
+    """Two methods each by their own values, larger ones better; all pairs are corrected together.
 
     Two methods are compared on the instances that both have run on. Several: Wilcoxon's signed ranks over the
     differences of their means, exact. One: Mann-Whitney over seeds, exact but for ties among many; a method named in
     `fixed` gives the same for every seed, and is compared as one number, by signed ranks; two such are not tested.
-    All pairs are corrected together.
     """
-    others = [method for method in values if method != control]
-    pairs = list(combinations(values, 2)) if control is None else [(control, other) for other in others]
-    found = {(one, other): _tested(values[one], values[other], one in fixed, other in fixed) for one, other in pairs}
+    found = {pair: _tested(*values, *(method in fixed for method in pair)) for pair, values in pairs.items()}
     done = {pair: one for pair, one in found.items() if one.test}
     p, least = holm({pair: one.p for pair, one in done.items()}), holm({pair: one.least for pair, one in done.items()})
     return [
@@ -160,9 +173,13 @@ def _least(test: str, first: int, second: int) -> float:
 
 
 def _rank_sum(first: np.ndarray, second: np.ndarray) -> float:
-    ties = len({*first, *second}) < len(first) + len(second)
-    if ties and math.comb(len(first) + len(second), len(first)) <= SPLITS:  # scipy's exact distribution has no ties
-        return float(mannwhitneyu(first, second, method=PermutationMethod(n_resamples=SPLITS)).pvalue)
+    number, size = len(first) + len(second), len(first)
+    ties = len({*first, *second}) < number
+    if ties and math.comb(number, size) <= SPLITS:  # scipy's exact distribution has no ties
+        ranks = rankdata([*first, *second])
+        sums = np.array([sum(chosen) for chosen in combinations(ranks.tolist(), size)])
+        middle = size * (number + 1) / 2
+        return float(np.mean(np.abs(sums - middle) >= abs(ranks[:size].sum() - middle) - 1e-9))
     return float(mannwhitneyu(first, second, method="asymptotic" if ties else "exact").pvalue)
 
 

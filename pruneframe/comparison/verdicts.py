@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..report import Board, RunSummary, StudyFacts, best_first
 from .nested import Draws, difference
-from .statistics import SIGNIFICANT, Comparison, Values, compare, needed
+from .statistics import SIGNIFICANT, Comparison, Pairs, Values, compare_pairs, needed, pairs_of
 
 LIBRARIES = ("pruneframe", "torch")  # runs of other versions of these are not compared
 NO_DIFFERENCE = "no difference shown"
@@ -64,16 +64,32 @@ def verdicts(runs: Sequence[RunSummary], control: str | None, indicator: str = "
     All of them are corrected together, so that it does not matter which pairs a reader looks at.
     """
     values = values_of(runs, indicator)
-    own = {method: [run for run in runs if run.method == method] for method in values}
-    fixed = [method for method, found in own.items() if all(run.deterministic for run in found)]
-    compared = compare(values, control if control in values else None, fixed)
+    pairs = {(one, other): (values[one], values[other]) for one, other in pairs_of(values, control)}
+    return judged(runs, pairs, unequal, indicator == "hypervolume")
+
+
+def judged(
+    runs: Sequence[RunSummary], pairs: Pairs, unequal: Callable[[Sequence[RunSummary]], str], images: bool = False
+) -> list[Verdict]:
+    """What may be said of two methods each by their own values, all corrected together.
+
+    `unequal` says of the runs of two methods why they may not be compared, or nothing; `images`: whether the values are
+    hypervolumes on test, which are known with other draws of the images as well.
+    """
+    own = {method: [run for run in runs if run.method == method] for pair in pairs for method in pair}
+    compared = compare_pairs(pairs, fixed_of(runs))
     tests = [one.test for one in compared if one.test]
     told = []
     for one in compared:
-        images = (draws_of(runs, one.first), draws_of(runs, one.second)) if indicator == "hypervolume" else None
+        draws = (draws_of(runs, one.first), draws_of(runs, one.second)) if images else None
         obstacle = unequal([*own[one.first], *own[one.second]]) or _unattainable(one, tests)
-        told.append(Verdict(one, *difference(values[one.first], values[one.second], images), obstacle))
+        told.append(Verdict(one, *difference(*pairs[one.first, one.second], draws), obstacle))
     return told
+
+
+def fixed_of(runs: Sequence[RunSummary]) -> set[str]:
+    """The methods that give the same for every seed."""
+    return {run.method for run in runs} - {run.method for run in runs if not run.deterministic}
 
 
 def _unattainable(found: Comparison, tests: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ _HOMES = {
     "BIBTEX": "evolution",
     "Corridor": "corridor",
     "Curve": "sweep",
+    "FELT": "tuner",
     "Highest": "ranking",
     "IDLE": "evolution",
     "ParetoSet": "pareto",
@@ -20,10 +21,13 @@ _HOMES = {
     "Tuner": "tuner",
     "Turns": "turns",
     "UNPRUNED": "scheme",
+    "ablest": "sweep",
     "best": "sweep",
     "default_population": "evolution",
+    "edge": "tuner",
     "evolve": "evolution",
     "is_pruned": "scheme",
+    "middles": "sweep",
     "paired": "scheme",
     "ranked": "scheme",
     "ranks": "ranking",
@@ -64,9 +68,13 @@ if TYPE_CHECKING:
     from .scheme import summed as summed
     from .sweep import Curve as Curve
     from .sweep import Staircase as Staircase
+    from .sweep import ablest as ablest
     from .sweep import best as best
+    from .sweep import middles as middles
     from .sweep import split as split
+    from .tuner import FELT as FELT
     from .tuner import Tuner as Tuner
+    from .tuner import edge as edge
     from .tuner import shoulder as shoulder
     from .tuner import slope as slope
     from .turns import Turns as Turns

@@ -12,6 +12,8 @@ from ..mask import Layout, Masks
 from ..search.task import Task
 from .ranking import Highest
 
+NONE = 1e-3  # share of the reference: a smaller excess of error is none
+
 
 def best(scores: Scores, layout: Layout, kept: Sequence[int] | NDArray[np.integer]) -> Masks:
     """One mask per entry of `kept`, of so many of the highest scores; of equal ones the first units."""
@@ -37,6 +39,7 @@ class Staircase:
         self._counts: NDArray[np.int64] = nothing.counts()
         self._sizes: NDArray[np.float64] = task.network.params(nothing) / task.network.total_params
         self._errors = np.ones(1)
+        self.ends = {0: 1.0}  # errors by units kept, of what all scores share: nothing, and everything once it is known
 
     @property
     def total(self) -> int:
@@ -50,6 +53,9 @@ class Staircase:
         self._counts = np.append(self._counts, masks.counts())
         self._sizes = np.append(self._sizes, self._task.network.params(masks) / self._task.network.total_params)
         self._errors = np.append(self._errors, errors)
+        whole = masks.counts() == self.total
+        if whole.any():
+            self.ends[self.total] = float(errors[whole][0])
         return errors
 
     def gaps(self, number: int) -> NDArray[np.int64]:
@@ -73,7 +79,7 @@ class Curve:
         self.scores = scores
         self._layout = layout
         self._stairs = stairs
-        self._known = {0: 1.0}  # errors by units kept
+        self._known: dict[int, float] = {}  # errors by units kept
 
     def cut(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
         """Evaluate one cut per entry of `kept`; errors as the staircase gives them."""
@@ -81,10 +87,20 @@ class Curve:
         self._known |= dict(zip(kept.tolist(), errors.tolist(), strict=True))
         return errors
 
-    def errors(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
-        """What such cuts would err, on straight lines between those that are known."""
-        counts = np.array(sorted(self._known))
-        return np.interp(kept, counts, [self._known[count] for count in counts.tolist()])
+    def errors(self, kept: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float64]:
+        """What such cuts would err: between those that are known by straight lines of the logarithm of the excess.
+
+        That is what is added to the least error that is known. It falls by about the same factor for every so many
+        units more, so that a straight line of errors would rate a score that was cut at few sizes too low.
+        """
+        told = self._stairs.ends | self._known
+        counts = np.array(sorted(told))
+        known = np.array([told[count] for count in counts.tolist()])
+        least = known.min()
+        guesses = least + np.exp(np.interp(kept, counts, np.log(np.maximum(known - least, NONE))))
+        at = np.minimum(np.searchsorted(counts, kept), len(counts) - 1)
+        found: NDArray[np.float64] = np.where(counts[at] == kept, known[at], guesses)
+        return found
 
 
 def split(stairs: Staircase, curves: Sequence[Curve], number: int) -> None:
@@ -93,7 +109,17 @@ def split(stairs: Staircase, curves: Sequence[Curve], number: int) -> None:
     Each is by the score that errs least there, as far as the curves tell; of equal ones by the latest.
     """
     kept = stairs.gaps(number)
+    owners = ablest(curves, kept)
+    for place in np.unique(owners):
+        curves[place].cut(kept[owners == place])
+
+
+def middles(least: float, most: float, number: int, total: int) -> NDArray[np.int64]:
+    """Numbers of units strictly between two shares of all, at equal ratios; fewer where they fall together."""
+    return np.unique(np.rint(np.geomspace(least, most, number + 2)[1:-1] * total).astype(np.int64))
+
+
+def ablest(curves: Sequence[Curve], kept: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.intp]:
+    """Which of the curves errs least at each of these sizes, as far as they tell; of equal ones the latest."""
     guesses = np.array([curve.errors(kept) for curve in reversed(curves)])
-    owners = guesses.argmin(axis=0)
-    for place, curve in enumerate(reversed(curves)):
-        curve.cut(kept[owners == place])
+    return len(curves) - 1 - guesses.argmin(axis=0)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from ..search.prices import Prices
 from ..search.task import Task
 from ..search.tuning import Tuning
-from .sweep import Curve, Staircase
+from .sweep import Curve, Staircase, middles
 
 STEPS, LARGEST = 100, 200  # of a piece, about, and images of a step at most
 FELT, FALLEN = 0.01, 0.1  # of the way from the least error to guessing: pruning is felt, and the front has fallen
 DEPTH = 0.25  # of the units where the front has fallen: thresholds go so far down
+EDGE = 0.9  # of the share that is kept where pruning is felt
 JUDGES = 4  # cuts by which a piece is judged
 
 
@@ -46,7 +46,7 @@ class Tuner:
         rate = self._rate / math.sqrt(self._pieces)
         tuning = Tuning(images, batch, rate / math.sqrt(max(1.0, images / batch)), least=least, most=most)
         tuned = Curve(self._task.tune(curve.scores, tuning), self._task.layout, self._stairs)
-        kept = np.unique(np.rint(np.geomspace(least, most, JUDGES + 2)[1:-1] * self._task.layout.total).astype(int))
+        kept = middles(least, most, JUDGES, self._task.layout.total)
         before, after = curve.errors(kept).mean(), tuned.cut(kept).mean()
         taken = bool(after < before)
         row = {"least": least, "most": most, "images": images, "rate": rate, "before": before, "after": after}
@@ -67,6 +67,11 @@ def slope(stairs: Staircase) -> tuple[float, float]:
 def shoulder(stairs: Staircase) -> tuple[float, float]:
     """Shares kept from the place where a front has fallen up to where pruning is first felt."""
     return _reached(stairs, FALLEN), _reached(stairs, FELT)
+
+
+def edge(stairs: Staircase) -> tuple[float, float]:
+    """Shares kept from below the place where pruning is first felt up to the least that errs as little as any."""
+    return EDGE * _reached(stairs, FELT), _reached(stairs, 0)
 
 
 def _reached(stairs: Staircase, way: float) -> float:

@@ -49,12 +49,12 @@ class Split:
         """N images with every class as frequent as in the whole; the same ones for the same seed."""
         if not 0 < n <= len(self):
             raise InputError(f"0 < images <= {len(self)} must hold, but got {n}")
-        return self if n == len(self) else self.take(_stratified_rows(self.labels, n, seed))
+        return self if n == len(self) else self.take(stratified_rows(self.labels, n, seed))
 
     def stratified(self, n: int, seed: int = 0) -> tuple[Split, Split]:
         """N images as `chosen`, and the rest."""
         first = self.chosen(n, seed)
-        return first, self.take(np.setdiff1d(np.arange(len(self)), _stratified_rows(self.labels, n, seed)))
+        return first, self.take(np.setdiff1d(np.arange(len(self)), stratified_rows(self.labels, n, seed)))
 
     @property
     def digest(self) -> str:
@@ -119,6 +119,11 @@ class Data:
             return self.tensor(split)
         return Stream(shape, lambda rows: self.tensor(split.take(rows)))
 
+    def held(self, split: Split) -> int:
+        """Bytes that a split takes in memory: as the network sees it, and as it is unless it lies on the disk."""
+        own = math.prod(split.images.shape) * split.images.dtype.itemsize if in_memory(split.images) else 0
+        return own + min(4 * len(split) * math.prod(self.input_shape), HELD)
+
     def tensor(self, split: Split) -> Tensor:
         """The images as the network sees them: float32[n, channels, height, width] or [n, ...]; token ids int64."""
         images = np.asarray(split.images[:])
@@ -165,7 +170,7 @@ def _check(name: str, split: Split) -> None:
         raise InputError(f"the {name} split's token ids must be integers from 0, but one is {least}")
 
 
-def _stratified_rows(labels: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+def stratified_rows(labels: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
     """Largest-remainder shares of `n` per class, rows drawn without replacement, ascending."""
     rng = np.random.default_rng(seed)
     classes, counts = np.unique(labels, return_counts=True)

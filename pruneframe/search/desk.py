@@ -28,6 +28,7 @@ class Account:
     seconds: float  # that all answers took to compute
     seconds_by_kind: dict[str, float]  # evaluate, probe, scores, tune, train, part, features, head, fit, assemble
     own_seconds: float  # of the method's own work, between answers
+    processor_seconds: float  # that this process worked for both, in all its threads, whatever it had to wait for
     repeats: int  # questions that were asked before, and cost nothing
 
 
@@ -42,9 +43,11 @@ class Desk:
         self._known: dict[Question, Answer] = {}
         self._on_end = 0  # repeats since something new was asked
         self._told = time.perf_counter()  # when the latest answer was given
+        self._worked = time.process_time()  # until then
         self._repeats = 0
         self._seconds: dict[str, float] = {}  # that answers took, by the kind of question
         self.own = 0.0  # seconds of the method's work until the latest answer
+        self.processor = 0.0  # seconds that the process worked until then
 
     @property
     def untouched(self) -> bool:
@@ -72,14 +75,15 @@ class Desk:
         if answer is None:
             start = time.perf_counter()
             values = self.journal.earlier(question) or compute()
-            took = time.perf_counter() - start
-            answer = self.journal.write(question, values, price, took, start - self._told)
+            took, worked = time.perf_counter() - start, time.process_time() - self._worked
+            answer = self.journal.write(question, values, price, took, start - self._told, worked)
         self._known[question] = answer
         self._on_end = 0
         self.ledger.charge(answer.charge, answer.seconds)
         self._seconds[answer.kind] = self._seconds.get(answer.kind, 0.0) + answer.seconds
         self.own += answer.own
-        self._told = time.perf_counter()
+        self.processor += answer.processor
+        self._told, self._worked = time.perf_counter(), time.process_time()
         return answer
 
     def _repeated(self, question: Question) -> Answer:
@@ -93,7 +97,8 @@ class Desk:
     def account(self) -> Account:
         """Of all until now."""
         own = self.own + time.perf_counter() - self._told
-        return Account(self.ledger.seconds, dict(self._seconds), own, self._repeats)
+        processor = self.processor + time.process_time() - self._worked
+        return Account(self.ledger.seconds, dict(self._seconds), own, processor, self._repeats)
 
     def knows(self, question: Question) -> bool:
         """Whether this run has asked it before."""

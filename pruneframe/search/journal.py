@@ -51,7 +51,8 @@ class Question:
 class Answer:
     """One answer: its number, the question, the values given, passes charged and seconds taken.
 
-    `own` are the seconds of the method's own work between the answer before and this question.
+    `own` are the seconds of the method's own work between the answer before and this question; `processor` those that
+    this process worked since the answer before, in all its threads, whatever it had to wait for.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Answer:
     charge: float
     seconds: float
     own: float = 0.0
+    processor: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -69,7 +71,8 @@ class Answer:
     def line(self) -> dict[str, Any]:
         """As the journal holds it."""
         asked = {"number": self.number, "kind": self.kind, "about": dict(self.question.about)}
-        return asked | {"values": self.values, "charge": self.charge, "seconds": self.seconds, "own": self.own}
+        taken = {"seconds": self.seconds, "own": self.own, "processor": self.processor}
+        return asked | {"values": self.values, "charge": self.charge} | taken
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Answer:
@@ -77,10 +80,11 @@ class Answer:
         if line.keys() != FIELDS:
             raise ValueError("it is neither a session nor an answer")
         question = Question(line["kind"], tuple(line["about"].items()))
-        return cls(line["number"], question, line["values"], line["charge"], line["seconds"], line["own"])
+        return cls(line["number"], question, *(line[name] for name in TAKEN))
 
 
-FIELDS = {"number", "kind", "about", "values", "charge", "seconds", "own"}
+TAKEN = ("values", "charge", "seconds", "own", "processor")
+FIELDS = {"number", "kind", "about", *TAKEN}
 
 
 class Journal:
@@ -94,6 +98,7 @@ class Journal:
         self._file: BinaryIO | None = None
         self._replay: deque[Answer] = deque()
         self._earlier: dict[Question, list[Any]] = {}
+        self.continued = False  # whether an earlier session, on another machine or under other versions, goes before
         self._number = 0
         self._under_way: Path | None = None
         self._told = 0.0  # when it was written last; 0 for never
@@ -136,6 +141,7 @@ class Journal:
             self._earlier.update({answer.question: answer.values for answer in self._replay})
             self._replay.clear()
             self._append({"session": environment})
+        self.continued = bool(self._earlier)
 
     def replay(self, question: Question) -> Answer | None:
         """The recorded answer to the next question, or None past the journal's end.
@@ -158,9 +164,17 @@ class Journal:
         """The values that an earlier session, under other versions, gave to the same question."""
         return self._earlier.get(question)
 
-    def write(self, question: Question, values: list[Any], charge: float, seconds: float, own: float = 0.0) -> Answer:
+    def write(
+        self,
+        question: Question,
+        values: list[Any],
+        charge: float,
+        seconds: float,
+        own: float = 0.0,
+        processor: float = 0.0,
+    ) -> Answer:
         """Log a new answer before the method sees it."""
-        answer = Answer(self._number, question, values, charge, seconds, own)
+        answer = Answer(self._number, question, values, charge, seconds, own, processor)
         self._number += 1
         self._forget()  # first, so that no reader counts it twice
         self._append(answer.line())

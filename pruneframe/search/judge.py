@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..errors import InputError
+from ..errors import Faulty, faults_of
 from ..model.network import Network
 from ..objective import Candidate, Objective
 from .loans import Loan
@@ -20,21 +20,42 @@ class Judge:
         self._loans: dict[str, Loan] = {}
 
     def values(self, objective: Objective, candidates: Sequence[Candidate]) -> list[float]:
-        """An objective's values for some candidates; raises InputError where one is no number, or infinite."""
+        """An objective's values for some candidates; raises Faulty where one is no number, or infinite."""
         network = self._lent(objective)
-        found = objective.measure_all([candidate.seen_by(objective, network) for candidate in candidates])
-        if not np.all(np.isfinite(found)):
-            raise InputError(f"objective {objective!r} must give finite numbers, but gave {found}")
-        return found
+        seen = [candidate.seen_by(objective, network) for candidate in candidates]
+        with faults_of("objective", repr(objective)):
+            found = objective.measure_all(seen)
+        if len(found) != len(candidates) or not all(_finite(value) for value in found):
+            told = f"one finite number per candidate, {len(candidates)}, but gave {_short(found)}"
+            raise Faulty(f"objective {objective!r} must give {told}", "objective", repr(objective))
+        return [float(value) for value in found]
 
     def reference(self, objective: Objective, dense: Candidate) -> float:
         """What counts as 1 in an objective."""
-        return float(objective.reference(dense.seen_by(objective, self._lent(objective))))
+        seen = dense.seen_by(objective, self._lent(objective))
+        with faults_of("objective", repr(objective)):
+            found = objective.reference(seen)
+        if not _finite(found) or found <= 0:
+            told = f"must have a reference above 0, but gave {_short(found)}"
+            raise Faulty(f"objective {objective!r} {told}", "objective", repr(objective))
+        return float(found)
 
     def settle(self) -> None:
         """Raise Overstepped where an objective has changed its network, or has run it."""
-        for who, loan in self._loans.items():
-            loan.settle(who, way_out="look at candidate.logits")
+        for spec, loan in self._loans.items():
+            loan.settle("objective", spec, way_out="look at candidate.logits")
 
     def _lent(self, objective: Objective) -> Network:
-        return self._loans.setdefault(f"objective {objective!r}", Loan(self._network)).network
+        return self._loans.setdefault(repr(objective), Loan(self._network)).network
+
+
+def _finite(value: object) -> bool:
+    """Whether something is a finite number, of Python, NumPy or torch."""
+    try:
+        return not isinstance(value, str | bytes) and math.isfinite(value)  # type: ignore[arg-type] # it is tried
+    except (TypeError, ValueError):
+        return False
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(repr(value), 60)

@@ -38,21 +38,28 @@ class Loan:
         self._hooks: dict[str, list[int]] = {}
         self._running = False
 
-    def settle(self, who: str, declared: float = 0.0, way_out: str = "") -> None:
-        """Raise Overstepped where the copy has changed, or has run more images than `declared`."""
-        changed = None
+    def settle(self, kind: str, spec: str, declared: float = 0.0, way_out: str = "") -> None:
+        """Raise Overstepped where the copy has changed, or has run more images than `declared`.
+
+        `kind` and `spec` are the component's that it was lent to; without a spec it is the method.
+        """
+        who, changed = f"{kind} {spec}" if spec else f"a {kind}", None
         if self._module is not None:
             there = self.network.module is self._module
             changed = next(self._differences(), None) if there else "module"
         if changed is not None:
             raise Overstepped(
                 f"{who} must leave the network that it is handed as it is, but changed its {changed}; "
-                "work on copy.deepcopy(network.module)"
+                "work on copy.deepcopy(network.module)",
+                kind,
+                spec,
             )
         if self.used > declared * (1 + ROUNDING):
             raise Overstepped(
                 f"{who} must run no more images through the network than it pays for, {declared:g} forward passes of "
-                f"one image, but ran {self.used:g} (going back counts as two); {way_out}"
+                f"one image, but ran {self.used:g} (going back counts as two); {way_out}",
+                kind,
+                spec,
             )
 
     def _copied(self) -> nn.Module:
@@ -155,7 +162,7 @@ def check(scorer: Scorer, network: Network) -> None:
     """Raise InputError where a score is not defined for a network's units."""
     loan = Loan(network)
     scorer.check(loan.network)
-    loan.settle(f"scorer {scorer!r}", 0, "score runs it")
+    loan.settle("scorer", repr(scorer), 0, "score runs it")
 
 
 def defined(scorer: Scorer, network: Network) -> bool:

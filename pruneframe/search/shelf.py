@@ -51,6 +51,11 @@ class Shelf:
                 path.unlink()
 
     def _load(self, path: Path) -> dict[str, Tensor]:
+        if not path.exists():
+            raise InputError(
+                f"{path} is needed, but is not there: either no answer of this run gave the id {path.stem!r}, or the "
+                "file was removed; then run bench with --force"
+            )
         try:
             with torch.inference_mode(False):  # whoever asks first: training may need them later
                 tensors = load_file(path)

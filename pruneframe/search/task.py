@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..component import Lookup
 from ..encoding import Encoding, Scores
 from ..errors import Declined
-from ..mask import Layout, Masks
+from ..mask import Layout, Masks, check_masks
 from ..model.network import Network, UnitKind
 from ..model.recipe import Recipe
 from ..model.state import digest
@@ -33,6 +33,7 @@ from .journal import Answer, Journal, Question
 from .ledger import Budget, BudgetSpent, Ledger
 from .loans import Loan, check, defined
 from .part import Fed, Part, assembled
+from .records import Records
 from .shelf import for_each
 from .subnetwork import SubNetwork
 from .tuning import Tuning
@@ -60,7 +61,7 @@ class Task:
         self.budget = Budget(ledger)
         self.prices = workbench.prices
         self.archive = Archive(self.layout, workbench.shelf.folder)
-        self.records: dict[str, pd.DataFrame] = {}
+        self.records = Records()
         self.drawn = False  # whether scores were asked for that another seed would have drawn otherwise
 
     @property
@@ -73,7 +74,7 @@ class Task:
 
     def settle(self) -> None:
         """At the end of a search: raise Overstepped where the method has changed the network, or run it by itself."""
-        self._loan.settle("a method", 0, "ask the task, by evaluate, probe or a scorer")
+        self._loan.settle("method", "", 0, "ask the task, by evaluate, probe or a scorer")
         self._workbench.settle()
 
     @property
@@ -217,9 +218,9 @@ class Task:
 
         An image of an epoch is charged as three forward passes; the new weights' batch-norm images are charged as well.
         """
+        check_masks(mask, self.layout)
         if len(mask) != 1:
             raise ValueError(f"train takes one mask, but got {len(mask)}")
-        self._check(mask)
         recipe = recipe or Recipe()
         price = self.prices.training(recipe)
         question = Question.of("train", mask=mask.digests()[0], weights=weights, recipe=repr(recipe))
@@ -269,7 +270,7 @@ class Task:
         price: float,
     ) -> NDArray[np.float64]:
         """Ask one question per mask, as many as the budget allows."""
-        self._check(masks)
+        check_masks(masks, self.layout)
         weights = for_each(masks, weights)
         questions = [
             Question(about.kind, (*about.about, ("mask", mask), ("weights", weights[row])))
@@ -289,12 +290,8 @@ class Task:
             raise BudgetSpent(price)
         return values
 
-    def _check(self, masks: Masks) -> None:
-        if masks.layout != self.layout:
-            raise ValueError(f"masks must have the task's {self.layout.total} units, but have {masks.layout.total}")
-
     def _keep(self, answer: Answer, masks: Masks, row: int) -> None:
         spent, seconds, asked = self._ledger.spent, self._ledger.seconds, answer.question
-        values, own = tuple(answer.values), self._desk.own
-        found = Evaluation(answer.number, asked["mask"], asked["weights"], values, spent, seconds, own)
+        values, worked = tuple(answer.values), (self._desk.own, self._desk.processor)
+        found = Evaluation(answer.number, asked["mask"], asked["weights"], values, spent, seconds, *worked)
         self.archive._add(found, masks.bits[row])

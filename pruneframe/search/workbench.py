@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..encoding import Scores
 from ..engine import Engine, Pieces, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
-from ..errors import InputError, Overstepped
+from ..errors import Faulty, Overstepped, faults_of
 from ..mask import Masks
 from ..model.data import Split
 from ..model.inputs import Inputs, Shape
@@ -221,7 +221,7 @@ class Workbench:
         return self._engine.masked(mask, self.state(weights))
 
     def score(self, scorer: Scorer, rng: np.random.Generator, weights: str = DENSE) -> Scores:
-        """Importance of every unit, float32[units]; raises InputError when a scorer's answer is not that.
+        """Importance of every unit, float32[units]; raises Faulty when a scorer's answer is not that.
 
         Raises Overstepped where it changes the network, or runs more images through it than it declares.
         """
@@ -230,14 +230,15 @@ class Workbench:
         if images.dim() == 4:
             images = images.contiguous(memory_format=self._format)  # in which torch is fastest
         loan = Loan(self.network if weights == DENSE else self._reweighted(weights))
-        scores = np.array(
-            scorer.score(loan.network, images, labels, rng), dtype=np.float32
-        )  # a copy: it may keep its own
+        with faults_of("scorer", repr(scorer)):
+            found = scorer.score(loan.network, images, labels, rng)
+            scores = np.array(found, dtype=np.float32)  # a copy: it may keep its own
         declared = scorer.passes * (len(labels) if scorer.images else 0)
-        loan.settle(f"scorer {scorer!r}", declared, "declare more `images` or `passes`")
+        loan.settle("scorer", repr(scorer), declared, "declare more `images` or `passes`")
         wanted = (self.network.layout.total,)
         if scores.shape != wanted or not np.all(np.isfinite(scores)):
-            raise InputError(f"scorer {scorer!r} must give finite scores {wanted}, but gave {scores.shape}")
+            gave = scores.shape if scores.shape != wanted else "some that are not finite"
+            raise Faulty(f"scorer {scorer!r} must give finite scores {wanted}, but gave {gave}", "scorer", repr(scorer))
         return scores
 
     def _reweighted(self, weights: str) -> Network:

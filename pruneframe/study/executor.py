@@ -102,20 +102,22 @@ def carry_out_all(
     make_executor: Callable[[], AbstractContextManager[Executor]],
     watch: Callable[[dict[Run, str]], None],
     epochs: int = 0,
+    timeout: float | None = None,
 ) -> list[str]:
     """Carry out all runs; `watch` is told every half second which are open, done or failed.
 
-    `epochs`: of the common fine-tuning of their fronts. Returns one line per failed run. A worker that dies takes
+    `epochs`: of the common fine-tuning of their fronts; `timeout`: seconds that a search may take. Returns one line per
+    failed run. A worker that dies takes
     its executor along, so the runs that it interrupted are tried again, each alone in an executor of its own: only the
     one that dies there too has failed.
     """
     failures: list[str] = []
     left = list(runs)
     while left:
-        lost = _carry_out(left, study, sources, make_executor, watch, failures, epochs)
+        lost = _carry_out(left, study, sources, make_executor, watch, failures, epochs, timeout)
         suspects = [run for run in lost if run.folder(study).journal.exists()] or lost[:1]
         for run in suspects:
-            if _carry_out([run], study, sources, make_executor, watch, failures, epochs):
+            if _carry_out([run], study, sources, make_executor, watch, failures, epochs, timeout):
                 failures.append(_failure(run, runs, "its worker process died (out of memory?); the journal is kept"))
                 watch({run: "failed"})
         left = [run for run in lost if run not in suspects]
@@ -130,6 +132,7 @@ def _carry_out(
     watch: Callable[[dict[Run, str]], None],
     failures: list[str],
     epochs: int,
+    timeout: float | None,
 ) -> list[Run]:
     """Carry out some runs in one executor; returns those that were lost with a worker."""
     lost: list[Run] = []
@@ -138,7 +141,7 @@ def _carry_out(
         try:
             for run in runs:
                 try:
-                    waiting[executor.submit(carry_out, run, study.path, sources, epochs)] = run
+                    waiting[executor.submit(carry_out, run, study.path, sources, epochs, timeout)] = run
                 except BrokenProcessPool:  # an earlier run has killed its worker already
                     lost.append(run)
             while waiting:
@@ -146,10 +149,11 @@ def _carry_out(
                 states = dict.fromkeys(waiting.values(), "open")
                 for future in done:
                     run = waiting.pop(future)
-                    if isinstance(future.exception(), BrokenProcessPool):
+                    error = future.exception()
+                    if isinstance(error, BrokenProcessPool):
                         lost.append(run)
                         continue
-                    result = future.result()
+                    result = _failed(error) if error else future.result()
                     states[run] = result["status"]
                     failures += [_failure(run, runs, result["reason"])] if result["status"] == "failed" else []
                 watch(states)
@@ -157,6 +161,17 @@ def _carry_out(
             executor.shutdown(cancel_futures=True)
             raise
     return lost
+
+
+def _failed(error: BaseException) -> dict[str, Any]:
+    """The result of a run that was left by what is no error: some plugin's own exit."""
+    return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+
+
+def fail(run: Run, study: StudyFolder, runs: Sequence[Run], reason: str) -> str:
+    """Write down that a run has failed before it began; returns its line."""
+    run.folder(study).fail(reason)
+    return _failure(run, runs, reason)
 
 
 def _failure(run: Run, runs: Sequence[Run], reason: str) -> str:

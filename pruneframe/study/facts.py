@@ -24,6 +24,7 @@ IDENTITY = (
 )
 REACHED = (
     *("deterministic", "passes_spent", "evaluations", "repeats", "ended", "seconds", "seconds_by_kind", "own_seconds"),
+    "processor_seconds",
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
     *("front_size", "dense_error", "dense_test_error", "environment"),
 )
@@ -78,6 +79,7 @@ def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
         seconds=progress.seconds,
         seconds_by_kind=progress.seconds_by_kind,
         own_seconds=progress.own,
+        processor_seconds=progress.processor,
         hypervolume_search=progress.hypervolume,
         **about,
     )

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from ..engine import kernel, may_take, multiplier
 from ..errors import Overstepped
-from ..target import Meter
+from ..target import Meter, processor_name
 
 LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
 
@@ -34,6 +34,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "pruneframe": version("pruneframe"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "machine": processor_name(),
         "processor": torch.backends.cpu.get_cpu_capability(),
         **gpu,
         "bfloat16": multiplier(device) or "emulated",

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 from ..engine import Precision, search_precision
-from ..errors import Declined
+from ..errors import Declined, Faulty
 from ..method import Method
 from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.shelf import Shelf
 from ..search.workbench import DENSE, Workbench
-from ..target import Meter
 from .machine import cores, memory
-from .run import Run
-from .suitability import check, check_budget
+from .run import Run, told
+from .suitability import PLANNING, check, check_budget
 
 WORKER = 500_000_000  # bytes of a worker process that has loaded torch, without its problem
+TIMED = 3  # passes behind an estimate
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Plan:
     runs: tuple[Run, ...]
     problems: tuple[LoadedProblem, ...]  # each once, as its first instance: all of them would take much memory
     measured: bool  # whether anything is measured, so that runs would be in each other's way
+    faults: dict[Run, str] = field(default_factory=dict)  # why some of them have failed before they began
+    declined: tuple[str, ...] = ()  # a line for every method that declines an instance
 
 
 def plan(
@@ -43,11 +45,13 @@ def plan(
     threads: int,
     report: Callable[[str], None],
     precision: Precision | None = None,
+    patience: float = PLANNING,
 ) -> Plan:
     """Load every instance, ask every method whether it can run on it, and name the runs; writes nothing to a study.
 
-    `precision` is the search's; None is the device's default. Raises InputError, Declined among them, for whatever
-    would make a run fail from the start.
+    `precision` is the search's; None is the device's default. `patience` is how many seconds a method has for its first
+    question. A method that declines a problem is left out there, which `report` is told. Raises InputError for whatever
+    would make a run fail from the start, and Declined where no run is left.
     """
     precision = search_precision(device, precision)
     chosen = [registry.component(Method, spec) for spec in methods]
@@ -57,25 +61,31 @@ def plan(
     ]
     meters = [problem.meter(registry.component) for problem in named]
     runs: list[Run] = []
+    faults: dict[Run, str] = {}
+    declined: dict[str, None] = {}
     kept: dict[str, LoadedProblem] = {}
     for problem, meter in zip(named, meters, strict=True):
         loaded = problem.load(registry.component, report)
-        _check(registry, loaded, meter, chosen)
-        own = [replace(_run(registry, loaded, method, device, threads), precision=precision) for method in chosen]
+        check_budget(loaded, meter)
+        own: list[Run] = []
+        for method in chosen:
+            run = replace(_run(registry, loaded, method, device, threads), precision=precision)
+            try:
+                check(registry, loaded, method, patience)
+            except Declined as error:
+                declined[f"{run.method} declines {problem.name}: {error}"] = None
+                continue
+            except Faulty as error:
+                faults |= {replace(run, seed=seed): told(error, run, registry) for seed in seeds}
+            own.append(run)
         runs += [replace(run, seed=seed) for seed, run in product(seeds, own)]
         kept.setdefault(problem.name, loaded)
+    if not runs:
+        raise Declined("; ".join(declined))
+    for line in declined:
+        report(f"skipped: {line}")
     measured = any(meter is not None and meter.measured for meter in meters)
-    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured)
-
-
-def _check(registry: Registry, loaded: LoadedProblem, meter: Meter | None, methods: Sequence[Method]) -> None:
-    """Raise InputError where a budget is too small or a method declines."""
-    check_budget(loaded, meter)
-    for method in methods:
-        try:
-            check(registry, loaded, method)
-        except Declined as error:
-            raise Declined(f"method {method!r} declines {loaded.problem.name!r}: {error}") from error
+    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured, faults, tuple(declined))
 
 
 def most_jobs(planned: Plan, threads: int) -> int:
@@ -113,12 +123,13 @@ def _run(registry: Registry, loaded: LoadedProblem, method: Method, device: str,
 
 
 def seconds_per_pass(loaded: LoadedProblem, device: str, precision: Precision, sample: int = 200) -> float:
-    """An estimate of how long one pass takes, from one timed pass over a few images."""
+    """An estimate of how long one pass takes: the quickest of a few over some images, which others hinder least."""
     bench = Workbench(loaded, device, Shelf(None), precision=precision)
     images = bench.subset("search", sample)
     masks = loaded.network.layout.full()
-    for _ in range(2):  # the first pass warms up
+    seconds = []
+    for _ in range(1 + TIMED):  # the first pass warms up
         start = time.perf_counter()
         list(bench.candidates(masks, [DENSE], images))
-        seconds = time.perf_counter() - start
-    return seconds * len(loaded.search) / len(images.labels)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:]) * len(loaded.search) / len(images.labels)

@@ -24,6 +24,7 @@ class Progress:
     seconds: float = 0.0
     seconds_by_kind: dict[str, float] = field(default_factory=dict)
     own: float = 0.0  # seconds of the method's own work, between answers
+    processor: float = 0.0  # seconds that its process worked for both
     evaluations: int = 0
     measured: int = 0  # answers about the dense network and the final members, on search and on test
     measuring: float = 0.0  # seconds that those took
@@ -48,6 +49,7 @@ class Progress:
         kinds = dict.fromkeys(answer.kind for answer in answers)
         self.seconds_by_kind = {kind: sum(one.seconds for one in answers if one.kind == kind) for kind in kinds}
         self.own = sum(answer.own for answer in answers)
+        self.processor = sum(answer.processor for answer in answers)
         self.points = [answer.values for answer in answers if answer.kind == "evaluate"]
         self.evaluations = len(self.points)
 

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from ..engine import Precision
-from ..errors import InputError
+from ..errors import Faulty, InputError, PruneframeError
 from ..front import INDICATORS_VERSION
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
+from ..spec import parse_spec
 from .store import RunFolder, StudyFolder
 
 
@@ -77,3 +78,15 @@ class Run:
             called = loaded.problem.called
             raise InputError(f"problem {called!r} has other weights or images here than where it was pruned")
         return loaded
+
+
+def told(error: BaseException, run: Run, registry: Registry) -> str:
+    """Why a run failed, in one line that names the plugin where it is one's fault."""
+    if isinstance(error, OSError):  # a full disk is nobody's
+        return str(error)
+    known = isinstance(error, PruneframeError)
+    reason = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    plugin = registry.blamed(error)
+    if plugin is None and isinstance(error, Faulty):
+        plugin = registry.described("method", parse_spec(run.method)[0])[1]
+    return reason if plugin is None else f"{reason} (plugin {plugin.name!r} of {plugin.origin})"

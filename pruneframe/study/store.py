@@ -8,6 +8,7 @@ STUDY/runs/PROBLEM/METHOD/INSTANCE-SEED-HASH/
     evaluations.parquet  front.npz  diagnostics.parquet
     finetuning.jsonl  finetuned.npz         of `bench --finetune`, where it was asked for
     failure.json                            why it failed, if it did
+    log.txt                                 what its plugins printed, if they did
     run.json                                written last: its presence marks the run as finished
 STUDY/comparison.pdf
 """
@@ -27,18 +28,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pyarrow.parquet import ParquetFile
 
 from ..errors import InputError
 from ..files import write_whole
 from ..search.journal import Answer, read_lines, under_way
+from .formats import read_json, read_parquet, write_json, write_parquet
 
 if TYPE_CHECKING:  # both take torch along, which nobody needs who only reads
     from ..search.archive import Archive
     from .result import Members
 
-FORMAT = 3
-EVALUATION = ["number", "mask", "weights", "spent", "seconds", "own"]  # columns beside those of the objectives
+FORMAT = 4
+TOTALS = ("spent", "seconds", "own", "processor")  # until an evaluation had been answered
+EVALUATION = ["number", "mask", "weights", *TOTALS]  # columns beside those of the objectives
 SILENT = 60.0  # seconds after which whoever computed has gone
 
 
@@ -59,6 +61,11 @@ class RunFolder:
         return self.path / "weights"
 
     @property
+    def log(self) -> Path:
+        """What plugins have printed."""
+        return self.path / "log.txt"
+
+    @property
     def finished(self) -> bool:
         """Whether the run has ended well."""
         return (self.path / "run.json").exists()
@@ -66,27 +73,27 @@ class RunFolder:
     @property
     def identity(self) -> dict[str, Any]:
         """What the run is, with the references of its objectives."""
-        return _read_json(self.path / "identity.json")
+        return read_json(self.path / "identity.json")
 
     @property
     def result(self) -> dict[str, Any]:
         """What `finish` wrote."""
-        return _read_json(self.path / "run.json")
+        return read_json(self.path / "run.json")
 
     @property
     def failure(self) -> str | None:
         """The reason why the last try failed."""
         path = self.path / "failure.json"
-        return _read_json(path)["reason"] if path.exists() else None
+        return read_json(path)["reason"] if path.exists() else None
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Say what the run is; an earlier failure is forgotten."""
-        _write_json(self.path / "identity.json", identity)
+        write_json(self.path / "identity.json", identity)
         (self.path / "failure.json").unlink(missing_ok=True)
 
     def fail(self, reason: str) -> None:
         """Say why the run ended badly; its journal stays, so that it can go on."""
-        _write_json(self.path / "failure.json", {"reason": reason})
+        write_json(self.path / "failure.json", {"reason": reason})
 
     def forget(self) -> None:
         """Remove the run, so that it starts over."""
@@ -106,10 +113,10 @@ class RunFolder:
         frame = pd.DataFrame(rows, columns=EVALUATION)
         for column, name in enumerate(objectives):
             frame[name] = values[:, column]
-        _write_parquet(self.path / "evaluations.parquet", frame)
+        write_parquet(self.path / "evaluations.parquet", frame)
         if records:
             parts = [table.assign(record=name) for name, table in records.items()]
-            _write_parquet(self.path / "diagnostics.parquet", pd.concat(parts, ignore_index=True))
+            write_parquet(self.path / "diagnostics.parquet", pd.concat(parts, ignore_index=True))
         arrays = {
             "bits": members.masks.bits,
             "weights": np.array(members.weights, dtype=str),
@@ -124,7 +131,7 @@ class RunFolder:
             "dense_correct": np.packbits(members.dense_test.correct[0]),
         }
         write_whole(self.path / "front.npz", lambda file: np.savez(file, allow_pickle=False, **arrays))
-        _write_json(self.path / "run.json", result)
+        write_json(self.path / "run.json", result)
 
     def front(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """The final front: bits uint8[members, bytes], weights, params, values, errors, what is lost and gained
@@ -138,19 +145,18 @@ class RunFolder:
     def evaluations(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per evaluation; of an unfinished run, what its journal holds. All columns, or some.
 
-        spent, seconds (of answers) and own (of the method's work between them) are totals right after each.
+        spent, seconds (of answers), own (of the method's work between them) and processor (seconds that processors
+        worked) are totals right after each.
         """
         if self.finished:
-            return _read_parquet(self.path / "evaluations.parquet", columns)
+            return read_parquet(self.path / "evaluations.parquet", columns)
         names = self.identity["objectives"]
-        rows, spent, seconds, own = [], 0.0, 0.0, 0.0
+        rows, totals = [], np.zeros(len(TOTALS))
         for answer in self.answers():
-            spent += answer.charge
-            seconds += answer.seconds
-            own += answer.own
+            totals += (answer.charge, answer.seconds, answer.own, answer.processor)
             if answer.kind == "evaluate":
                 asked = {"mask": answer.question["mask"], "weights": answer.question["weights"]}
-                head = {"number": answer.number} | asked | {"spent": spent, "seconds": seconds, "own": own}
+                head = {"number": answer.number} | asked | dict(zip(TOTALS, totals.tolist(), strict=True))
                 rows.append(head | dict(zip(names, answer.values, strict=True)))
         frame = pd.DataFrame(rows, columns=[*EVALUATION, *names])
         return frame if columns is None else frame[list(columns)]
@@ -200,7 +206,7 @@ class RunFolder:
     def diagnostics(self) -> pd.DataFrame | None:
         """What the method recorded: all its tables below each other, told apart by the column `record`."""
         path = self.path / "diagnostics.parquet"
-        return _read_parquet(path) if path.exists() else None
+        return read_parquet(path) if path.exists() else None
 
 
 TOLD = ("identity.json", "run.json", "failure.json", "evaluations.parquet", "front.npz", "diagnostics.parquet")
@@ -217,7 +223,7 @@ class StudyFolder:
         """Open a study; raises InputError when the folder is none."""
         if not (path / "study.json").is_file():
             raise InputError(f"{path} is not a study (it has no study.json); name a folder that bench has written")
-        found = _read_json(path / "study.json").get("format")
+        found = read_json(path / "study.json").get("format")
         if found != FORMAT:
             raise InputError(f"{path} has study format {found!r}, but this version reads {FORMAT}")
         return cls(path)
@@ -226,7 +232,7 @@ class StudyFolder:
         """Create the study, or note another command in it; raises InputError when the folder cannot be used."""
         file = self.path / "study.json"
         if file.exists():
-            study = _read_json(StudyFolder.existing(self.path).path / "study.json")
+            study = read_json(StudyFolder.existing(self.path).path / "study.json")
         else:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise InputError(f"{self.path} must be a study, an empty folder or a new name, but is something else")
@@ -237,14 +243,14 @@ class StudyFolder:
             if value not in study[name]:
                 study[name].append(value)
         try:
-            _write_json(file, study)
+            write_json(file, study)
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); choose another --output") from error
 
     @property
     def settings(self) -> dict[str, Any]:
         """The contents of study.json."""
-        return _read_json(self.path / "study.json")
+        return read_json(self.path / "study.json")
 
     @property
     def pdf(self) -> Path:
@@ -272,28 +278,3 @@ class StudyFolder:
         """All runs that have begun, sorted by their folders."""
         for identity in sorted(self.path.glob("runs/*/*/*/identity.json")):
             yield RunFolder(identity.parent)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}, not an object")
-        return found
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    text = json.dumps(value, indent=2) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
-
-
-def _read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """As pandas reads it, without looking for a data set of many files, which takes longer than the file."""
-    with ParquetFile(path) as file:
-        return file.read(columns=columns, use_threads=False).to_pandas(use_threads=False)
-
-
-def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    write_whole(path, lambda file: frame.to_parquet(file, index=False))

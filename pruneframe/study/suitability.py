@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-
-from ..errors import InputError, Overstepped
+from ..errors import Faulty, InputError
 from ..method import Method
 from ..problem import LoadedProblem
 from ..registry import Registry
@@ -16,12 +14,16 @@ from ..search.task import Task
 from ..search.workbench import Workbench
 from ..target import Meter
 from .machine import same_settings
+from .patience import TimeUp, printing_to, within
+
+PLANNING = 60.0  # seconds in which a method must have asked its first question
 
 
-def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
+def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: float = PLANNING) -> None:
     """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend.
 
-    The first question that it wants to pay for must leave room for an evaluation.
+    The first question that it wants to pay for must leave room for an evaluation. Raises Faulty where none comes within
+    so many seconds; of any other fault the run itself is told.
     """
     ledger = Ledger(loaded.problem.budget)
     ledger.spent = ledger.total
@@ -31,8 +33,12 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
         _check_meter(meter, bench)
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
     try:
-        with contextlib.suppress(Overstepped), same_settings():  # the run itself will be told
+        with same_settings(), printing_to(None), within(seconds):
             method.search(task)
+    except (InputError, KeyboardInterrupt):
+        raise
+    except TimeUp:
+        raise Faulty(f"a method must ask something within {seconds:g} s, but {method!r} asked nothing") from None
     except BudgetSpent as refused:
         budget, price = loaded.problem.budget, task.prices.evaluation
         if refused.passes > price and refused.passes + price > budget:
@@ -40,6 +46,8 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method) -> None:
                 f"budget >= {refused.passes + price:g} must hold for {method!r} on {loaded.problem.name!r}, "
                 f"which spends {refused.passes:g} before its first evaluation, but got {budget:g}"
             ) from refused
+    except BaseException:  # a method may fail in any way, and the others run
+        return
 
 
 def _check_meter(meter: Meter, bench: Workbench) -> None:

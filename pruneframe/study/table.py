@@ -15,12 +15,13 @@ from .rows import Rows, stacked
 from .store import RunFolder, StudyFolder
 
 COLUMNS = ["board", "problem", "method", "instance", "seed", "kind", "split", "number", "passes_spent", "seconds"]
-COLUMNS += ["own_seconds"]
+COLUMNS += ["own_seconds", "processor_seconds"]
 COUNTED = {
     "number": "number",
     "spent": "passes_spent",
     "seconds": "seconds",
     "own": "own_seconds",
+    "processor": "processor_seconds",
 }  # a journal's names, and the table's
 
 FRONT = ("params", "search", "test", "search_error", "test_error", "search_lost", "search_gained")
@@ -33,7 +34,15 @@ def long_table(*studies: StudyFolder) -> pd.DataFrame:
     return stacked([part for folder in folders for part in _rows(folder, heads[folder.path])], COLUMNS)
 
 
+def evaluations(*studies: StudyFolder) -> pd.DataFrame:
+    """The rows of that table that are evaluations."""
+    folders = runs(*studies)
+    heads = heads_of(folders)
+    return stacked([next(_rows(folder, heads[folder.path])) for folder in folders], COLUMNS)
+
+
 def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[Rows]:
+    """Those of a run: its evaluations first."""
     identity = folder.identity
     names, references = identity["objectives"], identity["references"]
 
@@ -44,8 +53,8 @@ def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[Rows]:
         shares = {f"{n}_normalised": columns[n] / r for n, r in zip(names, references, strict=True) if n in columns}
         return Rows(told(kind, split), columns | shares)
 
-    evaluations = folder.evaluations([*COUNTED, *names])
-    columns = {COUNTED.get(str(name), str(name)): values.to_numpy() for name, values in evaluations.items()}
+    asked = folder.evaluations([*COUNTED, *names])
+    columns = {COUNTED.get(str(name), str(name)): values.to_numpy() for name, values in asked.items()}
     yield measured("evaluation", "search", columns)
     if folder.finished:
         Correctness.of(folder)  # nothing is told of a front that does not agree with itself

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, Overstepped, PruneframeError
+from ..errors import Faulty, InputError, Overstepped
 from ..method import Method
 from ..objective import Objective
 from ..problem import LoadedProblem
@@ -25,8 +25,9 @@ from .finetuning import finetune
 from .indicators import anytime, indicators
 from .machine import environment, measuring, prepare_torch, same_settings
 from .member import Front
+from .patience import TimeUp, printing_to, within
 from .result import measure_members
-from .run import Run
+from .run import Run, told
 from .store import RunFolder, StudyFolder
 
 
@@ -41,26 +42,34 @@ def _loaded(run: Run, registry: Registry) -> LoadedProblem:
     return run.load(registry)
 
 
-def carry_out(run: Run, study: Path, sources: Sequence[str], epochs: int = 0) -> dict[str, Any]:
+def carry_out(
+    run: Run, study: Path, sources: Sequence[str], epochs: int = 0, timeout: float | None = None
+) -> dict[str, Any]:
     """Search, re-evaluate, test and store one run, in this process; continues where a killed one stopped.
 
-    `epochs`: of the common fine-tuning of its final front. Returns its result, also of a failure: that is
-    written down, never raised.
+    `epochs`: of the common fine-tuning of its final front; `timeout`: seconds that the search may take. Returns its
+    result, also of a failure: that is written down, never raised. What plugins print goes to its log.
     """
     folder = run.folder(StudyFolder(study))
+    with printing_to(folder.log):
+        return _carried_out(run, folder, sources, epochs, timeout)
+
+
+def _carried_out(
+    run: Run, folder: RunFolder, sources: Sequence[str], epochs: int, timeout: float | None
+) -> dict[str, Any]:
     try:
         registry = _registry(tuple(sources))
         prepare_torch(run.threads)
         loaded = _loaded(replace(run, method="", seed=0, versions=()), registry)
         if not folder.finished:
-            _search(run, folder, registry, loaded)
+            _search(run, folder, registry, loaded, timeout)
         if epochs and folder.finetuned_epochs != epochs:
             _finetune(run, folder, loaded, epochs)
         return folder.result
-    except Exception as error:  # a method may fail in any way; the other runs go on
+    except (Exception, SystemExit) as error:  # a method may fail in any way; the other runs go on
         _loaded.cache_clear()  # whatever became of the problem here, the next run has it anew
-        known = isinstance(error, PruneframeError | OSError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = told(error, run, _registry(tuple(sources)))
         with contextlib.suppress(OSError):
             if not folder.finished:
                 folder.fail(reason)
@@ -85,7 +94,7 @@ def _meter(run: Run, registry: Registry, loaded: LoadedProblem) -> Meter | None:
     return meter
 
 
-def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProblem) -> None:
+def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProblem, timeout: float | None) -> None:
     start = time.time()
     meter = _meter(run, registry, loaded)
     method = registry.component(Method, run.method)
@@ -96,7 +105,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         references = task.references
         folder.begin(asdict(run) | {"hash": run.hash, "board": run.board, "references": references.tolist()})
         with same_settings():
-            ended = _ended(method, task)
+            ended = _ended(method, task, timeout)
         account = task.account
         task.settle()
         members = measure_members(bench, task.archive, objectives, references, journal)
@@ -121,7 +130,7 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
         "varies": loaded.problem.varies,
         "engine": bench.notice,
         "hypervolume_anytime": anytime(task.archive, references, run.budget),
-        "environment": environment(run.device),
+        "environment": environment(run.device) | ({"continued": "under other versions"} if journal.continued else {}),
     }
     names = task.objectives
     records = task.records | members.timings
@@ -129,12 +138,25 @@ def _search(run: Run, folder: RunFolder, registry: Registry, loaded: LoadedProbl
     bench.shelf.keep_only(members.weights)
 
 
-def _ended(method: Method, task: Task) -> str:
-    """Let a method search; says by what the search ended: its budget, the method itself, or nothing new to ask."""
+def _ended(method: Method, task: Task, timeout: float | None) -> str:
+    """Let a method search; says by what the search ended: its budget, the method itself, or nothing new to ask.
+
+    Raises Faulty where it has evaluated nothing, or has not ended in time.
+    """
+    ended = "method"
     try:
-        method.search(task)
+        with within(timeout):
+            method.search(task)
     except OnlyRepeats:
-        return "repeats"
+        ended = "repeats"
     except BudgetSpent:
-        return "budget"
-    return "method"
+        ended = "budget"
+    except TimeUp:
+        raise Faulty(
+            f"a search must end within {timeout:g} s, which --timeout gives it; its journal is kept, and the same "
+            "command with more goes on"
+        ) from None
+    if not task.archive.evaluations:
+        spent = f"the {task.budget.spent:g} passes that it spent" if task.budget.spent else "its search"
+        raise Faulty(f"a method must evaluate something, but {spent} evaluated nothing; a larger --budget may help")
+    return ended

@@ -77,9 +77,10 @@ def test_bench_and_info_say_what_cannot_be_pruned(cli: Cli, here: Path) -> None:
     assert found.code == 0, found.err
     assert sum(line.startswith(f"note: uneven: {note}") for line in found.err.splitlines()) == 1
     (told,) = cli("info", "uneven", "-p", "uneven.py", "--units", "filter", "--json").parsed
-    assert told["units"] == 4
-    assert told["notes"][0].startswith(note)
-    assert f"\n  {note}" in cli("info", "uneven", "-p", "uneven.py", "--units", "filter").out
+    (units,) = told["units"]
+    assert units["units"] == 4
+    assert units["notes"][0].startswith(note)
+    assert f"\n    {note}" in cli("info", "uneven", "-p", "uneven.py", "--units", "filter").out
 
 
 def test_bench_json_is_a_list_of_runs_and_nothing_else(cli: Cli, here: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(cli: Cli, tmp_path: P
     found = cli("bench", "--methods", "own,random", *QUICK, "-p", plugin)
     assert found.code == 1
     failure = "own on lenet-digits, seed 0: RuntimeError: on purpose"
-    assert found.err.splitlines()[-1] == f"Failed: {failure}"
+    assert found.err.splitlines()[-1].startswith(f"Failed: {failure} (plugin 'breaks' of ")
     assert f"failed: {failure}" in found.out
     assert "random" in found.out
     assert "comparison: " in found.out
@@ -228,7 +229,7 @@ class Own(pf.Report):
     """A report of one's own."""
     name = "own-report"
     def draw(self, table, study):
-        raise RuntimeError("on purpose")
+        BODY
 
 @pf.hookimpl
 def pruneframe_reports():
@@ -236,13 +237,27 @@ def pruneframe_reports():
 '''
 
 
-def test_a_report_that_fails_is_named_and_everything_else_works(cli: Cli, here: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("raise RuntimeError('on purpose')", "RuntimeError: on purpose"),
+        ("yield 'junk'", "must give Figures, Tables and Remarks, but gave a str"),
+        ("yield pf.Table('a b', 'c', table)", "an id must be letters, digits and dashes, but is 'a b'"),
+        ("yield pf.Table('a', 'c', [1, 2])", "must hold a pandas DataFrame, but holds a list"),
+        ("yield pf.Remark(3)", "a text must be text, but is a int"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+    ],
+)
+def test_a_report_that_fails_is_named_and_everything_else_works(
+    body: str, told: str, cli: Cli, here: Path, tmp_path: Path
+) -> None:
     plugin = tmp_path / "own.py"
-    plugin.write_text(REPORT)
+    plugin.write_text(REPORT.replace("BODY", body))
     found = cli("bench", "--methods", "random", *QUICK, "-p", plugin)
+    assert found.code == 1
     assert "Traceback" not in found.err
-    assert "own-report" in found.err
-    assert "on purpose" in found.err
+    assert "report own-report fails: " in found.err
+    assert told in found.err
     assert "random" in found.out
     assert (here / "pruneframe-study" / "comparison.pdf").read_bytes().startswith(b"%PDF")
 

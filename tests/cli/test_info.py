@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import tiny
 from command import Cli
 
+from pruneframe.study.inventory import Inventory
 from pruneframe_problems.lenet import SmallLeNet
 
 
@@ -33,6 +36,7 @@ def test_info_knows_every_kind(name: str, cli: Cli) -> None:
 
 
 def test_info_says_of_a_problem_which_engine_there_is(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.study.inventory.inventory", lambda *_: Inventory(params=1))
     for processor, words in enumerate(("portable code", "AVX2", "AVX-512")):
         library = SimpleNamespace(pruneframe_processor=lambda processor=processor: processor)
         monkeypatch.setattr("pruneframe.engine.library.kernel", lambda library=library: library)
@@ -47,15 +51,52 @@ def test_info_says_of_a_problem_which_engine_there_is(cli: Cli, monkeypatch: pyt
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
 def test_info_says_what_the_units_of_a_problem_reach(units: str, cli: Cli) -> None:
-    (found,) = cli("info", "lenet-digits", "--units", units, "--json").parsed
+    outcome = cli("info", "lenet-digits", "--units", units, "--json")
+    (found,) = outcome.parsed
     network = tiny.network(SmallLeNet(), (1, 8, 8), units)
-    assert (found["units"], found["total_params"]) == (network.layout.total, network.total_params)
-    assert found["total_macs"] == network.total_macs
-    assert found["reach"] == pytest.approx(network.reach)
-    assert 0.9 < found["reach_macs"] <= 1
-    assert found["notes"] == []
-    text = cli("info", "lenet-digits", "--units", units).out
-    assert f"\nunits\n  {network.layout.total} of them, {network.total_params} parameters" in text
+    (told,) = found["units"]
+    assert (told["kind"], told["units"], told["notes"]) == (units, network.layout.total, [])
+    assert (found["params"], found["macs"]) == (network.total_params, network.total_macs)
+    assert told["reach"] == pytest.approx(network.reach)
+    assert 0.9 < told["reach_macs"] <= 1
+    assert "measuring the unpruned network on 360 search and 360 test images" in outcome.err
+
+
+def test_info_tells_all_of_a_problem(cli: Cli) -> None:
+    text, (found,) = cli("info", "lenet-digits").out, cli("info", "lenet-digits", "--json").parsed
+    headings = ("settings", "instances", "data", "network", "layers", "units", "references", "noise", "source")
+    assert [line for line in text.splitlines() if line in headings] == list(headings)
+    assert {one["kind"] for one in found["units"]} >= {"weight", "filter", "neuron", "head", "block"}
+    assert [one["kind"] for one in found["layers"]] == ["Conv2d", "Conv2d", "Linear", "Linear"]
+    assert found["errors"].keys() == {"search", "test"}
+    assert "alpaydin1998optical" in found["bibtex"]
+
+
+def test_noise_is_measured_and_then_known_to_info(cli: Cli, here: Path) -> None:
+    few = ("--searches", "2", "--budget", "5", "--method", "random", "--images", "100", "--scorers", "magnitude")
+    measured = cli("noise", "lenet-digits", "--instance", "1", *few, "--cuts", "3", "--output", "own.json", "--json")
+    noise = measured.parsed
+    assert [one["images"] for one in noise["told"]] == [100]
+    assert noise["how"]["scorers"] == ["magnitude"]
+    assert json.loads((here / "own.json").read_text()) == noise
+    (found,) = cli("info", "lenet-digits", "--instance", "1", "--units", "weight", "--json").parsed
+    assert found["noise"] == noise
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("lenet-digit",), "'lenet-digits'"),
+        (("lenet-digits", "--method", "nsga3"), "'nsga2'"),
+        (("lenet-digits", "--scorers", "magnitud"), "'magnitude'"),
+        (("lenet-digits", "--images", "few"), "images are written 0-4 or 1,5,9"),
+        (("lenet-digits", "--images", "0"), "images must be at least 1"),
+    ],
+)
+def test_noise_says_what_is_wrong(arguments: tuple[str, ...], words: str, cli: Cli) -> None:
+    found = cli("noise", *arguments)
+    assert found.code == 2
+    assert words in found.error
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_every_command_has_help(command: str, flag: str, cli: Cli) -> None:
     ("arguments", "code"),
     [
         (["list"], 0),
-        (["info", "lenet-digits"], 0),
+        (["info", "filter"], 0),
         (["info", "nsga2"], 0),
         (["summary", "STUDY"], 0),
         (["summary", "STUDY", "--json"], 0),

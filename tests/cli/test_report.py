@@ -137,7 +137,7 @@ def test_what_failed_is_told_each_time(cli: Cli, study: Path, here: Path) -> Non
     (here / "broken.py").write_text(BROKEN)
     for _ in range(2):
         found = cli("report", study, "-o", "out.pdf", "--reports", "results,broken", "-p", "broken.py")
-        assert found.code == 0
+        assert found.code == 1
         assert "Warning: report broken fails: RuntimeError: on purpose" in found.err
 
 

@@ -27,6 +27,7 @@ def test_summary_says_what_is_claimed_and_of_what(cli: Cli, study: Path) -> None
     told = " ".join(cli("summary", study).out.split())
     assert "No control was named beforehand: all pairs are tested, and corrected together." in told
     assert "What is claimed holds on this network and split: seeds repeat the search alone." in told
+    assert "At equal seconds, by the hypervolume on search images when the quicker of two had made" in told
     assert "did you mean 'nsga2'?" in cli("summary", study, "--control", "nsga3").error
 
 

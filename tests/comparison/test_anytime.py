@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from studies import hand_made
 
-from pruneframe.comparison.anytime import Curve, running_time
+from pruneframe.comparison.anytime import CLOCK, PROCESSOR, Curve, curves_of, running_time
 
 
 def curve(spent: list[float], reached: list[float]) -> Curve:
@@ -26,6 +29,21 @@ def test_a_run_without_answers_reaches_nothing() -> None:
     assert none.at(3.0, "passes") == 0
     assert none.hits([0.1], "passes").tolist() == [np.inf]
     assert (none.end("passes"), none.last) == (0.0, 0.0)
+
+
+def test_seconds_are_those_of_processors_but_on_a_gpu_and_where_they_are_not_known() -> None:
+    table, study = hand_made()
+    [board], timed = study.boards, table.assign(processor_seconds=0.25)
+    gpu = replace(board, rules={"device": "cuda:0"})
+    for rows, place, end, clock in (
+        (timed, board, 0.25, PROCESSOR),
+        (timed, gpu, 2.5, CLOCK),
+        (table, board, 2.5, CLOCK),
+        (table.assign(processor_seconds=np.nan), board, 2.5, CLOCK),
+    ):
+        one = curves_of(rows, place, study.runs)["first", 0, 0]
+        assert (one.end("seconds"), one.clock) == (end, clock)
+    assert curves_of(table.iloc[:0], board, study.runs) == {}
 
 
 def test_running_time_is_all_that_was_spent_over_successes() -> None:

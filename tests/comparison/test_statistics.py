@@ -70,6 +70,11 @@ def test_ties_are_counted_over_all_splits(own: list[float], theirs: list[float])
     assert found.p == pytest.approx(np.mean(np.array(distances) >= abs(a12(own, theirs) - 0.5) - 1e-12))
 
 
+def test_one_seed_beside_several_is_counted_as_well() -> None:
+    assert over_seeds([1.0], [1.0, 1.0]).p == 1
+    assert over_seeds([2.0], [1.0, 1.0, 0.0]).p == pytest.approx(2 / 4), "as far above as 0 lies below"
+
+
 def test_a_deterministic_method_is_one_number() -> None:
     found = over_seeds(HIGH, [5.0] * 8, "other")
     assert found.p == pytest.approx(2 / 2**8)  # all signs equal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pruneframe.kit.sweep import Curve, Staircase, best, split
+from pruneframe.kit.sweep import NONE, Curve, Staircase, ablest, best, middles, split
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.testing import make_task, tiny_problem
@@ -67,13 +67,16 @@ def test_steps_are_the_least_error_up_to_a_size(task: Task) -> None:
 
 
 def test_a_curve_knows_its_cuts_and_guesses_between_them(task: Task) -> None:
-    curve = Curve(task.scores("magnitude"), task.layout, Staircase(task))
+    stairs = Staircase(task)
+    curve = Curve(task.scores("magnitude"), task.layout, stairs)
     kept = np.array([task.layout.total // 4, task.layout.total])
     errors = curve.cut(kept)
     assert np.array_equal(curve.errors(kept), errors)
     assert curve.errors(np.array([0]))[0] == 1
     between = curve.errors(np.array([(kept.sum()) // 2]))[0]
-    assert between == pytest.approx(errors.mean(), abs=0.01)
+    assert between == pytest.approx(errors[1] + np.sqrt((errors[0] - errors[1]) * NONE), rel=0.05)
+    other = Curve(task.scores("random"), task.layout, stairs)
+    assert other.errors(kept[1:]) == errors[1:]  # of what all scores share
     spent = task.budget.spent
     curve.errors(np.arange(100))
     assert task.budget.spent == spent
@@ -88,3 +91,22 @@ def test_a_gap_is_cut_by_the_score_that_errs_least_there(task: Task, monkeypatch
     split(stairs, [good, bad], 1)
     assert task.layout.total // 2 in good._known
     assert task.layout.total // 2 not in bad._known
+
+
+def test_at_each_size_the_curve_that_errs_least_serves_and_of_equal_ones_the_latest(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = task.layout.total // 4, task.layout.total // 2
+    stairs = stepped(task, monkeypatch, few)
+    curves = [Curve(task.scores("magnitude"), task.layout, stairs) for _ in range(3)]
+    monkeypatch.setattr(task, "evaluate", lambda masks: np.array([[0.2, 0], [0.5, 0]]) * task.references[0])
+    curves[0].cut(np.array([few, many]))
+    monkeypatch.setattr(task, "evaluate", lambda masks: np.array([[0.3, 0], [0.1, 0]]) * task.references[0])
+    curves[1].cut(np.array([few, many]))
+    curves[2].cut(np.array([few, many]))
+    assert ablest(curves, np.array([few, many])).tolist() == [0, 2]
+
+
+def test_middles_lie_at_equal_ratios_and_fewer_where_they_fall_together() -> None:
+    assert middles(0.1, 0.8, 2, 1000).tolist() == [200, 400]
+    assert middles(0.01, 0.02, 4, 100).tolist() == [1, 2]

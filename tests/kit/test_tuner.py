@@ -10,7 +10,7 @@ from tiny import registry
 
 from pruneframe.kit.phase import reached
 from pruneframe.kit.sweep import Curve, Staircase, split
-from pruneframe.kit.tuner import DEPTH, JUDGES, Tuner, shoulder, slope
+from pruneframe.kit.tuner import DEPTH, EDGE, JUDGES, Tuner, edge, shoulder, slope
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.search.tuning import Tuning
@@ -56,6 +56,7 @@ def test_slope_and_shoulder_meet_where_the_front_has_fallen(monkeypatch: pytest.
     assert least == DEPTH * most
     assert shoulder(stairs)[0] == most
     assert shoulder(stairs)[1] == pytest.approx(0.99, abs=0.02)
+    assert edge(stairs) == (EDGE * shoulder(stairs)[1], 1)
 
 
 @pytest.mark.parametrize("better", [True, False])

@@ -114,7 +114,7 @@ def test_what_the_sources_spent_and_gained_adds_up(seed: int) -> None:
     assert phases.passes.sum() == pytest.approx(task.budget.spent)
     assert sources.passes.sum() == pytest.approx(phases.loc["turns", "passes"])
     assert sources.gain.sum() == pytest.approx(phases.loc["turns", "gain"])
-    assert sources.source.tolist() == ["cuts", "tuned", "factors", "masks", "upper"]
+    assert sources.source.tolist() == ["cuts", "tuned", "factors", "masks", "upper", "edge"]
     assert sources.turns.min() >= 1
 
 

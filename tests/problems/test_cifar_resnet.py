@@ -9,7 +9,7 @@ import pytest
 from bundled import check_errors, correct, loaded, sorted_images, united
 from tiny import load
 
-from pruneframe.model.fetch import cifar10
+from pruneframe.model.cifar import cifar10
 
 
 def test_cifar10_is_split_without_leaks(real_data: Path) -> None:

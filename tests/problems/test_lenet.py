@@ -10,7 +10,7 @@ from bundled import check_errors, check_splits, correct, loaded
 from tiny import load, registry
 
 from pruneframe import Shipped
-from pruneframe.model.fetch import digits, mnist
+from pruneframe.model.digits import digits, mnist
 
 
 def test_lenet_digits_comes_trained_to_97_percent() -> None:

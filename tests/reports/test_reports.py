@@ -68,7 +68,7 @@ def lines_of(figure: pf.Figure | pf.Table) -> dict[str, np.ndarray]:
 def test_every_bundled_report_draws_a_small_study(small: StudyFolder) -> None:
     items = drawn(small)
     names = ("front", "difference", "progress", "results", "reductions", "operating-points", "distances")
-    names += ("comparisons", "comparisons-anytime", "variances", "reductions-sure")
+    names += ("comparisons", "comparisons-anytime", "comparisons-seconds", "variances", "reductions-sure")
     others = ("generalisation", "layers", "reached", "running-times", "seconds")
     assert set(items) == {f"{name}-1" for name in (*names, *others)}
     for item in items.values():
@@ -138,7 +138,7 @@ def test_seconds_are_told_by_kind_and_a_pass() -> None:
     table, study = hand_made()
     quick, slow = {"evaluate": 1.0}, {"evaluate": 1.0, "scores": 3.0}
     told = [
-        replace(run, seconds=sum(kinds.values()), own_seconds=1.0, seconds_by_kind=kinds)
+        replace(run, seconds=sum(kinds.values()), own_seconds=1.0, processor_seconds=1.5, seconds_by_kind=kinds)
         for run, kinds in zip(study.runs, (quick, slow, quick, quick), strict=True)
     ]
     item, *remarks = Seconds().draw(table, replace(study, runs=tuple(told)))
@@ -146,6 +146,7 @@ def test_seconds_are_told_by_kind_and_a_pass() -> None:
     assert item.data is not None
     rows = item.data.set_index("method")
     assert rows.loc["first"].to_dict() == {
+        "processor": 1.5,
         "in all": 3.5,
         "a pass": 0.35,
         "own work": 1.0,
@@ -556,14 +557,33 @@ def test_fine_tuned_runs_are_compared_with_those_that_were_trained_as_long() -> 
     runs = tuple(
         replace(run, finetuned=3, hypervolume_finetuned=1 - run.hypervolume + 0.0001 * run.seed) for run in study.runs
     )
-    main, _, tuned = Comparisons().draw(table, replace(study, runs=runs))
+    main, _, tuned, *_ = Comparisons().draw(table, replace(study, runs=runs))
     assert tuned.id == "comparisons-finetuned-1"
     assert "after 3 epochs of fine-tuning" in tuned.caption
     assert [item.frame.verdict[0] for item in (main, tuned)] == ["better", "worse"], "of the good one"
     longer = tuple(replace(run, finetuned=3 if run.seed < 3 else 30) for run in runs)
-    items = list(Comparisons().draw(table, replace(study, runs=longer)))
+    items = list(Comparisons().draw(table, replace(study, runs=longer)))[:4]
     assert [item.id for item in items[2:]] == ["comparisons-finetuned-3-1", "comparisons-finetuned-30-1"]
     assert {item.frame.test[0] for item in items[2:]} == {"Mann-Whitney, 3 seeds"}
+
+
+def test_the_verdict_at_equal_seconds_stands_beside_the_one_at_equal_compute() -> None:
+    fronts = seeds("good", 6, 0.1) | seeds("bad", 6, 0.2)
+    table, study = hand_made(fronts)
+    slow = table.method == "good"
+    timed = table.assign(processor_seconds=np.where(slow, 9.0, 1.0 + 0.1 * table.seed), seconds=np.nan)
+    *_, item, remark = Comparisons().draw(timed, study)
+    assert item.id == "comparisons-seconds-1"
+    assert "in processor seconds, of which" in item.caption
+    [row] = item.frame.to_dict("records")
+    assert (row["method"], row["against"]) == ("good", "bad")
+    assert (row["seconds"], row["verdict"], row["at equal compute"]) == ("1.25", "worse", "better")
+    assert item.data.seconds.tolist() == [1.25]
+    assert "1 of 1 verdicts are others: bad against good: better after 1.25 s, worse at" in remark.text
+    gpu = replace(study, boards=(replace(study.boards[0], rules={"device": "cuda:0"}),))
+    *_, item, _ = Comparisons().draw(table.assign(processor_seconds=0.1), gpu)
+    assert "in seconds by the clock, of which" in item.caption
+    assert item.data.seconds.tolist() == [1.5]
 
 
 def test_variances_are_those_between_instances_seeds_and_images() -> None:
@@ -616,20 +636,42 @@ def test_a_profile_counts_runs_within_a_factor_of_the_best() -> None:
     assert len(list(Profile().draw(*three_boards("a", "b")))) == 1
 
 
-CLAIM = pf.Claim("Somebody, 2020", "half of it removed", "another split", problems=("toy",), removed=0.5)
+CLAIM = pf.Claim(
+    "Somebody, 2020", "half of it removed", "another split", ("toy",), 0.5, method="first", read="abstract"
+)
 
 
 def test_what_papers_claim_is_cited_and_drawn_behind_but_never_tested() -> None:
     table, study = hand_made()
-    study = replace(study, claims={"first": (CLAIM,), "second": (replace(CLAIM, problems=("other",)),)})
+    lossy = replace(CLAIM, method="lossy", removed=0.7, drop=1.5)
+    gone = [replace(CLAIM, method="second", problems=("other",)), replace(CLAIM, method="third", removed=None)]
+    study = replace(study, claims=(lossy, CLAIM, *gone))
     [item] = PublishedResults().draw(table, study)
-    assert list(item.frame["method"]) == ["first", "second"]
+    assert list(item.frame["method"]) == ["first", "lossy", "second", "third"]
+    assert set(item.frame["read in"]) == {"abstract"}
     assert "Not measured here" in item.caption
     assert item.methods == (), "it shows no run"
     [front] = Fronts().draw(table, study)
-    assert "Somebody, 2020 report half of it removed; not measured here" in front.caption
+    assert "(lossy, Somebody, 2020; first, Somebody, 2020)" in front.caption
+    assert "not measured here" in front.caption
+    for axis in front.figure.axes:
+        dotted = [line for line in axis.get_lines() if line.get_linestyle() == ":"]
+        assert [line.get_xdata()[0] for line in dotted] == [0.5]
+        crosses = [line for line in axis.get_lines() if line.get_marker() == "x"]
+        (dense,) = (board.dense_test[0] for board in study.boards)
+        assert [(*line.get_xdata(), *line.get_ydata()) for line in crosses] == [pytest.approx((0.3, 100 * dense + 1.5))]
+        assert {"first", "lossy"} <= {text.get_text() for text in axis.texts}
+
+
+def test_claims_are_drawn_where_their_objective_is_the_boards() -> None:
+    table, study = hand_made()
+    (board,) = study.boards
+    rows = table.rename(columns=lambda name: name.replace("params", "macs"))
+    other = replace(study, boards=(replace(board, objectives=("error", "macs")),))
+    claims = (CLAIM, replace(CLAIM, method="second", removed_macs=0.25))
+    [front] = Fronts().draw(rows, replace(other, claims=claims))
     dotted = [line for line in front.figure.axes[0].get_lines() if line.get_linestyle() == ":"]
-    assert [line.get_xdata()[0] for line in dotted] == [0.5]
+    assert [line.get_xdata()[0] for line in dotted] == [0.75]
 
 
 def test_fine_tuned_fronts_are_set_beside_those_that_were_searched() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,24 @@ def test_a_resumed_search_computes_only_what_is_missing(tmp_path: Path, computed
     search(tmp_path / "killed")
     assert len(computed) == whole
     assert 0 < before < whole
+
+
+def test_seconds_that_the_process_worked_ascend_and_are_kept_on_replay(tmp_path: Path) -> None:
+    first, again = (search(tmp_path)[0] for _ in range(2))
+    worked = [one.processor for one in first.archive.evaluations]
+    assert worked[0] > 0
+    assert worked == sorted(worked)
+    assert worked[-1] <= first.account.processor_seconds
+    assert [one.processor for one in again.archive.evaluations] == worked
+
+
+def test_waiting_is_no_work(tmp_path: Path) -> None:
+    def waiting() -> list[Any]:
+        time.sleep(0.2)
+        return [1.0]
+
+    answer = desk().ask(about("a"), 1.0, waiting)
+    assert answer.processor < answer.seconds
 
 
 def test_under_other_versions_the_answers_of_the_earlier_session_are_used_and_charged(

@@ -210,6 +210,7 @@ def test_under_other_versions_the_run_starts_over_with_the_journal_as_a_cache(pa
     fill(path)
     with Journal(path, ELSEWHERE) as journal:
         assert journal.replaying == 0
+        assert journal.continued
         assert journal.replay(asked("b")) is None
         assert journal.earlier(asked("b")) == [0.2, 2]
         assert journal.earlier(SCORES) == [0.0, 0]

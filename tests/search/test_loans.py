@@ -72,12 +72,12 @@ CHANGES: dict[str, Change] = {
 def test_a_change_is_named_and_the_original_is_as_it_was(changed: str) -> None:
     own = load(tiny_problem()).network
     before, loan = own.digest, Loan(own)
-    loan.settle("somebody")
+    loan.settle("scorer", "somebody")
     assert loan.network.module is not own.module
-    loan.settle("somebody")
+    loan.settle("scorer", "somebody")
     CHANGES[changed](loan.network)
     with pytest.raises(Overstepped, match=f"somebody must leave .* changed its {changed.strip()}"):
-        loan.settle("somebody")
+        loan.settle("scorer", "somebody")
     own.__dict__.pop("digest")
     assert own.digest == before
 
@@ -87,7 +87,7 @@ def test_what_is_no_number_is_no_change() -> None:
     problem.network.bn1.register_buffer("unused", torch.full((2,), torch.nan))
     loan = Loan(load(problem).network)
     assert loan.network.module.bn1.unused.isnan().all()
-    loan.settle("somebody")
+    loan.settle("scorer", "somebody")
 
 
 def test_a_network_that_is_lent_says_the_same_as_the_original() -> None:
@@ -143,9 +143,9 @@ def test_images_are_counted_where_they_run(use: Change, passes: float) -> None:
     loan = Loan(load(tiny_problem()).network)
     use(loan.network)
     assert loan.used == pytest.approx(passes * len(IMAGES))
-    loan.settle("somebody", loan.used)
+    loan.settle("scorer", "somebody", loan.used)
     with pytest.raises(Overstepped, match=f"somebody must run no more .* 5 forward .* ran {10 * passes:g} .*; pay"):
-        loan.settle("somebody", 5, "pay")
+        loan.settle("scorer", "somebody", 5, "pay")
 
 
 @dataclass(frozen=True, repr=False)

@@ -342,7 +342,7 @@ def test_masks_of_another_layout_are_refused_and_not_charged() -> None:
     task = door().task
     other = random_masks(door(tiny_problem("filter")).task.layout, 2)
     for ask in (task.evaluate, lambda masks: task.probe("error", masks)):
-        with pytest.raises(ValueError, match=f"{task.layout.total} units, but have {other.layout.total}"):
+        with pytest.raises(ValueError, match=f"{task.layout.total} units, but got Masks of {other.layout.total}"):
             ask(other)
     with pytest.raises(ValueError, match="units"):
         task.train(other[[0]])

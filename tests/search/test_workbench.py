@@ -11,8 +11,9 @@ from door import random_masks
 from tiny import load, lookup
 from torch import Tensor
 
-from pruneframe import Candidate, InputError, Network, Objective, Recipe, Scorer, Scores
+from pruneframe import Candidate, Network, Objective, Recipe, Scorer, Scores
 from pruneframe.engine import Engine
+from pruneframe.errors import Faulty
 from pruneframe.model.shrink import prove
 from pruneframe.model.state import digest
 from pruneframe.search.shelf import Shelf
@@ -62,7 +63,7 @@ class Endless(Objective):
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_an_objective_must_be_a_finite_number(value: float) -> None:
     one = bench()
-    with pytest.raises(InputError, match=r"endless.* must give finite numbers"):
+    with pytest.raises(Faulty, match=r"endless.* must give one finite number per candidate"):
         list(one.measure(one.network.layout.full(), [DENSE], [Endless(value=value)], one.search))
 
 
@@ -145,7 +146,7 @@ def test_scores_are_float32_over_the_units_from_training_images() -> None:
 
 @pytest.mark.parametrize("change", [{"surplus": 1}, {"surplus": -1}, {"value": float("nan")}, {"value": float("inf")}])
 def test_scores_that_cannot_be_used_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=r"scorer given.* must give finite scores"):
+    with pytest.raises(Faulty, match=r"scorer given.* must give finite scores"):
         bench().score(dataclasses.replace(Given(), **change), np.random.default_rng(0))
 
 

@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 from runs import carried_out, run_of, stopped
 
+import pruneframe as pf
 from pruneframe.front import DROPS
+from pruneframe.study import worker
 from pruneframe.study.facts import facts, overview, summaries
+from pruneframe.study.machine import environment
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
@@ -131,7 +134,23 @@ def test_seconds_are_told_by_the_kind_of_question_and_stay_those_of_the_first_ti
     assert np.all(np.diff(evaluations["own"]) >= 0)
     assert evaluations["own"].iloc[-1] <= found.own_seconds
     assert found.json()["seconds_by_kind"] == found.seconds_by_kind
-    assert long_table(study).query("kind == 'evaluation'")["own_seconds"].tolist() == evaluations["own"].tolist()
+    rows = long_table(study).query("kind == 'evaluation'")
+    assert rows["own_seconds"].tolist() == evaluations["own"].tolist()
+    assert rows["processor_seconds"].tolist() == evaluations["processor"].tolist()
+    assert 0 < evaluations.processor.iloc[-1] <= found.processor_seconds
+
+
+def test_a_run_says_where_it_was_computed_and_whether_it_was_continued_elsewhere(
+    study: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, there = run_of("random"), environment() | {"machine": "another"}
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "environment", lambda device="cpu": there)
+        stopped(run, tmp_path / "moved", 5)
+    moved = carried_out(run, tmp_path / "moved").result["environment"]
+    assert moved == environment() | {"continued": "under other versions"}
+    assert moved["machine"] == pf.processor_name()
+    assert carried_out(run, study.path).result["environment"] == environment()
 
 
 def test_a_run_without_an_answer_is_partial_too(study: StudyFolder) -> None:

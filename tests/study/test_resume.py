@@ -19,7 +19,7 @@ from command import PATIENCE, living, wait_for
 from runs import Death, assert_same_front, carried_out, run_of, stopped
 
 from pruneframe.search.journal import Journal
-from pruneframe.study import store
+from pruneframe.study import formats, store
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
 
@@ -111,7 +111,8 @@ def test_death_between_the_last_files_leaves_a_run_that_can_be_finished(
         write_whole(path, write)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_whole", die)
+        for module in (formats, store):
+            patch.setattr(module, "write_whole", die)
         with pytest.raises(Death):
             carry_out(run, tmp_path / "killed", ())
     assert not run.folder(StudyFolder(tmp_path / "killed")).finished

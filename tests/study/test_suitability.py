@@ -38,7 +38,14 @@ def test_a_variation_of_another_kind_of_variables_is_refused_before_it_runs(meth
 
 def test_a_method_declines_before_anything_runs() -> None:
     with pytest.raises(Declined, match=r"GDE3.*encoding=layer-threshold"):
-        planned(["random", "platypus[algorithm=GDE3,encoding=mask]"])
+        planned(["platypus[algorithm=GDE3,encoding=mask]"])
+
+
+def test_who_declines_is_left_out_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+    runs = planned(["random", "platypus[algorithm=GDE3,encoding=mask]"], report=told.append).runs
+    assert {run.method for run in runs} == {"random"}
+    assert any(line.startswith("skipped: platypus") and "encoding=layer-threshold" in line for line in told)
 
 
 @pytest.mark.parametrize("method", ["nsga2[scorer=taylor]", "magnitude[scorer=snip]", "random[scorer=fisher]"])

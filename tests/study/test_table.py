@@ -11,7 +11,7 @@ from runs import carried_out, run_of
 
 from pruneframe.study.facts import facts, summaries
 from pruneframe.study.store import StudyFolder
-from pruneframe.study.table import long_table
+from pruneframe.study.table import evaluations, long_table
 
 COLUMNS = {"board", "problem", "method", "seed", "number", "passes_spent", "seconds", "kind", "split"}
 
@@ -26,6 +26,13 @@ def test_an_empty_study_has_an_empty_table_with_the_columns_that_reports_select_
     table = long_table(StudyFolder(tmp_path))
     assert table.empty
     assert set(table.columns) >= COLUMNS
+
+
+def test_evaluations_are_the_rows_of_that_kind(small: StudyFolder, table: pd.DataFrame) -> None:
+    own = table[table.kind == "evaluation"]
+    found = evaluations(small)
+    pd.testing.assert_frame_equal(found, own[found.columns].reset_index(drop=True))
+    assert {"seconds", "own_seconds", "processor_seconds"} <= set(found.columns)
 
 
 def test_it_has_a_row_per_evaluation_and_two_per_member(small: StudyFolder, table: pd.DataFrame) -> None:

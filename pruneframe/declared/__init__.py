@@ -1,0 +1,1 @@
+"""A problem that a user declares in a TOML file, without writing a plugin."""
