@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..files import write_whole
 from .data import Data, Split
+from .precision import precision
 from .recipe import Recipe
 from .rows import Source, Stream
 from .sealed import read_sealed, write_sealed
@@ -83,7 +84,7 @@ class Session:
         self._module.to(self._device)
         self._module.to(memory_format=self._layout)
         images, labels = self._source(self._data.train), self._labels(self._data.train)
-        with _one_thread():
+        with _repeatable():
             train(
                 *(self._module, images, labels, self._recipe, self._seed),
                 steps=self._start,
@@ -197,11 +198,17 @@ def read_epochs(log: Path) -> list[Epoch]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """More would add in another order: other weights, and studies that do not merge."""
-    threads = torch.get_num_threads()
+def _repeatable() -> Iterator[None]:
+    """One thread, since more would add in another order: other weights, and studies that do not merge.
+
+    On a GPU, algorithms that always add in the same order, and float32 proper.
+    """
+    threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(1)
+    torch.backends.cudnn.deterministic = True
     try:
-        yield
+        with precision(tf32=False):
+            yield
     finally:
         torch.set_num_threads(threads)
+        torch.backends.cudnn.deterministic = deterministic

@@ -68,20 +68,23 @@ class Trained:
 
     def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained any more."""
-        pupil, shortened = Pupil(module, data, instance, problem), self.shortened
-        return self.find(pupil) is not None or (shortened is not None and shortened.find(pupil) is not None)
+        return self._found(Pupil(module, data, instance, problem)) is not None
 
     def load(
         self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""
     ) -> None:
         """Fill the module from what is at hand, or train it first."""
-        pupil, shortened = Pupil(module, data(), instance, problem), self.shortened
-        path = self.find(pupil)
-        if path is None and shortened is not None and (path := shortened.find(pupil)) is not None:
-            report(f"{pupil.called} has weights of its short form, {shortened.recipe.epochs} epochs")
-            shortened.read(path, pupil)
-        else:
-            self.read(path or self.learn(pupil, Lines(report, pupil, self.recipe.epochs)), pupil)
+        pupil = Pupil(module, data(), instance, problem)
+        found = self._found(pupil)
+        form, path = found or (self, self.learn(pupil, Lines(report, pupil, self.recipe.epochs)))
+        if form is not self:
+            report(f"{pupil.called} has weights of its short form, {form.recipe.epochs} epochs")
+        form.read(path, pupil)
+
+    def _found(self, pupil: Pupil) -> tuple[Trained, Path] | None:
+        """What is at hand: weights of the recipe, or else of its short form, behind the form that they are of."""
+        forms = (self,) if self.shortened is None else (self, self.shortened)
+        return next(((form, path) for form in forms if (path := form.find(pupil)) is not None), None)
 
     @property
     def shortened(self) -> Trained | None:
