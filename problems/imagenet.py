@@ -105,7 +105,8 @@ class Published:
             train, unseen = data.load(self.crop)
             search, rest = unseen.stratified(min(len(unseen) // 2, SEARCH), instance)
             test = rest.chosen(min(len(rest), TEST), instance)
-            return pf.Data(train or search, search, test, self.mean, self.std)
+            notes = data.notes(train, unseen)
+            return pf.Data(train or search, search, test, self.mean, self.std, notes)
 
         return pf.Problem(
             f"{self.name}-{data.name}",
@@ -128,6 +129,14 @@ class Images:
     title: str
     load: Callable[[pf.Crop], tuple[pf.Split | None, pf.Split]]
     origin: str
+    classes: int
+
+    def notes(self, train: pf.Split | None, unseen: pf.Split) -> tuple[str, ...]:
+        """What is not as it would be with all images."""
+        number = len(set(unseen.labels))
+        few = f"{len(unseen):,} unseen images of {number} classes are here, and not of {self.classes:,}"
+        none = "no images to train on are here; search images stand for them in scores, batch norm and fine-tuning"
+        return (few,) * (number < self.classes) + (none,) * (train is None)
 
 
 IMAGES = (
@@ -136,12 +145,14 @@ IMAGES = (
         "ImageNet's validation images, as far as they are here",
         pf.imagenet,
         "Russakovsky et al., IJCV 2015: up to 5,000 search and 10,000 test images from the validation set",
+        1000,
     ),
     Images(
         "imagenet100",
         "ImageNet-100",
         pf.imagenet100,
         "100 classes of ImageNet, Tian et al., ECCV 2020: search and test images are halves of their validation images",
+        100,
     ),
     Images(
         "imagenette",
@@ -149,6 +160,7 @@ IMAGES = (
         pf.imagenette,
         "ten classes of ImageNet, Howard 2019: search and test images are halves of the 500 that are ImageNet's "
         "validation images",
+        10,
     ),
 )
 

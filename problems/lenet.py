@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 import pruneframe as pf
 
+from .datasets import FASHION, MNIST, Dataset
+
 WEIGHTS, NOISE = (Path(__file__).parent / name for name in ("weights", "noise"))
-HELD_OUT = 10_000  # of MNIST's training images, as search images
+LENET = pf.Recipe(epochs=6, learning_rate=0.02, batch=64)
+LONGER = replace(LENET, epochs=20)  # clothes are harder to tell apart than digits
 DIGITS_BIBTEX = """
 @misc{alpaydin1998optical,
   author = {Alpaydin, E. and Kaynak, C.},
   title = {Optical Recognition of Handwritten Digits},
   howpublished = {UCI Machine Learning Repository},
-  year = {1998}
-}
-"""
-MNIST_BIBTEX = r"""
-@article{lecun1998gradient,
-  author = {LeCun, Yann and Bottou, L{\'e}on and Bengio, Yoshua and Haffner, Patrick},
-  title = {Gradient-based learning applied to document recognition},
-  journal = {Proceedings of the IEEE},
-  volume = {86},
-  number = {11},
-  pages = {2278--2324},
   year = {1998}
 }
 """
@@ -81,16 +74,24 @@ def digits_data(instance: int) -> pf.Data:
     return pf.Data(train, search, test)
 
 
-def mnist_data(instance: int) -> pf.Data:
-    """10,000 of the training images for the search, the official test images for the test."""
-    train, test = pf.mnist()
-    search, rest = train.stratified(HELD_OUT, instance)
-    return pf.Data(rest, search, test, mean=(0.1307,), std=(0.3081,))
-
-
 def shipped(name: str, recipe: pf.Recipe) -> pf.Shipped:
     """The trained weights of the first instances, and how further ones are trained."""
     return pf.Shipped(WEIGHTS / name, pf.Trained(recipe))
+
+
+def problem(data: Dataset, weights: pf.Trained | pf.Shipped) -> pf.Problem:
+    """Caffe's LeNet-5 on MNIST or on what has its format."""
+    return pf.Problem(
+        f"lenet-{data.name}",
+        LeNet,
+        data.held(),
+        weights=weights,
+        search_images=2000,
+        budget=300,
+        summary=f"Caffe's LeNet-5 (20-50-500-10) on {data.title}, 430,500 weights",
+        source=f"LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; {data.origin}",
+        bibtex=MNIST.bibtex + (data.bibtex if data is not MNIST else ""),
+    )
 
 
 @pf.hookimpl
@@ -108,17 +109,6 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             bibtex=DIGITS_BIBTEX,
             noise=NOISE / "lenet-digits.json",
         ),
-        pf.Problem(
-            "lenet-mnist",
-            LeNet,
-            pf.Splits(mnist_data),
-            weights=shipped("lenet-mnist", pf.Recipe(epochs=6, learning_rate=0.02, batch=64)),
-            search_images=2000,
-            budget=300,
-            summary="Caffe's LeNet-5 (20-50-500-10) on MNIST, 430,500 weights",
-            source="LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86(11), 1998; trained by us, the "
-            "search images, 10,000 of the official training images, held out before; tested "
-            "on the official test images",
-            bibtex=MNIST_BIBTEX,
-        ),
+        problem(MNIST, shipped("lenet-mnist", LENET)),
+        problem(FASHION, pf.Trained(LONGER)),
     ]

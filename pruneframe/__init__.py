@@ -26,6 +26,7 @@ _HOMES = {
     "Figure": "item",
     "Finding": "reproduction.experiment",
     "Genomes": "encoding",
+    "Given": "model.given",
     "Gradients": "engine.gradients",
     "Group": "mask",
     "InputError": "errors",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from .model.digits import digits as digits
     from .model.digits import fashion_mnist as fashion_mnist
     from .model.digits import mnist as mnist
+    from .model.given import Given as Given
     from .model.groups import filter_groups as filter_groups
     from .model.groups import head_groups as head_groups
     from .model.groups import neuron_groups as neuron_groups

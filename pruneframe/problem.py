@@ -15,6 +15,7 @@ from torch import nn
 from .component import Lookup
 from .errors import InputError
 from .model.data import Data, Split, Splits
+from .model.given import Given
 from .model.network import Network
 from .model.recipe import Recipe
 from .model.saved import Saved
@@ -50,7 +51,7 @@ class Problem:
     name: str
     network: nn.Module | Callable[[], nn.Module]
     data: Data | Callable[[], Data] | Splits
-    weights: Published | Saved | Trained | Shipped | None = None
+    weights: Published | Given | Saved | Trained | Shipped | None = None
     units: str = "weight"  # what is pruned
     objectives: tuple[str, ...] = ("error", "params")
     target: str = "local-cpu"  # what objectives such as latency are measured on
@@ -119,7 +120,7 @@ class Problem:
     def untrained(self) -> bool:
         """Whether its weights would have to be trained when it is loaded."""
         weights = self.weights
-        return weights is not None and not weights.at_hand(self.module(), self.images(), self.instance, self.name)
+        return weights is not None and not weights.at_hand(self.module(), self.images, self.instance, self.name)
 
     def images(self) -> Data:
         """Its data, loaded, as this instance splits them."""

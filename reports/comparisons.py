@@ -77,7 +77,7 @@ def _at_equal_seconds(
     if not found:
         return
     smallest = sorted(found, key=lambda race: race.then.found.alone)[:PRINTED]
-    clocks = " or ".join(sorted({curve.clock for curve in curves.values()}))
+    clocks = " or ".join(sorted({race.clock for race in found}))
     text = (
         f"hypervolume on the search split that both had reached {LIMIT} (the median over its seeds, on each instance; "
         f"in {clocks}, of which the table has the median over instances), and what the same test says at equal compute"

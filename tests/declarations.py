@@ -32,14 +32,12 @@ made = "not a function"
 SIDE = 8  # of the arrays
 
 
-def module(classes: int = 3, width: int = 4) -> nn.Module:
+def module() -> nn.Module:
     """What `make` makes, with weights of a fixed seed."""
-    space: dict[str, Any] = {}
-    exec(compile(NETWORK, "network", "exec"), space)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made: nn.Module = space["make"](classes, width)
-    return made
+        convolutions = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU()
+        return nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3))
 
 
 def write_toml(path: Path, tables: dict[str, Any]) -> Path:

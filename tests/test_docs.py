@@ -79,3 +79,32 @@ def test_contributing_lists_every_hook_with_its_signature_and_sentence():
         if name.startswith("pruneframe_"):
             line = f"| `{name}{inspect.signature(hook)}`".replace("'", "") + f" | {hook.__doc__} |"
             assert line in CONTRIBUTING, line
+
+
+def test_the_problem_file_of_the_docs_is_one(tmp_path: Path) -> None:
+    """Every field stands there, and the example is read as it stands."""
+    from declarations import declaration, photographs
+
+    from pruneframe.declared.problem import RULES, declared
+
+    [text] = blocks((ROOT / "docs" / "data.md").read_text(), "toml")
+    declaration(tmp_path)
+    for folder in ("photos", "seen"):
+        photographs(tmp_path / folder)
+    (tmp_path / "order.txt").write_text("ant\nbee\ncat\n")
+    path = tmp_path / "docs.toml"
+    path.write_text(text)
+    problem, _ = declared(path)
+    assert (problem.name, problem.units, problem.search_images) == ("my-network", "filter", 200)
+    fields = tomllib.loads(text)
+    assert fields.keys() == {"name", "network", "weights", "sha256", "prefix", "objectives", "arguments", "data"} | (
+        RULES.keys() - {"target"}
+    )
+
+
+def test_the_docs_name_every_data_set() -> None:
+    import pruneframe as pf
+
+    named = re.findall(r"`pf\.(\w+)\(", (ROOT / "docs" / "data.md").read_text())
+    assert {"mnist", "fashion_mnist", "cifar10", "cifar100", "tiny_imagenet", "imagenette", "imagenet"} <= {*named}
+    assert all(hasattr(pf, name) for name in named)

@@ -21,7 +21,7 @@ ROOMS = """
 pruneframe: errors files spec component mask front
 model: precision inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows recipe augmentation training
-model: data fetch digits cifar decoding pictures imagenet weights saved sealed session trained shipped
+model: data fetch digits cifar decoding pictures imagenet weights saved given sealed session trained shipped
 pruneframe: units encoding scorer variation target objective problem profile
 declared: fields factory images problem
 engine: batch_norm plan winograd prefix library values windows operations taping tape lesson segments

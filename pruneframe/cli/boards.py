@@ -193,7 +193,7 @@ def say_beforehand(planned: Plan, missing: Sequence[Run]) -> None:
             elif missing[0].precision == "bfloat16":
                 options.say(f"note: {one.problem.name} is evaluated by {notice}")
     for one in planned.problems:
-        for note in one.network.notes:
+        for note in (*one.data.notes, *one.network.notes):
             options.say(f"note: {one.problem.name}: {note}")
 
 

@@ -89,10 +89,10 @@ def command(
     if not _begin(own, attempts, yes):
         return 0
     failures = [failure for attempt in attempts for failure in own.carry_out(attempt)]
-    _conclude(own, attempts, as_json)
+    complaints = _conclude(own, attempts, as_json)
     for failure in failures:
         click.echo(f"Failed: {failure}", err=True)
-    return 1 if failures else 0
+    return 1 if failures or complaints else 0
 
 
 @dataclass(frozen=True)
@@ -242,22 +242,23 @@ def _describe(own: Reproduction, attempts: Sequence[Attempt], as_json: bool) -> 
         click.echo("\n".join(map(str, attempts)))
 
 
-def _conclude(own: Reproduction, attempts: Sequence[Attempt], as_json: bool) -> None:
-    """Print the table, or its data, write both, and typeset the comparison."""
+def _conclude(own: Reproduction, attempts: Sequence[Attempt], as_json: bool) -> list[str]:
+    """Print the table, or its data, write both, and typeset the comparison; returns complaints of reports that fail."""
     from ..reproduction.table import write
     from .report import write as write_report
 
     found = own.rows(attempts)
     told: dict[str, Any] = {"method": own.method.name, "scale": own.size, "study": str(own.study.path)}
     told |= {"not_at_hand": own.not_at_hand}
-    if any(row.finished for row in found):
-        write_report([own.study], own.registry, own.study.pdf)
+    drawn = any(row.finished for row in found)
+    complaints = write_report([own.study], own.registry, own.study.pdf)[1] if drawn else []
     paths = write(found, told, own.study)
     if as_json:
         click.echo(paths[1].read_text(), nl=False)
-        return
+        return complaints
     _show(found, f"{own.method.name}, scale {own.size}")
     click.echo("\n".join(map(str, [*paths, *([own.study.pdf] if own.study.pdf.exists() else [])])))
+    return complaints
 
 
 def _show(found: Sequence[Row], title: str) -> None:

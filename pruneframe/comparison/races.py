@@ -25,10 +25,11 @@ LIMIT = "when the quicker of two had made its last evaluation"
 class Race:
     """Two methods by the hypervolume on search images: `after` some seconds, and in the end, at equal compute.
 
-    `after` is the median over the instances that both have run on.
+    `after` is the median over the instances that both have run on, `clock` says what its seconds are.
     """
 
     after: float
+    clock: str
     then: Verdict
     ended: Verdict
 
@@ -41,8 +42,8 @@ class Race:
     def text(self) -> str:
         """Both verdicts."""
         found = self.then.found
-        after = f"{self.then.text} after {self.after:.3g} s" if not self.then.obstacle else self.then.text
-        return f"{found.second} against {found.first}: {after}, {self.ended.text} at equal compute"
+        after = "" if self.then.obstacle else f" after {self.after:.3g} {self.clock}"
+        return f"{found.second} against {found.first}: {self.then.text}{after}, {self.ended.text} at equal compute"
 
 
 def races(runs: Sequence[RunSummary], curves: Curves, control: str | None) -> list[Race]:
@@ -55,7 +56,7 @@ def races(runs: Sequence[RunSummary], curves: Curves, control: str | None) -> li
     then = judged(runs, {pair: field.reached(pair, limit) for pair, limit in limits.items()}, elsewhere)
     ended = judged(runs, {pair: field.reached(pair) for pair in limits}, unequal)
     after = [float(np.median(list(limit.values()))) if limit else float("nan") for limit in limits.values()]
-    return [Race(*race) for race in zip(after, then, ended, strict=True)]
+    return [Race(*race) for race in zip(after, map(field.clock, limits), then, ended, strict=True)]
 
 
 class Field:
@@ -66,6 +67,11 @@ class Field:
         for run in sorted(runs, key=lambda run: (run.instance, run.seed)):
             self._curves.setdefault(run.method, {}).setdefault(run.instance, []).append(curves[run.key])
         self._fixed = fixed_of(runs)
+
+    def clock(self, pair: tuple[str, str]) -> str:
+        """What the seconds of two methods are."""
+        found = {curve.clock for method in pair for own in self._curves[method].values() for curve in own}
+        return " or ".join(sorted(found))
 
     def limits(self, pair: tuple[str, str]) -> dict[int, float]:
         """By instance that both have run on, after how many seconds two methods are looked at."""
@@ -121,4 +127,4 @@ def told(found: Sequence[Race]) -> str:
         return f"At equal seconds nothing is tested: {reason}."
     more = f"; and {len(turned) - LISTED} more" if len(turned) > LISTED else ""
     pairs = "; ".join(race.text for race in turned[:LISTED])
-    return f"{look} {len(turned)} of {len(found)} verdicts are others: {pairs}{more}."
+    return f"{look} {len(turned)} of {len(found)} verdicts differ{'s' * (len(turned) == 1)}: {pairs}{more}."

@@ -72,6 +72,7 @@ class Data:
     """The three splits of a problem: `train` for scoring and training, `search` for evaluations, `test` for the end.
 
     uint8 images are scaled to [0, 1] and standardised by `mean` and `std`, one number per channel; nothing else is.
+    `notes` say what a user should know of them, such as that only a part is there.
     """
 
     train: Split
@@ -79,6 +80,7 @@ class Data:
     test: Split
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("train", "search", "test"):

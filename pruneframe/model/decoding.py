@@ -82,7 +82,7 @@ def decoded(files: Sequence[Path], crop: Crop) -> NDArray[np.uint8]:
                 _write(path, files, crop)
     try:
         found: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} must be decoded images, but is damaged ({error}); remove it") from error
     if found.shape != (len(files), *crop.shape) or found.dtype != np.uint8:
         raise InputError(f"{path} must be decoded images, but is {found.dtype}{list(found.shape)}; remove it")

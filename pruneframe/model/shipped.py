@@ -40,7 +40,7 @@ class Shipped:
         """Where the weights of one of `instances` lie."""
         return self.folder / f"{instance}.safetensors"
 
-    def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
+    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained any more."""
         return instance in self.instances or self.trained.at_hand(module, data, instance, problem)
 

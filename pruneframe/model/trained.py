@@ -66,9 +66,9 @@ class Trained:
         if self.recipe.epochs < 1:
             raise InputError(f"weights that are trained need epochs >= 1, but got epochs={self.recipe.epochs}")
 
-    def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
+    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained any more."""
-        return self._found(Pupil(module, data, instance, problem)) is not None
+        return self._found(Pupil(module, data(), instance, problem)) is not None
 
     def load(
         self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""

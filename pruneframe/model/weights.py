@@ -33,11 +33,12 @@ class Published:
 
     url: str
     prefix: str = ""  # of the names in the file, as in "module."
+    renames: tuple[tuple[str, str], ...] = ()  # parts of those names, and what they are in the module
     member: str = ""
     sha256: str = ""
     vary: ClassVar[bool] = False  # from instance to instance
 
-    def at_hand(self, module: nn.Module, data: Data, instance: int = 0, problem: str = "") -> bool:
+    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained."""
         return True
 
@@ -52,7 +53,7 @@ class Published:
                 f"{path} must have a SHA-256 that begins with {expected}, but has {sha256(path)[:12]}...; "
                 f"replace it with {self.url}"
             )
-        fill(module, read_checkpoint(path), self.prefix, str(path))
+        fill(module, read_checkpoint(path), self.prefix, str(path), self.renames)
 
     @property
     def digest(self) -> str:
@@ -119,11 +120,18 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def fill(module: nn.Module, state: dict[str, Tensor], prefix: str, origin: str) -> None:
-    """Load a state dict whose names may carry a prefix; raises InputError when keys or shapes do not fit."""
+def fill(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    prefix: str,
+    origin: str,
+    renames: tuple[tuple[str, str], ...] = (),
+) -> None:
+    """Load a state dict whose names may carry a prefix or differ in parts; raises InputError when it does not fit."""
     own = module.state_dict()
-    kept = own if prefix or not hasattr(state, "_metadata") else state  # of a file that says versions, those
-    state = versioned({name.removeprefix(prefix): tensor for name, tensor in state.items()}, kept)
+    other = prefix or renames or not hasattr(state, "_metadata")
+    kept = own if other else state  # of a file that says versions, those
+    state = versioned({_renamed(name.removeprefix(prefix), renames): tensor for name, tensor in state.items()}, kept)
     # Batch counters are absent from files older than torch 0.4.1, and nothing here uses them.
     wanted = {name for name in own if not name.endswith("num_batches_tracked")}
     lacking = sorted(wanted - state.keys())
@@ -140,6 +148,12 @@ def fill(module: nn.Module, state: dict[str, Tensor], prefix: str, origin: str) 
                 f"such as {names[0]!r}; choose the weights of this network"
             )
     module.load_state_dict(state, strict=False)
+
+
+def _renamed(name: str, renames: tuple[tuple[str, str], ...]) -> str:
+    for old, new in renames:
+        name = name.replace(old, new)
+    return name
 
 
 def _prefix(name: str) -> str | None:

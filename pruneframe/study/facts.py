@@ -61,7 +61,7 @@ def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
     about |= {"plugins": tuple((name, version) for name, version in identity["versions"])}
     if folder.finished:
         result, tuned = folder.result, folder.finetuned()
-        reached = {name: result[name] for name in REACHED} | {
+        reached = {name: result[name] for name in REACHED if name in result} | {
             "points": tuple(_point(result, drop, sure) for drop in DROPS for sure in (False, True)),
             "hypervolume_resampled": tuple(result["hypervolume_resampled"]),
         }

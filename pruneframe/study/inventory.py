@@ -143,7 +143,7 @@ def _weighted(problem: Problem, module: nn.Module, data: Data, found: Inventory,
     weights = problem.weights
     if weights is None:
         return True
-    if not weights.at_hand(module, data, problem.instance, problem.name):
+    if not weights.at_hand(module, lambda: data, problem.instance, problem.name):
         found.missing.append(f"weights: not trained here yet; `pruneframe train {problem.name}` does")
         return False
     try:

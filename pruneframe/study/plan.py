@@ -11,10 +11,11 @@ from typing import Any
 from ..engine import Precision, search_precision
 from ..errors import Declined, Faulty
 from ..method import Method
-from ..problem import LoadedProblem
+from ..problem import LoadedProblem, Problem
 from ..registry import Registry
 from ..search.shelf import Shelf
 from ..search.workbench import DENSE, Workbench
+from ..target import Meter
 from .machine import cores, memory
 from .run import Run, told
 from .suitability import PLANNING, check, check_budget
@@ -62,30 +63,55 @@ def plan(
     meters = [problem.meter(registry.component) for problem in named]
     runs: list[Run] = []
     faults: dict[Run, str] = {}
-    declined: dict[str, None] = {}
+    declined: dict[str, bool] = {}  # whether that has been told
     kept: dict[str, LoadedProblem] = {}
     for problem, meter in zip(named, meters, strict=True):
-        loaded = problem.load(registry.component, report)
-        check_budget(loaded, meter)
-        own: list[Run] = []
+        loaded = _sketch(registry, problem) if problem.untrained else problem.load(registry.component, report)
+        answers = {method: _answer(registry, loaded, meter, method, patience) for method in chosen}
+        willing = [method for method in chosen if not isinstance(answers[method], Declined)]
         for method in chosen:
-            run = replace(_run(registry, loaded, method, device, threads), precision=precision)
-            try:
-                check(registry, loaded, method, patience)
-            except Declined as error:
-                declined[f"{run.method} declines {problem.name}: {error}"] = None
-                continue
-            except Faulty as error:
-                faults |= {replace(run, seed=seed): told(error, run, registry) for seed in seeds}
-            own.append(run)
+            if method not in willing:
+                declined.setdefault(f"{method!r} declines {problem.name}: {answers[method]}", False)
+        if not willing:
+            continue
+        _tell(declined, report)
+        if problem.untrained:
+            loaded = problem.load(registry.component, report)
+        own = [replace(_run(registry, loaded, method, device, threads), precision=precision) for method in willing]
+        for run, method in zip(own, willing, strict=True):
+            if isinstance(fault := answers[method], Faulty):
+                faults |= {replace(run, seed=seed): told(fault, run, registry) for seed in seeds}
         runs += [replace(run, seed=seed) for seed, run in product(seeds, own)]
         kept.setdefault(problem.name, loaded)
     if not runs:
         raise Declined("; ".join(declined))
-    for line in declined:
-        report(f"skipped: {line}")
+    _tell(declined, report)
     measured = any(meter is not None and meter.measured for meter in meters)
     return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured, faults, tuple(declined))
+
+
+def _tell(declined: dict[str, bool], report: Callable[[str], None]) -> None:
+    """Say who is left out, before what is trained for the others."""
+    for line in [line for line, known in declined.items() if not known]:
+        report(f"skipped: {line}")
+        declined[line] = True
+
+
+def _sketch(registry: Registry, problem: Problem) -> LoadedProblem:
+    """The problem with weights as they are drawn: enough to ask methods, before hours of training are spent."""
+    return replace(problem, weights=None, instance=0).load(registry.component)
+
+
+def _answer(
+    registry: Registry, loaded: LoadedProblem, meter: Meter | None, method: Method, patience: float
+) -> Declined | Faulty | None:
+    """What stands against a method on a problem; raises InputError where the command cannot be meant."""
+    check_budget(loaded, meter)
+    try:
+        check(registry, loaded, method, patience)
+    except (Declined, Faulty) as error:
+        return error
+    return None
 
 
 def most_jobs(planned: Plan, threads: int) -> int:

@@ -9,9 +9,18 @@ METHODS = (
     *("emo-dir", "hamp", "hierarchical", "magnitude", "moead", "netadapt", "nsga2", "platypus", "random"),
     "weighted-ga",
 )
+IMAGENET = ("resnet18", "resnet50", "mobilenetv2", "efficientnet-lite0", "deit-tiny")
+DEPTHS = (20, 32, 44, 56, 110)
 BUNDLED = {
     "method": METHODS,
-    "problem": ("lenet-digits", "lenet-mnist", "resnet20-cifar10", "resnet56-cifar10"),
+    "problem": (
+        *("alexnet-cifar10", "lenet-digits", "lenet-mnist", "lenet-fashionmnist", "lenet300-mnist"),
+        *("lenet300-fashionmnist", "mobilenetv1-cifar10", "mobilenetv2-cifar10", "mobilenetv2-cifar100"),
+        *(f"resnet{depth}-{data}" for depth in DEPTHS for data in ("cifar10", "cifar100")),
+        *(f"resnet{depth}b-{data}" for depth in DEPTHS for data in ("cifar10", "cifar100")),
+        *("resnet8-cifar10", "vgg14-cifar10", "vgg16-cifar10", "vgg16-cifar100"),
+        *(f"{network}-{images}" for network in IMAGENET for images in ("imagenet", "imagenet100", "imagenette")),
+    ),
     "objective": ("error", "distortion", "params", "macs", "size", "latency", "memory"),
     "target": ("local-cpu", "local-cuda", "lookup-table", "analytic"),
     "unit": ("weight", "filter", "neuron", "head", "block"),

@@ -76,8 +76,8 @@ def test_the_better_one_at_equal_compute_is_told_worse_where_it_is_slow() -> Non
     assert beside["quick"].after == pytest.approx(10, abs=1)
     assert {race.then.text for race in races(runs, curves, "quick")} == {"worse"}
     sentence = told(list(beside.values()))
-    assert "2 of 2 verdicts are others: quick against slow: better after" in sentence
-    assert "s, worse at equal compute; poor against slow" in sentence
+    assert "2 of 2 verdicts differ: quick against slow: better after" in sentence
+    assert " seconds by the clock, worse at equal compute; poor against slow" in sentence
     pairs = races(runs, curves, None)
     assert len(pairs) == 3
     assert {race.then.found.p for race in pairs} == {3 * 2 / 2**10}, "corrected together"
@@ -93,7 +93,7 @@ def test_a_sentence_names_a_few_pairs_and_counts_the_others() -> None:
     slow = {f"slow{number}": (1.0 + number, 0.006 + number / 1e4) for number in range(8)}
     runs, curves = study(quick=(0.01, 0.005), **slow)
     sentence = told(races(runs, curves, "quick"))
-    assert "8 of 8 verdicts are others" in sentence
+    assert "8 of 8 verdicts differ:" in sentence
     assert sentence.count(" against quick") == 6
     assert sentence.endswith("; and 2 more.")
 

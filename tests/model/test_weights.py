@@ -87,6 +87,17 @@ def test_a_local_file_is_loaded(prefix: str, wrapped: bool, named: Path, no_netw
     assert digest(module.state_dict()) == digest(source.state_dict())
 
 
+def test_names_may_differ_in_parts(named: Path, no_network: None) -> None:
+    source, module = seeded(1), seeded(2)
+    state = {key.replace("linear.", "fc.").replace("bn", "norm"): t for key, t in source.state_dict().items()}
+    name = keep_with_hash(state, named)
+    renames = (("fc.", "linear."), ("norm", "bn"))
+    Published(f"https://example.org/models/{name}", renames=renames).load(module, no_data, silent)
+    assert digest(module.state_dict()) == digest(source.state_dict())
+    with pytest.raises(InputError, match=r"must fit TinyNetwork, but it lacks 2 tensors, such as 'linear\.bias'"):
+        Published(f"https://example.org/models/{name}", renames=renames[1:]).load(module, no_data, silent)
+
+
 def test_files_without_batch_counters_are_loaded(named: Path, no_network: None) -> None:
     """torch before 0.4.1 wrote none, and ResNet-56's published file is as old."""
     source, module = seeded(1), seeded(2)

@@ -43,7 +43,7 @@ def test_every_shipped_file_is_in_the_package() -> None:
     root = Path(__file__).parents[2]
     patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     packed = {path for pattern in patterns["pruneframe_problems"] for path in (root / "problems").glob(pattern)}
-    for name, count in (("lenet-digits", 10), ("lenet-mnist", 1)):
+    for name, count in (("lenet-digits", 10), ("lenet-mnist", 1), ("lenet300-mnist", 1)):
         weights = registry().problem(name).weights
         assert isinstance(weights, Shipped)
         assert weights.instances == list(range(count))

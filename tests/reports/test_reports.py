@@ -579,7 +579,7 @@ def test_the_verdict_at_equal_seconds_stands_beside_the_one_at_equal_compute() -
     assert (row["method"], row["against"]) == ("good", "bad")
     assert (row["seconds"], row["verdict"], row["at equal compute"]) == ("1.25", "worse", "better")
     assert item.data.seconds.tolist() == [1.25]
-    assert "1 of 1 verdicts are others: bad against good: better after 1.25 s, worse at" in remark.text
+    assert "1 of 1 verdicts differs: bad against good: better after 1.25 processor seconds, worse" in remark.text
     gpu = replace(study, boards=(replace(study.boards[0], rules={"device": "cuda:0"}),))
     *_, item, _ = Comparisons().draw(table.assign(processor_seconds=0.1), gpu)
     assert "in seconds by the clock, of which" in item.caption
@@ -719,7 +719,7 @@ def test_a_record_of_one_objective_is_drawn_in_strips_and_gaps_are_empty() -> No
 def test_curves_over_seconds_end_at_the_last_answer() -> None:
     table, study = hand_made()
     [item] = Progress(over="seconds").draw(table, study)
-    assert lines_of(item)["first"][-1, 0] == 2.0
+    assert lines_of(item)["first"][-1, 0] == 2.5
     assert item.figure.axes[0].get_xlabel() == "seconds"
 
 

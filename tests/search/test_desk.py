@@ -199,7 +199,9 @@ def search(folder: Path, stop: int | None = None, environment: Any = HERE) -> tu
 
 def outcome(task: Task) -> tuple[Any, ...]:
     """All that must be equal; seconds are what they were when an answer was computed."""
-    evaluations = [dataclasses.replace(evaluation, seconds=0, own=0) for evaluation in task.archive.evaluations]
+    evaluations = [
+        dataclasses.replace(evaluation, seconds=0, own=0, processor=0) for evaluation in task.archive.evaluations
+    ]
     return evaluations, task.archive.front()[0].digests(), task.budget.spent, task.rng.random()
 
 

@@ -246,5 +246,6 @@ def test_a_journal_holds_one_json_object_a_line(path: Path) -> None:
     fill(path)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert list(lines[0]) == ["session"]
-    assert all(list(line) == ["number", "kind", "about", "values", "charge", "seconds", "own"] for line in lines[1:])
+    names = ["number", "kind", "about", "values", "charge", "seconds", "own", "processor"]
+    assert all(list(line) == names for line in lines[1:])
     assert lines[2]["about"] == {"mask": "a", "weights": "dense"}

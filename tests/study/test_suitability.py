@@ -14,6 +14,7 @@ from tiny import load, lookup, registry
 
 import pruneframe as pf
 from pruneframe.errors import Declined, InputError
+from pruneframe.model.trained import Trained
 from pruneframe.problem import Problem
 from pruneframe.study.suitability import check, check_budget
 from pruneframe.testing import tiny_problem
@@ -136,3 +137,14 @@ def test_a_target_that_cannot_judge_the_network_is_found_out_at_once(tmp_path: P
             planned(["nsga2"], target="local-cuda", **physical)
     with pytest.raises(InputError, match=r"two evaluations of 2\.2 passes"):
         planned(["nsga2"], target="local-cpu", budget=4.0, **physical)
+
+
+def test_nothing_is_trained_for_a_method_that_declines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(trained: Trained, *arguments: object) -> None:
+        raise AssertionError("it must not be trained")
+
+    monkeypatch.setattr(Trained, "learn", never)
+    with pytest.raises(Declined, match="--units filter"):
+        planned(["hamp"], instances=[4711])
+    with pytest.raises(AssertionError, match="must not be trained"):
+        planned(["hamp", "random"], instances=[4711])
