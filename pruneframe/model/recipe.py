@@ -36,7 +36,7 @@ class Recipe:
     weight_decay: float = 5e-4
     batch: int = 128
     images: int | None = None  # how many training images an epoch uses; None: all
-    schedule: Schedule = "cosine"
+    schedule: Schedule = "cosine"  # of the learning rate
     warmup: float = 0.0  # epochs
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1

@@ -59,7 +59,7 @@ class Trained:
 
     recipe: Recipe  # how they are trained
     short: Recipe | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"  # of convolutions and products
     vary: ClassVar[bool] = True  # from instance to instance
 
     def __post_init__(self) -> None:
