@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import pruneframe as pf
 
 from . import cifar_models
-from .datasets import CIFAR10, CIFAR100, Dataset
+from .datasets import CIFAR10, CIFAR100, SHORT, Dataset
 
 PUBLISHER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
 CREDIT = "weights by Yerlan Idelbayev, pytorch_resnet_cifar10, BSD-2-Clause"
@@ -118,7 +118,7 @@ def problem(depth: int, data: Dataset, option: str) -> pf.Problem:
         f"resnet{depth}{'' if option == 'A' else 'b'}-{data.name}",
         resnet(depth, data.classes, option),
         _splits(data, option, published),
-        weights=published or pf.Trained(WARM if depth == 110 else RECIPE),
+        weights=published or pf.Trained(WARM if depth == 110 else RECIPE, SHORT, "bfloat16"),
         search_images=5000,
         budget=300,
         summary=f"ResNet-{depth} (option-{option} shortcuts) on {data.title}, about {DEPTHS[depth]} M parameters",

@@ -64,6 +64,15 @@ CIFAR_BIBTEX = """
   year = {2009}
 }
 """
+SHORT = pf.Recipe(
+    epochs=5,
+    learning_rate=0.2,
+    schedule="one-cycle",
+    warmup=1,
+    crop=4,
+    flip=True,
+    source="a short form of ours for networks with batch norm on CIFAR",
+)
 # Loaders are looked up when data are loaded, since they lie behind imports that take long.
 MNIST = Dataset(
     "mnist",

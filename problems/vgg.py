@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import pruneframe as pf
 
 from .cifar_models import CREDIT, RECIPE, weights
-from .datasets import CIFAR10, CIFAR100, Dataset
+from .datasets import CIFAR10, CIFAR100, SHORT, Dataset
 
 # Configuration D of the paper: filters of 3x3 convolutions, stage by stage; each stage ends in max-pooling.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -77,7 +77,7 @@ def vgg14() -> pf.Problem:
         "vgg14-cifar10",
         lambda: VGG(hidden=()),
         CIFAR10.held(),
-        weights=pf.Trained(RECIPE),
+        weights=pf.Trained(RECIPE, SHORT, "bfloat16"),
         search_images=5000,
         budget=300,
         summary="VGG-14 (the 13 convolutions of VGG-16, one linear layer) on CIFAR-10, 14.73 M parameters",
