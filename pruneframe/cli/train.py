@@ -73,6 +73,8 @@ def command(
             told = _train_into(into, one, device)
         else:
             told = _made(one, force, given, device) | _accuracies(one.load(registry.component, options.say))
+            if shipped := _shipped(one):
+                options.say(f"{shipped} is as it was shipped")  # or loading it would have said otherwise
         found.append({"problem": one.name, "instance": one.instance} | told)
         if not as_json:
             _tell(told)
@@ -121,12 +123,9 @@ def _made(problem: Problem, force: bool, given: Path | None, device: str) -> dic
             f"{problem.called} comes with its weights, {shipped}, and is not trained here; "
             "--into FOLDER makes them once more"
         )
-    if shipped is not None:
-        options.say(f"{shipped} is as it was shipped")  # or loading it says otherwise
-        return {}
-    if trained is None:
-        if given:
-            raise InputError(f"--from is for weights that are trained here, but those of {problem.name} are not")
+    if trained is None and given:
+        raise InputError(f"--from is for weights that are trained here, but those of {problem.name} are not")
+    if trained is None or shipped is not None:
         return {}
     return _learned(trained, _pupil(problem), force, given, device)
 

@@ -57,7 +57,7 @@ class Recipe:
             ("momentum", "0 <= momentum < 1", 0 <= self.momentum < 1),
             ("label_smoothing", "0 <= label_smoothing < 1", 0 <= self.label_smoothing < 1),
             ("crop", "crop >= 0", self.crop >= 0),
-            ("warmup", "0 <= warmup <= epochs", 0 <= self.warmup <= self.epochs),
+            ("warmup", "0 <= warmup < epochs", self.warmup == 0 or 0 < self.warmup < self.epochs),
             ("warmup", "warmup > 0 for one-cycle", self.warmup > 0 or self.schedule != "one-cycle"),
             ("momentum", "momentum > 0 for nesterov", self.momentum > 0 or not self.nesterov),
             ("milestones", "milestones in (0, 1) that ascend", all(map(lt, shares, shares[1:]))),

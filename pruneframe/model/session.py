@@ -31,7 +31,7 @@ MODULE, VELOCITY = "module/", "velocity/"  # what names in a checkpoint begin wi
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: its last learning rate, the mean loss while it trained, and then errors as shares of whole images."""
+    """One epoch: the learning rate at its end, the mean loss while it trained, and then errors, as shares of images."""
 
     epoch: int  # from 1
     rate: float
@@ -83,7 +83,9 @@ class Session:
             torn.unlink()
         self._module.to(self._device)
         self._module.to(memory_format=self._layout)
-        images, labels = self._source(self._data.train), self._labels(self._data.train)
+        wanted = self._recipe.images or len(self._data.train)
+        split = self._data.train.chosen(min(wanted, len(self._data.train)))
+        images, labels = self._source(split), self._labels(split)
         with _repeatable():
             train(
                 *(self._module, images, labels, self._recipe, self._seed),

@@ -93,6 +93,13 @@ def test_a_log_has_a_line_for_each_epoch(tmp_path: Path) -> None:
     assert all(0 <= share <= 1 for one in epochs for share in (one.training_error, one.search_error))
 
 
+def test_an_epoch_has_as_many_images_as_the_recipe_says(tmp_path: Path) -> None:
+    few = replace(RECIPE, images=20)
+    watch = Ending()
+    assert trained(tmp_path / "few", watch, few) != trained(tmp_path / "all")
+    assert len(watch.heard) == 1 + few.epochs * 2
+
+
 def test_a_damaged_checkpoint_is_named_and_not_believed(tmp_path: Path) -> None:
     expected = trained(tmp_path / "whole")
     with pytest.raises(Ended):
