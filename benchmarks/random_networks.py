@@ -19,7 +19,7 @@ def random_problem(depth: int, network: str | None = None, units: str = "weight"
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     pixels = 224 if network else 32
-    module = torchvision.models.get_model(network) if network else resnet(depth)
+    module = torchvision.models.get_model(network) if network else resnet(depth, 10, "A")
     train, search, test = (
         Split(rng.integers(0, 256, (n, pixels, pixels, 3), dtype=np.uint8), np.arange(n) % CLASSES)
         for n in (2 * IMAGES, IMAGES, IMAGES)

@@ -89,7 +89,8 @@ def main(studies: tuple[Path, ...], losses: str, as_json: bool) -> None:
         if key not in networks:
             networks[key] = registry.problem(key[0]).with_settings(units=key[1]).load(registry.component).network
         method = registry.component(Method, told.method)
-        weighting = method.weighting if isinstance(method, WeightedGA) and method.fronts == 1 else None
+        own = method.settled() if isinstance(method, WeightedGA) else None
+        weighting = own.weightings[0] if own is not None and own.fronts == 1 else None
         found += [head | row for row in chosen(RunFolder(Path(told.folder)), networks[key], wanted, weighting)]
     if not found:
         raise click.UsageError(f"no finished run here has a member within {losses} points of the unpruned network")

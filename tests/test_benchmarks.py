@@ -324,7 +324,7 @@ def test_reductions_are_those_of_members_chosen_on_the_search_images(tmp_path: P
 
 
 def test_of_one_weighting_the_fittest_member_is_told_too(tmp_path: Path) -> None:
-    study = studied(tmp_path, ["weighted-ga[error=0,computation=0,size=1]"], 40.0, 1)
+    study = studied(tmp_path, ["weighted-ga[preset=sparsity,error=0,computation=0,size=1]"], 40.0, 1)
     rows = [row for row in printed("reductions.py", str(tmp_path), "--loss", "0") if row["points"] == "fittest"]
     [run] = study.runs()
     front, network = run.front(), load(Registry().problem("lenet-digits")).network

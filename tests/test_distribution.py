@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -169,3 +170,10 @@ def test_plugins_from_outside_can_be_left_out(
     registry = Registry(sources)
     assert "halves" not in registry.names("method")
     assert registry.complaints == []
+
+
+def test_every_folder_of_the_core_is_installed() -> None:
+    root = Path(__file__).parents[1]
+    told = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {f"pruneframe.{path.parent.name}" for path in root.glob("pruneframe/*/__init__.py")}
+    assert folders <= {*told}

@@ -33,7 +33,7 @@ def test_the_fitness_is_linear_in_each_weight_and_orders_the_herd(which: int, mo
 )
 def test_two_genomes_survive_at_least_and_not_all(survivors: float, size: int, parents: int) -> None:
     task = make_task(tiny_problem(), budget=300)
-    herd = Herd(task, WeightedGA(survivors=survivors, population=size, step=0.3).suited(task.affordable))
+    herd = Herd(task, WeightedGA(survivors=survivors, population=size, step=0.3).settled().suited(task.affordable))
     herd.sort(np.ones(3))
     before = herd.masks
     herd.breed()

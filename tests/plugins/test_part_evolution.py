@@ -40,7 +40,7 @@ def test_masks_of_a_part_keep_the_rest_and_so_much_of_every_layer() -> None:
         return np.stack([-masks.counts(), masks.counts()], axis=1).astype(np.float64)
 
     settings = {"encoding": "mask", "variation": None, "population": 8, "generations": 1, "least": 0.4}
-    genomes = Genomes(task, task.scores("magnitude"), **settings)  # type: ignore[arg-type] # of mixed types
+    genomes = Genomes(task, "magnitude", **settings)  # type: ignore[arg-type] # of mixed types
     with pytest.raises(BudgetSpent):
         genomes.evolve(part, evaluate, 1.0, np.ones(2))
     keep = np.array([masks.unpack(row) for masks in asked for row in range(len(masks))])

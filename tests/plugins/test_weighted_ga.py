@@ -169,7 +169,10 @@ def test_the_front_is_recorded_with_its_multiply_adds() -> None:
 
 
 def test_population_and_step_suit_what_a_weighting_can_pay_for() -> None:
-    suited = [[WeightedGA(fronts=fronts).suited(budget) for budget in (20, 400, 2000, 1e5)] for fronts in (1, 4)]
+    suited = [
+        [WeightedGA("sparsity", fronts=fronts).settled().suited(budget) for budget in (20, 400, 2000, 1e5)]
+        for fronts in (1, 4)
+    ]
     assert [[one.population for one in row] for row in suited] == [
         [SMALLEST, 14, LARGEST, LARGEST],
         [SMALLEST, 7, 16, LARGEST],
@@ -178,9 +181,9 @@ def test_population_and_step_suit_what_a_weighting_can_pay_for() -> None:
         steps = [one.step for one in row]
         assert steps == sorted(steps, reverse=True)
         assert (steps[0], steps[-1]) == (COARSEST, FINEST)
-    given_ones = WeightedGA(population=5, step=0.7, survivors=0.3).suited(400)
+    given_ones = WeightedGA("sparsity", population=5, step=0.7, survivors=0.3).settled().suited(400)
     assert (given_ones.population, given_ones.step, given_ones.survivors) == (5, 0.7, 0.3)
-    middle = WeightedGA(population=20, mutation=1).suited(800)
+    middle = WeightedGA("sparsity", population=20, mutation=1).settled().suited(800)
     assert FINEST < middle.step < COARSEST
     generations = 800 * (1 - ENDING) / 10
     assert (1 - middle.step / 2) ** generations == pytest.approx(0.01, rel=0.5)

@@ -31,7 +31,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_environment_is_all_that_answers_may_depend_on() -> None:
     found = environment()
-    assert {"pruneframe", "python", "platform", "processor", "bfloat16", "kernel", *LIBRARIES} == set(found)
+    assert {"pruneframe", "python", "platform", "machine", "processor", "bfloat16", "kernel", *LIBRARIES} == set(found)
     assert all(isinstance(value, str) and value for value in found.values())
     assert found["torch"].startswith(torch.__version__.partition("+")[0])
     assert found == environment()
