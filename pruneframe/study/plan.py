@@ -66,7 +66,8 @@ def plan(
     declined: dict[str, bool] = {}  # whether that has been told
     kept: dict[str, LoadedProblem] = {}
     for problem, meter in zip(named, meters, strict=True):
-        loaded = _sketch(registry, problem) if problem.untrained else problem.load(registry.component, report)
+        untrained = problem.untrained
+        loaded = _sketch(registry, problem) if untrained else problem.load(registry.component, report)
         answers = {method: _answer(registry, loaded, meter, method, patience) for method in chosen}
         willing = [method for method in chosen if not isinstance(answers[method], Declined)]
         for method in chosen:
@@ -75,7 +76,7 @@ def plan(
         if not willing:
             continue
         _tell(declined, report)
-        if problem.untrained:
+        if untrained:
             loaded = problem.load(registry.component, report)
         own = [replace(_run(registry, loaded, method, device, threads), precision=precision) for method in willing]
         for run, method in zip(own, willing, strict=True):
