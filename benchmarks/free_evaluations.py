@@ -11,7 +11,8 @@ from random_networks import IMAGES
 
 from pruneframe.mask import Bits, Masks
 from pruneframe.objective import Objective
-from pruneframe.search.workbench import DENSE, Images, Workbench
+from pruneframe.search.images import Images
+from pruneframe.search.workbench import DENSE, Workbench
 
 EVALUATED = 4  # candidates that are really evaluated
 

@@ -55,7 +55,8 @@ from pruneframe.errors import InputError
 from pruneframe.method import Method
 from pruneframe.problem import LoadedProblem
 from pruneframe.registry import Registry
-from pruneframe.search.journal import Answer, Journal, Question
+from pruneframe.search.answer import Answer, Question
+from pruneframe.search.journal import Journal
 from pruneframe.search.ledger import BudgetSpent, Ledger
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.task import Task

@@ -37,7 +37,8 @@ from pruneframe.search.subnetwork import SubNetwork
 from pruneframe.search.workbench import Workbench
 from pruneframe.spec import names
 from pruneframe.study import executor, plan, worker
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.folder import RunFolder
+from pruneframe.study.store import StudyFolder
 
 METHOD, REST = "method", "rest"
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
@@ -59,7 +60,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "journal": ((Journal, "__init__"), (Journal, "write"), (Journal, "__exit__"), (Shelf, "put")),
     "evaluator, final": ((worker, "measure_members"),),
     "results": ((StudyFolder, "prepare"), (RunFolder, "begin"), (RunFolder, "finish")),
-    "report": ((bench, "_conclude"),),
+    "report": ((bench, "conclude"),),
 }
 
 

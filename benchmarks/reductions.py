@@ -28,7 +28,8 @@ from pruneframe.method import Method
 from pruneframe.model.network import Network
 from pruneframe.registry import Registry
 from pruneframe.study.facts import facts
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.folder import RunFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe_plugins.weighted_ga import WeightedGA
 
 SAVINGS = {"parameters removed": "{:.2f} %", "fewer multiply-adds": "{:.1f}x", "fewer in convolutions": "{:.1f}x"}

@@ -5,7 +5,8 @@
 For studies whose objectives a target measures. The final fronts of all runs on an instance of a board, and the unpruned
 network, take turns on the target, so that what slows the machine down slows all of them down; errors are those on the
 test images. A member beats another when it is smaller in every objective; surely, when the 95 % intervals of the two
-median times do not overlap either.
+median times do not overlap either. A run in which nothing was ranked, since a busy machine was slower than for the
+unpruned network, is raced as well: here its members have another chance.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from pruneframe.objective import Candidate, Objective
 from pruneframe.registry import Registry
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import Workbench
-from pruneframe.study.facts import facts
+from pruneframe.study import labels
+from pruneframe.study.facts import runs
+from pruneframe.study.folder import RunFolder
 from pruneframe.study.machine import measuring, prepare_torch, say_if_busy
 from pruneframe.study.member import Front
 from pruneframe.study.run import Run
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe.study.timing import Overheard, interval
 from pruneframe.target import Target
 
@@ -112,17 +115,20 @@ def main(studies: tuple[Path, ...], as_json: bool) -> None:
     """Print one row per instance of a board and ordered pair of methods."""
     registry = Registry()
     try:
-        found = facts(*map(StudyFolder.existing, studies))
+        found = [folder for folder in runs(*map(StudyFolder.existing, studies)) if folder.finished]
     except PruneframeError as error:
         raise click.UsageError(str(error)) from error
-    raced_on = [(board, one.number) for board in found.boards for one in board.instances]
-    for board, instance in raced_on:
-        here = [run for run in found.done(board) if run.instance == instance]
-        names = [run.method for run in here]
-        field = raced(registry, [RunFolder(Path(run.folder)) for run in here], names)
+    identities = labels.identities_of(found)
+    boards, called = labels.boards(list(identities.values())), labels.methods(identities)
+    here: dict[tuple[str, int], list[RunFolder]] = {}
+    for folder in found:
+        here.setdefault((boards[identities[folder.path]["board"]], folder.identity["instance"]), []).append(folder)
+    for (board, instance), folders in here.items():
+        names = [called[folder.path] for folder in folders]
+        field = raced(registry, folders, names)
         for first, second in permutations(dict.fromkeys(names), 2):
-            row = {"board": board.label, "instance": instance} | beaten(field, first, second) | {"noise": field.noise}
-            several = ", instance {instance}" if len(board.instances) > 1 else ""
+            row = {"board": board, "instance": instance} | beaten(field, first, second) | {"noise": field.noise}
+            several = ", instance {instance}" if len({one for label, one in here if label == board}) > 1 else ""
             text = (
                 f"{{board}}{several}: "
                 "{beaten} of {others} members of {other} are beaten in every objective, {surely} of them "

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import click
 
+from pruneframe.study.folder import RunFolder
 from pruneframe.study.run import Run
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.store import StudyFolder
 
 METHODS = ("nsga2", "moead", "random", "magnitude")
 REAL = 10  # seeds that are run
@@ -40,7 +41,7 @@ def copy(folder: RunFolder, study: StudyFolder, seed: int) -> None:
     run = replace(Run.of(identity), seed=seed)
     target = run.folder(study).path
     shutil.copytree(folder.path, target)
-    (target / "identity.json").write_text(json.dumps(identity | asdict(run) | {"hash": run.hash}))
+    RunFolder(target).begin(identity | asdict(run) | {"hash": run.hash})
 
 
 def seconds(*arguments: str) -> tuple[float, float]:

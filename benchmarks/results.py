@@ -3,122 +3,44 @@
     python benchmarks/results.py FOLDER [--chapters digits,resnet20] [--jobs N] [--output docs/results.md]
 
 Each chapter is one `pruneframe bench` into FOLDER/CHAPTER, which a second call goes on with; hours are normal. With
---output nothing is run: the chapters that FOLDER has are printed into that file, as they stand and uncorrected.
+--output nothing is run: the chapters that FOLDER has are printed into that file, as they stand and uncorrected, and
+those of each part into one PDF beside it.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
+from chapters import CHAPTERS, Chapter
 
 from pruneframe.comparison.document import close, compose
-from pruneframe.errors import InputError
+from pruneframe.comparison.verdicts import NO_DIFFERENCE, values_of, verdicts
+from pruneframe.errors import Faulty, InputError
 from pruneframe.item import Remark, Table
 from pruneframe.registry import Registry
-from pruneframe.report import Report
+from pruneframe.report import Report, RunSummary
 from pruneframe.study.facts import facts
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
+TYPESET = "results,difference,comparisons,fronts,progress,reductions,running-times,seconds,profile,ranks"
+SIGNS = {"worse": " worse", "better": " better", NO_DIFFERENCE: " ="}
+GLANCE = (
+    "Median hypervolume on test images, and beside it what the tests say of the method beside `{control}`, corrected "
+    "by Holm: signed ranks over networks or splits of a problem, and Mann-Whitney over seeds where there is only one. "
+    "= where no difference is shown, nothing where nothing may be claimed. With all figures: "
+    "[results-{part}.pdf](results-{part}.pdf)."
+)
 COMMITS = "commits.txt"  # of a folder: what its runs were computed at
 MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
-REPORTS = ("results", "comparisons", "variances", "reductions", "running-times", "seconds")
-SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
-SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
-PIECES = ("cuts", "tuned", "factors", "masks", "upper", "edge")  # of `hierarchical`; the others get what one does not
-ABLATIONS = (
-    "hierarchical",
-    *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
-    *(f"hierarchical[sources={piece}]" for piece in PIECES[:2]),
-    *(f"hierarchical[scorers={scorers}]" for scorers in ("magnitude", "magnitude+lamp", "reconstruction")),
-)
-TEXTBOOK = ("nsga2[preset=textbook]", "moead[preset=textbook]", "hierarchical[preset=paper]", "random")
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """One study: `bench` with these methods and further arguments; the first method is the control."""
-
-    name: str
-    title: str
-    methods: tuple[str, ...]
-    arguments: tuple[str, ...]
-    reports: tuple[str, ...] = REPORTS
-
-    def command(self, folder: Path | str) -> list[str]:
-        """What is typed."""
-        methods = ",".join(self.methods)
-        return ["bench", "--methods", methods, *self.arguments, "--control", self.methods[0], "--output", str(folder)]
-
-
-CHAPTERS = (
-    Chapter(
-        "digits",
-        "Weights of a small LeNet on digits, ten networks",
-        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SWEEPS, *TEXTBOOK),
-        ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
-    ),
-    Chapter(
-        "digits-latency",
-        "Filters of a small LeNet on digits, with latency by formula, ten networks",
-        ("hamp", "hierarchical", "netadapt", "netadapt[scorer=reconstruction]", "nsga2", "moead", "emo-dir", "random"),
-        (
-            *("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
-            *("--units", "filter", "--objectives", "error,params,latency", "--target", "analytic"),
-        ),
-    ),
-    Chapter(
-        "mnist",
-        "Weights of LeNet-5 on MNIST",
-        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SWEEPS[:2], SWEEPS[5], "random"),
-        ("--problems", "lenet-mnist", "--seeds", "0-4", "--budget", "300"),
-    ),
-    Chapter(
-        "resnet20",
-        "Weights of ResNet-20 on CIFAR-10, five splits",
-        ("hierarchical", "nsga2", "moead", "emo-dir", *SWEEPS[:2], SWEEPS[5], *TEXTBOOK),
-        (
-            *("--problems", "resnet20-cifar10", "--instances", "0-4", "--seeds", "0-1"),
-            *("--budget", "300", "--search-images", "1000"),
-        ),
-    ),
-    Chapter(
-        "ablation-digits",
-        "What each piece of `hierarchical` adds, at equal budgets, on ten small LeNets",
-        ABLATIONS,
-        ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
-        REPORTS[:2],
-    ),
-    Chapter(
-        "ablation-resnet20",
-        "What each piece of `hierarchical` adds, at equal budgets, on ResNet-20",
-        ABLATIONS,
-        (
-            *("--problems", "resnet20-cifar10", "--instances", "0-4", "--seeds", "0"),
-            *("--budget", "100", "--search-images", "1000"),
-        ),
-        REPORTS[:2],
-    ),
-    Chapter(
-        "resnet56",
-        "Weights of ResNet-56 on CIFAR-10",
-        ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
-        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000"),
-    ),
-    Chapter(
-        "resnet56-shifted",
-        "Weights of ResNet-56 on CIFAR-10, with batch norm that follows",
-        ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
-        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--batch-norm", "shifted"),
-    ),
-)
 
 
 @click.command()
@@ -137,11 +59,14 @@ def main(folder: Path, chapters: str | None, jobs: int | None, output: Path | No
     if output is None:
         for chapter in chosen:
             _run(chapter, folder, jobs)
-    text = "\n".join(_book([chapter for chapter in chosen if (folder / chapter.name).is_dir()], folder))
+    there = [chapter for chapter in chosen if (folder / chapter.name).is_dir()]
+    text = "\n".join(_book(there, folder))
     if output is None:
         click.echo(text)
-    else:
-        output.write_text(text)
+        return
+    output.write_text(text)
+    for part, own in parts(there).items():
+        _typeset([folder / chapter.name for chapter in own], output.with_name(f"{output.stem}-{part}.pdf"))
 
 
 def _run(chapter: Chapter, folder: Path, jobs: int | None) -> None:
@@ -165,6 +90,41 @@ def commit() -> str:
     return (told[0] or "unknown") + (" with changes" if told[1] else "")
 
 
+def parts(chapters: Sequence[Chapter]) -> dict[str, list[Chapter]]:
+    """The chapters of each part."""
+    found: dict[str, list[Chapter]] = {}
+    for chapter in (chapter for chapter in chapters if chapter.part):
+        found.setdefault(chapter.part, []).append(chapter)
+    return found
+
+
+def _typeset(studies: Sequence[Path], path: Path) -> None:
+    """The comparison of some studies, which all have the same control, without its figures as files of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, path.name)
+        words = ["report", *map(str, studies), "-o", str(made), "--reports", TYPESET]
+        subprocess.run([str(Path(sys.executable).with_name("pruneframe")), *words], check=True)
+        path.write_bytes(made.read_bytes())
+
+
+def glance(chapters: Sequence[Chapter], folder: Path) -> pd.DataFrame:
+    """Median hypervolume on test and what is claimed beside the control, one row per method, one column per chapter."""
+    columns = {}
+    for chapter in chapters:
+        known = facts(StudyFolder.existing(folder / chapter.name))
+        for board in known.boards:
+            columns[chapter.name] = dict(_claimed(known.done(board), chapter.methods[0]))
+    frame = pd.DataFrame(columns).dropna(how="all")
+    return frame.fillna("").rename_axis("method").reset_index()
+
+
+def _claimed(runs: Sequence[RunSummary], control: str) -> Iterator[tuple[str, str]]:
+    told = {one.found.second: SIGNS.get(one.text, "") for one in verdicts(runs, control)}
+    for method, values in values_of(runs).items():
+        median = np.median([value for own in values.values() for value in own])
+        yield method, f"{median:.4f}{told.get(method, '')}"
+
+
 def _book(chapters: Sequence[Chapter], folder: Path) -> Iterator[str]:
     """The lines of docs/results.md."""
     commits = (folder / COMMITS).read_text().split("\n") if (folder / COMMITS).exists() else []
@@ -173,6 +133,15 @@ def _book(chapters: Sequence[Chapter], folder: Path) -> Iterator[str]:
     yield f"Printed by `python benchmarks/results.py`; runs at {told}. Nothing is corrected by hand."
     if lacking := [chapter.name for chapter in CHAPTERS if chapter not in chapters]:
         yield f"Not run yet: {', '.join(lacking)}."
+    for part, own in parts(chapters).items():
+        yield from (
+            "",
+            f"## {part.capitalize()} at a glance",
+            "",
+            GLANCE.format(control=own[0].methods[0], part=part),
+            "",
+        )
+        yield from markdown(glance(own, folder), frozenset())
     for chapter in chapters:
         study = StudyFolder.existing(folder / chapter.name)
         yield from (
@@ -186,7 +155,7 @@ def _book(chapters: Sequence[Chapter], folder: Path) -> Iterator[str]:
         )
         machine = study.settings["environments"][-1]
         yield ", ".join(f"{name} {machine[name]}" for name in MACHINE if name in machine) + "."
-        yield from _tables(folder / chapter.name, chapter.reports)
+        yield from _tables(folder / chapter.name, chapter)
     yield ""
 
 
@@ -195,16 +164,17 @@ def typed(words: Sequence[str]) -> str:
     return " ".join(f"'{word}'" if "[" in word else word for word in words)
 
 
-def _tables(folder: Path, names: Sequence[str]) -> Iterator[str]:
+def _tables(folder: Path, chapter: Chapter) -> Iterator[str]:
     """How far a study is, and what its reports print."""
     study, registry = StudyFolder.existing(folder), Registry()
     known = facts(study)
     counts = Counter(run.status for run in known.runs)
-    yield from ("", ", ".join(f"{count} runs {status}" for status, count in sorted(counts.items())) + ".")
+    ended = ", ".join(f"{count:,} runs {status}" for status, count in sorted(counts.items()))
+    yield from ("", f"{ended}, of {chapter.runs:,} that the command asks for.")
     if not known.boards:
         return
-    reports = [registry.component(Report, name) for name in names]
-    complaints: list[str] = []
+    reports = [registry.component(Report, name) for name in chapter.reports]
+    complaints: list[Faulty] = []
     comparison = compose(reports, long_table(study), known, [study.settings], complaints.append)
     close(comparison)
     for item in comparison.items:
@@ -212,7 +182,7 @@ def _tables(folder: Path, names: Sequence[str]) -> Iterator[str]:
             yield from ("", item.caption, "", *markdown(item.frame, item.best))
     for remark in (item for section in comparison.sections for item in section.items if isinstance(item, Remark)):
         yield from ("", remark.text)
-    yield from complaints
+    yield from map(str, complaints)
 
 
 def markdown(frame: pd.DataFrame, best: frozenset[tuple[int, str]]) -> Iterator[str]:

@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from pruneframe.comparison.statistics import Values, compare
-from pruneframe.comparison.style import looks, panels
+from pruneframe.comparison.style import look, looks, panels
 from pruneframe.comparison.verdicts import values_of
 from pruneframe.report import RunSummary
 from pruneframe.study.facts import summaries
@@ -48,17 +48,18 @@ def flat(values: Values) -> list[float]:
 
 def draw(values: dict[str, dict[str, list[float]]], indicator: str, path: Path) -> None:
     """One panel a problem, one dot a run, a bar at the median."""
-    figure, axes = panels(len(values))
-    style = looks(sorted({name for found in values.values() for name in found}))
-    for axis, (problem, found) in zip(axes, values.items(), strict=True):
-        for place, (name, numbers) in enumerate(found.items()):
-            colour = style[name].color
-            spread = place + np.linspace(-0.12, 0.12, len(numbers))
-            axis.plot(spread, numbers, ls="", marker=style[name].marker, color=colour, ms=3.5)
-            axis.hlines(np.median(numbers), place - 0.3, place + 0.3, color=colour)
-        axis.set_xticks(range(len(found)), list(found), rotation=20, ha="right")
-        axis.set_ylabel(f"{indicator}, {problem}")
-    figure.savefig(path, dpi=150)
+    with look():
+        figure, axes = panels(len(values))
+        style = looks(sorted({name for found in values.values() for name in found}))
+        for axis, (problem, found) in zip(axes, values.items(), strict=True):
+            for place, (name, numbers) in enumerate(found.items()):
+                colour = style[name].color
+                spread = place + np.linspace(-0.12, 0.12, len(numbers))
+                axis.plot(spread, numbers, ls="", marker=style[name].marker, color=colour, ms=3.5)
+                axis.hlines(np.median(numbers), place - 0.3, place + 0.3, color=colour)
+            axis.set_xticks(range(len(found)), list(found), rotation=20, ha="right")
+            axis.set_ylabel(f"{indicator}, {problem}")
+        figure.savefig(path, dpi=150)
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """The defaults of all bundled methods: one command tunes each by as many trials, and checks them on other instances.
 
-    python benchmarks/tuning.py FOLDER [--jobs N] [--output docs/tuning.md]
+    python benchmarks/tuning.py FOLDER [--chapters weights,rivals] [--jobs N] [--output docs/tuning.md]
 
 Each chapter is one `pruneframe tune` into FOLDER/CHAPTER, and for each of its methods one `pruneframe bench` of what
 was found and of what was the default without it, on instances that no trial saw. A second call goes on with what is
@@ -114,24 +114,43 @@ CHAPTERS = (
         ),
         ("--units", "filter", "--objectives", "error,params,latency", "--target", "analytic"),
     ),
+    Chapter(
+        "rivals",
+        "Rivals on single weights",
+        (
+            *((f"{name}[preset=paper]", name) for name in ("s-nsga2", "pm-moea", "evopress", "nndrea")),
+            ("ts-sparse-ea[preset=paper,order=score]", "ts-sparse-ea"),  # no budget pays for each weight by itself
+            ("iterative-magnitude", "iterative-magnitude"),
+        ),
+    ),
+    Chapter(
+        "rivals-filters",
+        "Rivals on filters",
+        tuple((f"{name}[preset=paper]", name) for name in ("sparse-ea", "moea-psl", "fast-nas", "halp")),
+        ("--units", "filter", "--objectives", "error,params,latency", "--target", "analytic"),
+    ),
 )
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--chapters", help="Which of them are run, separated by commas [default: all].")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at the same time.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Print into this file, and run nothing.",
 )
-def main(folder: Path, jobs: int | None, output: Path | None) -> None:
+def main(folder: Path, chapters: str | None, jobs: int | None, output: Path | None) -> None:
     """Run what is missing, then print what was found and how it compares."""
+    names = chapters.split(",") if chapters else [chapter.name for chapter in CHAPTERS]
+    if unknown := set(names) - {chapter.name for chapter in CHAPTERS}:
+        raise click.BadParameter(f"no chapter is named {sorted(unknown)[0]!r}", param_hint="--chapters")
     if output is None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / COMMITS).open("a") as file:
             file.write(f"{commit()}\n")
-        for chapter in CHAPTERS:
+        for chapter in (chapter for chapter in CHAPTERS if chapter.name in names):
             _run(chapter.tune(), folder, jobs)
             for one in _found(chapter, folder):
                 if chapter.changed(one):
@@ -211,7 +230,8 @@ def _compared(chapter: Chapter, one: Tuned, told: Verdict | None) -> dict[str, s
     """Of the table of comparisons."""
     names = {"method": f"`{_name(one.asked)}`", "without the trials": f"`{chapter.before(one)}`"}
     if told is None:
-        return names | dict.fromkeys(("difference", "A12", "p", "tuned is"), "") | {"tuned is": "the same"}
+        said = "not compared yet" if chapter.changed(one) else "the same"
+        return names | dict.fromkeys(("difference", "A12", "p"), "") | {"tuned is": said}
     low, high = told.interval or (float("nan"), float("nan"))
     return names | {
         "difference": f"{told.gap:+.4f} [{low:+.4f}, {high:+.4f}]",

@@ -13,42 +13,15 @@ from typing import Literal
 import pruneframe as pf
 from pruneframe.kit import SMALLEST, recorded
 
+from .emo_presets import PRESETS
 from .experiments import EMO_DIR
 from .part_evolution import Genomes, Ration
 from .part_fronts import Found, Front, dense_error, divided, predecessor, scheme_price
-from .presets import VARIATIONS, Presets
+from .presets import VARIATIONS
 from .schemes import PAIRING, evaluate_each, finetune, joint_schemes
 
 SHARES = ("training", "joining", "finetuning")
 LEFT = 0.05  # of the budget must remain for the evolution
-PAPER = {
-    "detector": "linear",
-    "scorer": "magnitude",
-    "encoding": "mask",
-    "variation": None,
-    "population": 50,
-    "generations": 5,
-    "least": 0.1,
-    "members": 20,
-    "training": 0.5,
-    "alpha": 1.0,
-    "tolerated": 5.0,
-    "inheriting": False,
-    "batch": 64,
-    "images": 5000,
-    "learning_rate": 0.01,
-    "joining": 0.25,
-    "finetuning": 0.0,
-    "finetuned": 5,
-}
-TUNED = PAPER | {
-    "scorer": "lamp",
-    "encoding": "global-cut",
-    "variation": "sbx-pm[crossover=0.6,spread=5,reach=5]",
-    "training": 0.647,
-    "batch": 18,
-}
-PRESETS = Presets({"tuned": TUNED, "paper": PAPER})
 
 
 @dataclass(frozen=True, repr=False)
@@ -184,12 +157,9 @@ class EmoDir(pf.Method):
 
     def _undivided(self, task: pf.Task, part: pf.Part, genomes: Genomes) -> None:
         """Plain evolutionary pruning of the whole network, and training of its front."""
-        members = (
-            max(1, min(self.members, int(self.joining * task.budget.total / task.prices.evaluation)))
-            if self.training
-            else 0
-        )
-        ration = Ration(task, members * scheme_price(task) + self.finetuning * task.budget.total)
+        total = task.budget.total
+        members = max(1, min(self.members, int(self.joining * total / task.prices.evaluation))) if self.training else 0
+        ration = Ration(task, members * scheme_price(task) + self.finetuning * total)
         with recorded(task, "evolution"), ration(self._searching, self.training):
             genomes.evolve(part, task.evaluate, task.prices.evaluation, task.references)
         if not task.archive.evaluations:  # too small a budget to set anything aside
@@ -198,7 +168,7 @@ class EmoDir(pf.Method):
             return
         masks, _ = task.archive.front()
         front = Front.of(task, part, masks, task.archive.front_values() / task.references, members)
-        images = self._images(task, members, 1 + task.prices.trained * members)
+        images = self._images(task, members, 1 + task.prices.trained * members, total)
         with recorded(task, "training"), ration(self.training, 0):
             self._train(task, front, pf.REST, images, None)
         task.record("front of the network", front.table())
@@ -207,8 +177,9 @@ class EmoDir(pf.Method):
 
     def _conquer(self, task: pf.Task, parts: Sequence[pf.Part], genomes: Genomes) -> None:
         """Prune and train every part, and join their fronts."""
+        self._check_budget(task, parts)
         task.evaluate(task.layout.full())  # the scheme in which no part is pruned
-        members, images = self._afforded(task, parts)
+        members, images = self._afforded(task, parts, task.budget.total)
         fronts: list[Front] = []
         for number, part in enumerate(parts):
             work = [other.through(self._level(task, other)) for other in parts[number:]]
@@ -233,6 +204,32 @@ class EmoDir(pf.Method):
             reserved = self.finetuning * task.budget.total
             evaluate_each(task, fronts, joint_schemes(task, fronts, self.joint, reserved))
 
+    def _check_budget(self, task: pf.Task, parts: Sequence[pf.Part]) -> None:
+        """Raise InputError where the budget ends before any part has a member that can be joined."""
+        least = task.budget.total
+        while (needed := self._opening(task, parts, least)) > least:
+            least = needed
+        if least > task.budget.total:
+            told = f"{self.name!r}, which spends at least as much before its first pruned network"
+            raise pf.InputError(f"budget >= {least:.4g} must hold for {told}, but got {task.budget.total:g}")
+
+    def _opening(self, task: pf.Task, parts: Sequence[pf.Part], total: float) -> float:
+        """Passes of a search of so many in all that are spent at best until a first member is joined."""
+        members, images = self._afforded(task, parts, total)
+        levels = [self._level(task, part) for part in parts]
+        work = [part.through(level) for part, level in zip(parts, levels, strict=True)]
+        spent, found, share = task.prices.evaluation, [], task.network.share
+        for number, (part, level) in enumerate(zip(parts, levels, strict=True)):
+            if level != pf.REST:  # the detector's, whose features are computed from the last ones on
+                before = parts[number - 1].stop if number else 0
+                spent += share(before, part.stop) * images / task.search_images + part.price_of_head(_detector(images))
+            own = self._searching / (self._searching + self.training) * work[number] / sum(work[number:])
+            evolution = (share(0, part.start) + part.price(level)) / own
+            aside = self._reserve(task, [], [members] * len(parts[number:]), parts[number:])
+            joining = scheme_price(task) + (part.price(pf.REST) if self._ranks else 0.0)
+            found.append(spent + max(min(aside, evolution) + evolution, evolution * own + joining))
+        return min(found)
+
     @property
     def _ranks(self) -> bool:
         """Whether members are judged in the whole network, one by one."""
@@ -242,9 +239,8 @@ class EmoDir(pf.Method):
         """Passes for ranking so many members of the parts that are left, for joining them, and for fine-tuning."""
         done = [len(front.masks) for front in fronts]
         schemes = sum(done) + sum(sizes) if self._ranks else max([*done, *sizes])
-        ranking = (
-            sum(size * part.price(pf.REST) for size, part in zip(sizes, parts, strict=True)) if self._ranks else 0.0
-        )
+        ranked = zip(sizes, parts, strict=True) if self._ranks else ()
+        ranking = sum(size * part.price(pf.REST) for size, part in ranked)
         return ranking + schemes * scheme_price(task) + self.finetuning * task.budget.total
 
     def _level(self, task: pf.Task, part: pf.Part) -> str:
@@ -256,23 +252,23 @@ class EmoDir(pf.Method):
         if self._level(task, part) == pf.REST:
             return pf.REST
         with recorded(task, f"detector of {part}"):
-            return part.fit_head(pf.Recipe(epochs=20, learning_rate=0.05, images=images))
+            return part.fit_head(_detector(images))
 
-    def _afforded(self, task: pf.Task, parts: Sequence[pf.Part]) -> tuple[int, int]:
-        """How many members of each front can be ranked and joined, and on how many images they can be trained."""
-        total = task.budget.total
-        price = self._reserve(task, [], [1] * len(parts), parts) - self.finetuning * total
+    def _afforded(self, task: pf.Task, parts: Sequence[pf.Part], total: float) -> tuple[int, int]:
+        """How many members of each front a budget can rank and join, and on how many images it can train them."""
+        price = self._reserve(task, [], [1] * len(parts), parts) - self.finetuning * task.budget.total
         members = max(1, min(self.members, int((self.joining * total - task.prices.evaluation) / price)))
         features = 1 + sum(task.network.share(0, part.start) for part in parts)
         work = sum(part.through(self._level(task, part)) for part in parts)
-        return members, self._images(task, members * len(parts), features + task.prices.trained * members * work)
+        passes = features + task.prices.trained * members * work
+        return members, self._images(task, members * len(parts), passes, total)
 
-    def _images(self, task: pf.Task, trainings: int, passes: float) -> int:
+    def _images(self, task: pf.Task, trainings: int, passes: float, total: float) -> int:
         """Images that so many trainings can pay for, each passed so often; detectors need some in any case."""
         images = min(self.images, task.train_images)
         if not self.training:
             return images
-        budget = self.training * task.budget.total - trainings * task.prices.new_weights
+        budget = self.training * total - trainings * task.prices.new_weights
         return max(2, min(images, int(budget / passes * task.search_images)))
 
     def _train(self, task: pf.Task, front: Front, head: str, images: int, before: pf.Predecessor | None) -> None:
@@ -282,15 +278,19 @@ class EmoDir(pf.Method):
         if before is not None:
             features += passes * task.network.share(0, part.start) + task.prices.new_weights
         left = task.budget.left - features - len(front.masks) * task.prices.new_weights
-        epochs, longer = divmod(
-            int(left / max(1e-9, task.prices.trained * passes * part.through(head))), max(1, len(front.masks))
-        )
+        epoch = max(1e-9, task.prices.trained * passes * part.through(head))
+        epochs, longer = divmod(int(left / epoch), max(1, len(front.masks)))
         recipe = pf.Recipe(learning_rate=self.learning_rate, batch=self.batch, images=images)
         weights = pf.DENSE
         for row in range(len(front.masks)):
             recipe = replace(recipe, epochs=max(1, epochs + (row < longer)))
             front.weights[row] = part.fit(front.masks[[row]], head, recipe, weights, before, self.alpha)
             weights = front.weights[row] if self.inheriting else pf.DENSE
+
+
+def _detector(images: int) -> pf.Recipe:
+    """How a linear detector is trained."""
+    return pf.Recipe(epochs=20, learning_rate=0.05, images=images)
 
 
 @pf.hookimpl

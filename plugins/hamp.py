@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.kit import IDLE, SMALLEST, suitable_variation
+from pruneframe.kit import IDLE, SMALLEST, check_population, suitable_variation
 
 from .experiments import HAMP
 from .portfolio import SELECTORS, Portfolio
 from .presets import VARIATIONS, Presets
 from .surrogate import Known
+from .widths import need_removable
 
 LARGEST = 40  # genomes of a population, unless it is set
 GENERATIONS = 30  # that a budget pays for, about, but for the local search
@@ -101,11 +102,7 @@ class Hamp(pf.Method):
     learning_rate: float = pf.setting(0.01, "of that fine-tuning, at first", above=0)
 
     def search(self, task: pf.Task) -> None:
-        if not task.units.removable:
-            task.decline(
-                f"it searches widths of layers, but the problem's units, {task.layout.units}s, cannot be taken out; "
-                "prune others, as by --units filter"
-            )
+        need_removable(task)
         PRESETS.suited(self, self.preset, task)._search(task)
 
     def _search(self, task: pf.Task) -> None:
@@ -117,6 +114,7 @@ class Hamp(pf.Method):
         variation, scores = suitable_variation(task, self.variation, variables), task.scores(self.scorer)
         evaluations = int(task.budget.left / self._price(task))
         size = self.population or max(SMALLEST, min(LARGEST, evaluations // GENERATIONS))
+        check_population(size, 8 * variables.width)
         start = coder.sample(size, task.layout, scores, task.rng)
 
         def measure(genomes: pf.Genomes) -> pf.Points:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import pruneframe as pf
+from pruneframe.kit import check_population
 
 from .gene_mutation import Mutation
 
@@ -35,6 +36,7 @@ class Herd:
     """A population of masks under one set of weights, with the terms of their fitness, float64[n, 3] from 0 to 1."""
 
     def __init__(self, task: pf.Task, breeding: Breeding) -> None:
+        check_population(breeding.population, task.layout.width)
         self._task = task
         self._breeding = breeding
         self._parents = surviving(breeding.survivors, breeding.population)

@@ -16,6 +16,7 @@ class NSGA2(PlainEvolution):
     """Non-dominated sorting genetic algorithm (pymoo's), on packed genomes."""
 
     name = "nsga2"
+    aliases = ("nsga-ii",)
     algorithm = "nsga2"
     provenance = (
         "Published: Deb, Pratap, Agarwal and Meyarivan, IEEE Trans. Evol. Comput. 6(2), 2002, as implemented by pymoo. "

@@ -51,6 +51,7 @@ class Params(pf.Objective):
     """Parameters that remain, biases and batch norm included; of the shrunk network for filters."""
 
     name = "params"
+    aliases = ("parameters",)
     quantity = "parameters"
     predicts = False
 
@@ -66,6 +67,7 @@ class Macs(pf.Objective):
     """Multiply-adds per image: non-zero weights times output positions; of the shrunk network for filters."""
 
     name = "macs"
+    aliases = ("flops", "mult-adds")
     quantity = "multiply-adds"
     predicts = False
 

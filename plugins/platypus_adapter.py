@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import start_and_vary
+from pruneframe.kit import IDLE, start_and_vary
 
 EPSILON = 0.01  # box size of EpsMOEA's archive, in normalised objectives
 
@@ -77,8 +77,11 @@ class Platypus(pf.Method):
         if self.algorithm == "EpsMOEA":
             settings["epsilons"] = [EPSILON]
         algorithm = getattr(platypus, self.algorithm)(problem, **settings)
-        while True:
+        spent, repeats = task.budget.spent, task.account.repeats
+        while task.account.repeats - repeats < IDLE * len(start):  # a step is a generation, or one child
             algorithm.step()
+            if task.budget.spent > spent:
+                spent, repeats = task.budget.spent, task.account.repeats
 
 
 @contextmanager

@@ -96,11 +96,17 @@ def windows_of(layer: Any, inputs: Tensor) -> Tensor:
     return windows.flip([-1 - side for side in sides]) if layer.transposed else windows
 
 
-def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.random.Generator) -> dict[str, Moments]:
-    """The moments of some layers of the unpruned network."""
+def opened(network: pf.Network) -> nn.Module:
+    """A copy of the unpruned network in which attention calls its projections, so that hooks see them."""
     module = copy.deepcopy(network.module).eval()
     for attention in [part for part in module.modules() if type(part) is nn.MultiheadAttention]:
         open_up(attention)
+    return module
+
+
+def observe(network: pf.Network, names: Sequence[str], images: Tensor, rng: np.random.Generator) -> dict[str, Moments]:
+    """The moments of some layers of the unpruned network."""
+    module = opened(network)
     parts = {layer.name: modules_of(layer) for layer in network.layers if layer.name in names}
     found: dict[str, Moments] = {}
     outputs: list[tuple[str, Tensor]] = []

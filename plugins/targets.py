@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,6 +18,7 @@ from torch import nn
 import pruneframe as pf
 
 BYTES = 4  # of a float32
+GPU = "cuda:0"
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,103 +49,40 @@ class Analytic(pf.Target):
 
 
 @dataclass(frozen=True, repr=False)
-class Timed(pf.Target):
-    """Real forward passes of one image: each network warms up, then all take turns in random order."""
-
-    measured = True
-    repeats: int = pf.setting(50, "timed passes of each network", least=1)
-    warmup: int = pf.setting(10, "passes before them", least=0)
-
-    @property
-    def forwards(self) -> int:
-        return self.repeats + self.warmup
-
-    @property
-    def identity(self) -> str:
-        return f"{self!r} on {self.hardware}"
-
-    @property
-    @abstractmethod
-    def hardware(self) -> str:
-        """The machine's part, as its maker calls it."""
-
-    @abstractmethod
-    def place(self, module: nn.Module) -> nn.Module:
-        """A module where it is to run."""
-
-    @abstractmethod
-    def seconds(self, run: Callable[[], Any]) -> float:
-        """How long the target takes for something."""
-
-    @property
-    @abstractmethod
-    def where(self) -> str:
-        """Where inputs lie, as torch calls it."""
-
-    def latencies(self, networks: Sequence[pf.Physical]) -> NDArray[np.float64]:
-        inputs = networks[0].network.inputs
-        return self.series([network.shrunk for network in networks], [inputs] * len(networks))
-
-    def series(
-        self, modules: Sequence[nn.Module], inputs: Sequence[pf.Inputs | tuple[int, ...]]
-    ) -> NDArray[np.float64]:
-        rng = np.random.default_rng(0)
-        placed = [self.place(module) for module in modules]
-        images = [pf.Inputs.of(one).blank(1).to(self.where) for one in inputs]
-        passes = [partial(module, image) for module, image in zip(placed, images, strict=True)]
-        found = np.empty((len(modules), self.repeats))
-        with torch.inference_mode():
-            for one in passes:
-                for _ in range(self.warmup):
-                    one()
-            for turn in range(self.repeats):
-                for row in rng.permutation(len(passes)):
-                    found[row, turn] = self.seconds(passes[row])
-        return found
-
-
-@dataclass(frozen=True, repr=False)
-class LocalCpu(Timed):
+class LocalCpu(pf.Timed):
     """This machine's processor, with the run's number of threads; memory is computed from what lives at once."""
 
     name = "local-cpu"
-    where = "cpu"
 
     @property
     def hardware(self) -> str:
         return pf.processor_name()
 
-    def place(self, module: nn.Module) -> nn.Module:
-        return module.cpu().eval()
-
-    def seconds(self, run: Callable[[], Any]) -> float:
-        start = time.perf_counter()
-        run()
-        return time.perf_counter() - start
-
-    def memory(self, network: pf.Physical) -> float:
-        return pf.peak_memory(network.shrunk, network.network.inputs)
+    def prepared(self, module: nn.Module, inputs: pf.Inputs) -> Callable[[], Any]:
+        return partial(module.cpu().eval(), inputs.blank(1))
 
 
 @dataclass(frozen=True, repr=False)
-class LocalCuda(Timed):
+class LocalCuda(pf.Timed):
     """This machine's first GPU; memory is what its allocator held at the peak."""
 
     name = "local-cuda"
-    where = "cuda:0"
 
     @property
     def hardware(self) -> str:
         self._check()
-        return torch.cuda.get_device_name(self.where)
+        return torch.cuda.get_device_name(GPU)
 
     def _check(self) -> None:
         if not torch.cuda.is_available():
             raise pf.InputError("target local-cuda needs a GPU, but torch sees none; use local-cpu or a lookup-table")
 
-    def place(self, module: nn.Module) -> nn.Module:
+    def prepared(self, module: nn.Module, inputs: pf.Inputs) -> Callable[[], Any]:
+        return partial(self._placed(module), inputs.blank(1).to(GPU))
+
+    def _placed(self, module: nn.Module) -> nn.Module:
         self._check()
-        return copy.deepcopy(module).to(self.where).eval()
+        return copy.deepcopy(module).to(GPU).eval()
 
     def seconds(self, run: Callable[[], Any]) -> float:
         torch.cuda.synchronize()
@@ -155,8 +92,8 @@ class LocalCuda(Timed):
         return time.perf_counter() - start
 
     def memory(self, network: pf.Physical) -> float:
-        module = self.place(network.shrunk)
-        image = network.network.inputs.blank(1).to(self.where)
+        module = self._placed(network.shrunk)
+        image = network.network.inputs.blank(1).to(GPU)
         with torch.inference_mode():
             module(image)
             own = [image, *module.state_dict().values()]

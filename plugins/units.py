@@ -39,9 +39,16 @@ class Neuron(pf.Units):
 
     name = "neuron"
     removable = True
+    heads: bool = pf.setting(False, "heads of attention as well, as where whole transformers are pruned")
 
     def layout(self, network: pf.Network) -> pf.Layout:
-        return pf.Layout(repr(self), pf.neuron_groups(network))
+        neurons = pf.neuron_groups(network)
+        if not self.heads:
+            return pf.Layout(repr(self), neurons)
+        heads, notes = pf.head_groups(network)
+        places = [layer.parameter for layer in network.layers]
+        groups = sorted((*neurons, *heads), key=lambda group: places.index(group.parameter))
+        return pf.Layout(repr(self), tuple(groups), notes)
 
 
 @dataclass(frozen=True, repr=False)

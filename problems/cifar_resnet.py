@@ -113,16 +113,16 @@ class CifarResNet(nn.Module):
 
 def problem(depth: int, data: Dataset, option: str) -> pf.Problem:
     """The network of so many layers, 6n+2 of them; published weights where there are any, else trained here."""
-    published = _published(depth, data, option)
+    weights = published(depth, data, option)
     return pf.Problem(
         f"resnet{depth}{'' if option == 'A' else 'b'}-{data.name}",
         resnet(depth, data.classes, option),
-        _splits(data, option, published),
-        weights=published or pf.Trained(WARM if depth == 110 else RECIPE, SHORT, "bfloat16"),
+        _splits(data, option, weights),
+        weights=weights or pf.Trained(WARM if depth == 110 else RECIPE, SHORT, "bfloat16"),
         search_images=5000,
         budget=300,
         summary=f"ResNet-{depth} (option-{option} shortcuts) on {data.title}, about {DEPTHS[depth]} M parameters",
-        source=f"He et al., CVPR 2016, section 4.2; {_origin(data, option, published)}",
+        source=f"He et al., CVPR 2016, section 4.2; {_origin(data, option, weights)}",
         bibtex=BIBTEX + data.bibtex,
     )
 
@@ -132,7 +132,7 @@ def resnet(depth: int, classes: int, option: str) -> Callable[[], CifarResNet]:
     return lambda: CifarResNet((depth - 2) // 6, classes, option)
 
 
-def _published(depth: int, data: Dataset, option: str) -> pf.Published | None:
+def published(depth: int, data: Dataset, option: str) -> pf.Published | None:
     """The weights that somebody published, whose hash is known."""
     if option == "B":
         digits = OPTION_B[data.name].get(depth)
@@ -143,16 +143,16 @@ def _published(depth: int, data: Dataset, option: str) -> pf.Published | None:
     return pf.Published(f"{PUBLISHER}resnet{depth}-{OPTION_A[depth]}.th", prefix="module.")
 
 
-def _splits(data: Dataset, option: str, published: pf.Published | None) -> pf.Splits:
-    if not published:
+def _splits(data: Dataset, option: str, weights: pf.Published | None) -> pf.Splits:
+    if not weights:
         return data.held()
     return data.halves(**IMAGENET) if option == "A" else data.halves()
 
 
-def _origin(data: Dataset, option: str, published: pf.Published | None) -> str:
+def _origin(data: Dataset, option: str, weights: pf.Published | None) -> str:
     """Who trained it, and what the search and test images are."""
     credit = CREDIT if option == "A" else cifar_models.CREDIT
-    return f"{credit}; {data.unseen}" if published else data.origin
+    return f"{credit}; {data.unseen}" if weights else data.origin
 
 
 @pf.hookimpl

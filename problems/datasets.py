@@ -20,13 +20,14 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bibtex: str
+    tested: str = "official test images"  # on which networks that are trained here are tested
 
     @property
     def origin(self) -> str:
         """What problems say of networks that are trained here."""
         return (
             f"trained by us, the search images, {self.held_out:,} of the official training images, held out before; "
-            "tested on the official test images"
+            f"tested on the {self.tested}"
         )
 
     @property
@@ -65,7 +66,7 @@ CIFAR_BIBTEX = """
 }
 """
 SHORT = pf.Recipe(
-    epochs=5,
+    epochs=10,
     learning_rate=0.2,
     schedule="one-cycle",
     warmup=1,
@@ -130,4 +131,22 @@ CIFAR100 = Dataset(
     mean=(0.5070, 0.4865, 0.4409),
     std=(0.2673, 0.2564, 0.2761),
     bibtex=CIFAR_BIBTEX,
+)
+TINY_IMAGENET = Dataset(
+    "tinyimagenet",
+    "Tiny-ImageNet",
+    200,
+    lambda: pf.tiny_imagenet(),
+    held_out=10_000,
+    mean=(0.480, 0.448, 0.397),
+    std=(0.276, 0.269, 0.282),
+    bibtex="""
+@techreport{le2015tiny,
+  author = {Le, Ya and Yang, Xuan},
+  title = {{Tiny ImageNet} Visual Recognition Challenge},
+  institution = {Stanford University, CS 231N},
+  year = {2015}
+}
+""",
+    tested="official validation images, since the test images have no labels",
 )

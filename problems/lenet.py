@@ -13,7 +13,7 @@ import pruneframe as pf
 from .datasets import FASHION, MNIST, Dataset
 
 WEIGHTS, NOISE = (Path(__file__).parent / name for name in ("weights", "noise"))
-LENET = pf.Recipe(epochs=6, learning_rate=0.02, batch=64)
+LENET = pf.Recipe(epochs=6, learning_rate=0.02, batch=64, source="ours")
 LONGER = replace(LENET, epochs=20)  # clothes are harder to tell apart than digits
 DIGITS_BIBTEX = """
 @misc{alpaydin1998optical,
@@ -102,7 +102,9 @@ def pruneframe_problems() -> Sequence[pf.Problem]:
             "lenet-digits",
             SmallLeNet,
             pf.Splits(digits_data),
-            weights=shipped("lenet-digits", pf.Recipe(epochs=20, learning_rate=0.05, weight_decay=5e-3, batch=32)),
+            weights=shipped(
+                "lenet-digits", pf.Recipe(epochs=20, learning_rate=0.05, weight_decay=5e-3, batch=32, source="ours")
+            ),
             budget=300,
             summary="a small LeNet on scikit-learn's 8x8 digits; needs no download",
             source="digits: Alpaydin and Kaynak, UCI 1998, through scikit-learn; trained by us, "

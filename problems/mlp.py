@@ -12,7 +12,7 @@ import pruneframe as pf
 from .datasets import FASHION, MNIST, Dataset
 
 WEIGHTS = Path(__file__).parent / "weights"
-RECIPE = pf.Recipe(epochs=10, learning_rate=0.05, batch=64)
+RECIPE = pf.Recipe(epochs=10, learning_rate=0.05, batch=64, source="ours")
 BIBTEX = """
 @inproceedings{han2015learning,
   author = {Han, Song and Pool, Jeff and Tran, John and Dally, William J.},

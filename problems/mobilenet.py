@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import pruneframe as pf
 
 from .cifar_models import CREDIT, RECIPE, weights
-from .datasets import CIFAR10, CIFAR100, Dataset
+from .datasets import CIFAR10, CIFAR100, SHORT, Dataset
 
 # Outputs and stride of each depthwise separable convolution: table 1 of the paper.
 SEPARABLE = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -72,7 +72,7 @@ def v1() -> pf.Problem:
         "mobilenetv1-cifar10",
         MobileNet,
         CIFAR10.held(),
-        weights=pf.Trained(RECIPE),
+        weights=pf.Trained(RECIPE, SHORT),
         search_images=5000,
         budget=300,
         summary="MobileNetV1 (first convolution with stride 1) on CIFAR-10, 3.22 M parameters",

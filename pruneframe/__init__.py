@@ -1,8 +1,9 @@
 """pruneframe: compare methods that prune trained neural networks.
 
-The names below are the public API: all that a plugin, problem or report needs. They are loaded when first used, so that
-`pruneframe --help` never imports torch. What authors of methods build on is in `pruneframe.kit`, contract tests are in
-`pruneframe.testing`, and how figures look in `pruneframe.comparison.style`.
+The names below are the public API: all that a plugin, problem or report needs, and what people at a prompt call, as
+`open_problem`, `bench` and `load`. They are loaded when first used, so that `pruneframe --help` never imports torch.
+What authors of methods build on is in `pruneframe.kit`, contract tests are in `pruneframe.testing`, and how figures
+look in `pruneframe.comparison.style`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _HOMES = {
     "Masks": "mask",
     "Method": "method",
     "Network": "model.network",
+    "Member": "interactive.member",
     "Objective": "objective",
+    "OpenProblem": "interactive.opened",
     "OperatingPoint": "front",
     "Part": "search.part",
     "Physical": "target",
@@ -54,6 +57,7 @@ _HOMES = {
     "Recipe": "model.recipe",
     "Remark": "item",
     "Report": "report",
+    "Result": "interactive.result",
     "RunSummary": "report",
     "Saved": "model.saved",
     "Scale": "reproduction.experiment",
@@ -63,17 +67,22 @@ _HOMES = {
     "Slices": "mask",
     "Split": "model.data",
     "Splits": "model.data",
+    "Study": "interactive.loaded",
     "StudyFacts": "report",
     "Table": "item",
+    "Tabular": "model.tabular",
     "Target": "target",
     "processor_name": "target",
     "Task": "search.task",
+    "Timed": "target",
     "Trained": "model.trained",
     "Tuning": "search.tuning",
     "Units": "units",
     "Variables": "encoding",
     "Variation": "variation",
+    "as_split": "model.dataset",
     "attainment": "front",
+    "bench": "interactive.bench",
     "best_first": "report",
     "bit": "mask",
     "block_groups": "model.branches",
@@ -97,11 +106,13 @@ _HOMES = {
     "imagenet": "model.imagenet",
     "imagenet100": "model.imagenet",
     "imagenette": "model.imagenet",
+    "load": "interactive.loaded",
     "members": "report",
     "mnist": "model.digits",
     "need": "variation",
     "non_dominated": "front",
     "normalised": "report",
+    "open_problem": "interactive.opened",
     "peak_memory": "model.memory",
     "pick": "front",
     "setting": "component",
@@ -109,6 +120,7 @@ _HOMES = {
     "spread": "comparison.summary",
     "thin": "front",
     "tiny_imagenet": "model.imagenet",
+    "to_onnx": "deploy.onnx",
 }
 _MODULES = {"kit": "kit", "statistics": "comparison.statistics", "testing": "testing"}
 
@@ -122,6 +134,7 @@ if TYPE_CHECKING:
     from .component import Claim as Claim
     from .component import Component as Component
     from .component import setting as setting
+    from .deploy.onnx import to_onnx as to_onnx
     from .encoding import Encoding as Encoding
     from .encoding import Genomes as Genomes
     from .encoding import Scores as Scores
@@ -140,6 +153,13 @@ if TYPE_CHECKING:
     from .front import pick as pick
     from .front import thin as thin
     from .hookspecs import hookimpl as hookimpl
+    from .interactive.bench import bench as bench
+    from .interactive.loaded import Study as Study
+    from .interactive.loaded import load as load
+    from .interactive.member import Member as Member
+    from .interactive.opened import OpenProblem as OpenProblem
+    from .interactive.opened import open_problem as open_problem
+    from .interactive.result import Result as Result
     from .item import Figure as Figure
     from .item import Remark as Remark
     from .item import Table as Table
@@ -157,6 +177,7 @@ if TYPE_CHECKING:
     from .model.data import Data as Data
     from .model.data import Split as Split
     from .model.data import Splits as Splits
+    from .model.dataset import as_split as as_split
     from .model.decoding import Crop as Crop
     from .model.digits import digits as digits
     from .model.digits import fashion_mnist as fashion_mnist
@@ -179,6 +200,7 @@ if TYPE_CHECKING:
     from .model.recipe import Recipe as Recipe
     from .model.saved import Saved as Saved
     from .model.shipped import Shipped as Shipped
+    from .model.tabular import Tabular as Tabular
     from .model.trained import Trained as Trained
     from .model.weights import Published as Published
     from .objective import Candidate as Candidate
@@ -209,6 +231,7 @@ if TYPE_CHECKING:
     from .search.workbench import DENSE as DENSE
     from .target import Physical as Physical
     from .target import Target as Target
+    from .target import Timed as Timed
     from .target import processor_name as processor_name
     from .units import Units as Units
     from .variation import Variation as Variation

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 from .errors import InputError, unknown
 from .spec import read, split, type_name, write
 
+LARGEST = 10_000_000  # whole number in a setting that does not say how large it may be
 NONE = "none"  # in the place of a component's name, where a setting may name none
 
 Tried = tuple[float, float] | tuple[str, ...]  # of a setting: from and to, or texts to choose from
@@ -115,6 +116,7 @@ class Component(ABC):
 
     kind: ClassVar[str]
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()  # what else people call it; it is told of by its name alone
 
     def __post_init__(self) -> None:
         """Raise ValueError for a number out of its range; one that is not given has none."""
@@ -122,6 +124,8 @@ class Component(ABC):
             value, allowed = getattr(self, item.name), item.metadata.get("range", Range())
             if isinstance(value, int | float) and value not in allowed:
                 raise ValueError(f"{allowed.rule(item.name)} must hold, but got {value}")
+            if isinstance(value, int) and allowed.most is None and abs(value) > LARGEST:
+                raise ValueError(f"{item.name} <= {LARGEST:,} must hold, but got {value}")
 
     def __repr__(self) -> str:
         changed = [

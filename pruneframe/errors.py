@@ -9,6 +9,14 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+LONGEST = 2000  # characters of a line that people are told
+
+
+def one_line(message: str) -> str:
+    """A message for people: in one line, not endless, and without characters that a terminal would obey."""
+    line = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(message.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
 
 class PruneframeError(Exception):
     """Anything a user is told in one line, whatever a library's message in it looks like; exits with `exit_code`."""
@@ -16,7 +24,7 @@ class PruneframeError(Exception):
     exit_code = 3
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
 
 
 class InputError(PruneframeError):
@@ -32,6 +40,8 @@ class Declined(InputError):
 class Faulty(PruneframeError):
     """A component has not kept its contract; `kind` and `spec` say which, an empty spec the method of the run."""
 
+    exit_code = 1
+
     def __init__(self, message: str, kind: str = "method", spec: str = "") -> None:
         super().__init__(message)
         self.kind = kind
@@ -45,7 +55,7 @@ def faults_of(kind: str, spec: str) -> Iterator[None]:
         yield
     except (PruneframeError, OSError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Faulty(f"{kind} {spec} fails: {type(error).__name__}: {error}", kind, spec) from error
 
 
@@ -59,17 +69,34 @@ class NothingSelected(PruneframeError):
     exit_code = 4
 
 
+class RunsFailed(PruneframeError):
+    """Some runs of a study have failed, and all others have ended."""
+
+    exit_code = 1
+
+
+class VerificationFailed(PruneframeError):
+    """What was computed once more is not what was written down."""
+
+    exit_code = 5
+
+
 class NotDeterministic(PruneframeError):
     """On replay a method asked another question than the journal holds."""
 
 
-class JournalBroken(PruneframeError):
-    """A line inside the journal (not its torn end) cannot be read."""
+class Damaged(InputError):
+    """A file of a study is not as it was written: it is never believed."""
+
+
+class Gone(Damaged):
+    """Tensors that a run needs are not there, or are others."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that nothing has: names the nearest one, or lists what there is."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    way_out = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    spelt = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), spelt, n=1)
+    way_out = f"did you mean {spelt[near[0]]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
     return InputError(f"no {kind} is named {name!r}; {way_out}")

@@ -14,7 +14,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+Points = NDArray[np.float64]  # float64[n, objectives], to be minimised
 
 INDICATORS_VERSION = 2  # goes into a study's identity: raise it whenever a definition or constant here changes
 FRONT_LIMIT = 100  # members of a final front that are tested

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from types import ModuleType
@@ -30,8 +32,16 @@ Brought = tuple[Described, Any]  # a component class or a problem, and what is s
 Complain = Callable[[str], None]
 
 
-def brought_by(module: ModuleType, complain: Complain) -> list[Brought]:
-    """All that a module's hooks return, each hook asked on its own; `complain` hears what cannot be taken in."""
+def tracing() -> bool:
+    """Whether who answers which hook is told, on standard error."""
+    return os.environ.get("PRUNEFRAME_TRACE_PLUGINS", "") not in ("", "0")
+
+
+def brought_by(module: ModuleType, complain: Complain, who: str = "") -> list[Brought]:
+    """All that a module's hooks return, each hook asked on its own; `complain` hears what cannot be taken in.
+
+    `who` is whose module it is, for those that trace hooks.
+    """
     for complaint in _misspelt(module):
         complain(complaint)
     manager = pluggy.PluginManager("pruneframe")
@@ -46,23 +56,30 @@ def brought_by(module: ModuleType, complain: Complain) -> list[Brought]:
         for caller in manager.get_hookcallers(module) or []
         for hook in caller.get_hookimpls()
         if caller.has_spec()
-        for brought in _asked(caller.name, hook, complain)
+        for brought in _asked(caller.name, hook, complain, who)
     ]
 
 
-def _asked(name: str, hook: pluggy.HookImpl, complain: Complain) -> Iterator[Brought]:
+def _asked(name: str, hook: pluggy.HookImpl, complain: Complain, who: str) -> Iterator[Brought]:
     kind = name.removeprefix("pruneframe_").removesuffix("s")
     try:
         values: list[Any] = list(hook.function())  # type: ignore[call-overload] # checked one by one below
     except (Exception, SystemExit) as error:  # any failure of one plugin stays its own
         complain(f"{name} fails: {type(error).__name__}: {error}")
+        _trace(who, name, f"{type(error).__name__}: {error}")
         return
+    _trace(who, name, ", ".join(str(getattr(value, "name", value)) for value in values) or "nothing")
     for value in values:
         complaint = _unfit(kind, value)
         if complaint:
             complain(complaint)
         else:
             yield Described.of(kind, value), value
+
+
+def _trace(who: str, hook: str, answer: str) -> None:
+    if tracing():
+        print(f"plugin {who} answers {hook}: {answer}", file=sys.stderr)
 
 
 def _misspelt(module: ModuleType) -> list[str]:

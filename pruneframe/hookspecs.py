@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .variation import Variation
 
 hookspec = pluggy.HookspecMarker("pruneframe")
-hookimpl = pluggy.HookimplMarker("pruneframe")
+hookimpl = pluggy.HookimplMarker("pruneframe")  # marks a function of a plugin as a hook
 
 
 @hookspec

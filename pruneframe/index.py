@@ -21,10 +21,10 @@ from typing import Any
 
 from .component import NONE, Claim, Range, Setting, check_given, no_setting
 from .errors import InputError
-from .files import cache_folder, write_whole
+from .files import cache_folder, read_json, write_whole
 from .spec import fits, parse_spec, split
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Described:
     bibtex: str = ""
     claims: tuple[Claim, ...] = ()
     instances: str = ""  # of a problem: how many, and what varies
+    aliases: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, kind: str, value: Any) -> Described:
@@ -48,14 +49,16 @@ class Described:
         else:
             about, source, settings = inspect.getdoc(value) or "", getattr(value, "provenance", ""), value.settings()
         papers = getattr(value, "bibtex", ""), tuple(getattr(value, "claims", ()))
-        found = cls(kind, value.name, about, source, tuple(settings), *papers, getattr(value, "instances", ""))
+        rest = getattr(value, "instances", ""), tuple(getattr(value, "aliases", ()))
+        found = cls(kind, value.name, about, source, tuple(settings), *papers, *rest)
         return cls.read(json.loads(json.dumps(asdict(found), default=str)))
 
     @classmethod
     def read(cls, found: dict[str, Any]) -> Described:
         """From JSON values."""
         claims = tuple(Claim(**one | {"problems": tuple(one["problems"])}) for one in found["claims"])
-        return cls(**found | {"settings": tuple(_setting(one) for one in found["settings"]), "claims": claims})
+        settings, aliases = tuple(_setting(one) for one in found["settings"]), tuple(found["aliases"])
+        return cls(**found | {"settings": settings, "claims": claims, "aliases": aliases})
 
     @property
     def summary(self) -> str:
@@ -166,7 +169,7 @@ def _named(distribution: Distribution) -> tuple[str, str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = read_json(path)
         return dict(found["plugins"]) if found["format"] == FORMAT else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, ValueError, KeyError, TypeError):
         return {}

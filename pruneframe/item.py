@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,8 @@ class Remark:
 Item = Figure | Table | Remark
 
 
-def check_item(item: object) -> None:
-    """Raise TypeError or ValueError for what a report may not give."""
+def check_item(item: object, boards: Container[str]) -> None:
+    """Raise TypeError or ValueError for what a report may not give; `boards` are the hashes of the study's."""
     if not isinstance(item, Figure | Table | Remark):
         raise TypeError(f"a report must give Figures, Tables and Remarks, but gave a {type(item).__name__}")
     if isinstance(item, Remark):
@@ -69,6 +70,19 @@ def check_item(item: object) -> None:
         if not hasattr(inner, wanted):
             kind = "matplotlib figure" if isinstance(item, Figure) else "pandas DataFrame"
             raise TypeError(f"{item.id} must hold a {kind}, but holds a {type(inner).__name__}")
+    if isinstance(item, Table):
+        _check_table(item)
+    if item.board and item.board not in boards:
+        raise ValueError(f"a board must be the hash of one of the study's, or empty, but is {item.board!r}")
     for name, text in texts.items():
         if not isinstance(text, str):
             raise TypeError(f"a {name} must be text, but is a {type(text).__name__}")
+
+
+def _check_table(table: Table) -> None:
+    columns = [str(name) for name in table.frame]
+    if not columns or len(set(columns)) < len(columns):
+        raise ValueError(f"{table.id} must have columns, each with a name of its own, but has {columns}")
+    for row, column in table.best:
+        if column not in columns or not 0 <= row < len(table.frame):
+            raise ValueError(f"the best of {table.id} must be cells of it, but are {(row, column)} among others")

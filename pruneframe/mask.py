@@ -16,7 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Bits = NDArray[np.uint8]
+Bits = NDArray[np.uint8]  # packed bits, eight to a byte, rows of masks or one of them
+
+UNPACKED = 2**24  # bits that are counted at once
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,11 @@ class Masks:
     def layer_counts(self) -> NDArray[np.int64]:
         """Kept units per group, int64[n, groups]."""
         counts = np.empty((len(self), len(self.layout.sizes)), dtype=np.int64)
-        for row in range(len(self)):
-            counts[row] = [np.count_nonzero(part) for part in self.layout.split(self.unpack(row))]
+        size = max(1, UNPACKED // self.layout.total)
+        for start in range(0, len(self), size):
+            kept = np.unpackbits(self.bits[start : start + size], axis=1, count=self.layout.total)
+            for column, part in enumerate(self.layout.split(kept)):
+                counts[start : start + size, column] = np.count_nonzero(part, axis=1)
         return counts
 
     def digests(self) -> list[str]:

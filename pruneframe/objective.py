@@ -16,7 +16,7 @@ from .component import Component
 from .errors import InputError, Overstepped
 from .mask import Masks
 from .model.network import Network
-from .target import Target
+from .target import Gauge, Target
 
 Logits = NDArray[np.float32]  # [images, classes]
 
@@ -26,7 +26,8 @@ class Candidate:
     """A pruned network as objectives see it: what is costly is computed when it is first asked for.
 
     `masks` holds exactly one mask; `weights` is the id of the weights under it; labels are int64[images] of so many
-    `classes`. `predict` and `make_shrunk` compute what `logits` and `shrunk` keep.
+    `classes`. `predict` and `make_shrunk` compute what `logits` and `shrunk` keep; `told` says which images are right,
+    bool[images], where a table knows it.
     """
 
     network: Network
@@ -38,6 +39,7 @@ class Candidate:
     make_shrunk: Callable[[], nn.Module]
     dense: Candidate | None = None  # the unpruned network on the same images; None for the dense candidate itself
     target: Target | None = None  # which the network is meant for; known to physical objectives alone
+    told: NDArray[np.bool_] | None = None
 
     def seen_by(self, objective: Objective, network: Network) -> Candidate:
         """The same for one objective, with a network of its own, and without what it does not say that it looks at."""
@@ -61,15 +63,16 @@ class Candidate:
             return self.shrunk
 
         dense = None if self.dense is None else self.dense.seen_by(objective, network)
-        labels = read_only(self.labels)
-        return replace(self, network=network, labels=labels, predict=logits, make_shrunk=shrunk, dense=dense)
+        masks, labels = Masks(read_only(self.masks.bits), self.masks.layout), read_only(self.labels)
+        own = replace(self, network=network, masks=masks, labels=labels, predict=logits, make_shrunk=shrunk)
+        return replace(own, dense=dense, told=self.told if objective.predicts else None)
 
     @property
-    def meant_for(self) -> Target:
+    def meant_for(self) -> Gauge:
         """The target that physical objectives measure on; raises InputError where none is known."""
         if self.target is None:
             raise InputError("a physical objective, such as latency, must be among the problem's own")
-        return self.target
+        return Gauge(self.target)
 
     @cached_property
     def logits(self) -> Logits:
@@ -79,7 +82,7 @@ class Candidate:
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
         """Which images it classifies as their labels say, bool[images]."""
-        return classified(self.logits, self.labels)
+        return classified(self.logits, self.labels) if self.told is None else self.told
 
     @property
     def error(self) -> float:
@@ -131,7 +134,7 @@ class Objective(Component):
 
     @abstractmethod
     def measure(self, candidate: Candidate) -> float:
-        """The value for one candidate, in `quantity`, smaller is better."""
+        """The value for one candidate, in `quantity`, smaller is better and 0 the best that there can be."""
 
     def measure_all(self, candidates: Sequence[Candidate]) -> list[float]:
         """The values for several."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from .component import Lookup
-from .errors import InputError
+from .errors import InputError, faults_of
+from .mask import Masks
 from .model.data import Data, Split, Splits
 from .model.given import Given
 from .model.network import Network
@@ -21,6 +25,7 @@ from .model.recipe import Recipe
 from .model.saved import Saved
 from .model.shipped import Shipped
 from .model.shrink import proved_network
+from .model.tabular import EVALUATED, Outcomes, Tabular
 from .model.trained import Trained
 from .model.weights import Progress, Published
 from .objective import Objective
@@ -46,6 +51,8 @@ class Problem:
     whether running statistics stay as trained (frozen) or follow what pruning does to them (shifted). `finetuning` is
     what `bench --finetune` gives every final member, for as many epochs as it says. `summary` is a line for lists.
     `noise` is a file that `pruneframe noise` wrote, where one comes with the problem.
+    `tabular` is where the outcomes of all masks lie, if they do: then they answer in the network's place, and the
+    problem has the instances that have a table.
     """
 
     name: str
@@ -59,6 +66,7 @@ class Problem:
     search_images: int | None = None
     budget: float = 300.0
     instance: int = 0
+    tabular: Tabular | None = None
     finetuning: Recipe = FINETUNING
     summary: str = ""
     source: str = ""  # where the network comes from: paper, publisher, licence
@@ -77,6 +85,11 @@ class Problem:
                 f"instance must be 0 for {self.name!r}, whose network and split are fixed, but got {self.instance}; "
                 "weights that are Trained or data that are Splits give it more"
             )
+        if self.tabled and self.instance not in self.tabled:
+            raise InputError(
+                f"instance must be one that has a table for {self.name!r}, {ranges(self.tabled)}, "
+                f"but got {self.instance}"
+            )
 
     @property
     def varies(self) -> tuple[str, ...]:
@@ -89,6 +102,9 @@ class Problem:
         """How many instances there are, and what varies, in a few words."""
         if not self.varies:
             return "one"
+        if self.tabled:
+            other = f", other {' and '.join(self.varies)}" if self.tabled[1:] else ""
+            return f"{ranges(self.tabled)}{other}; a table for each"
         shipped = self.weights.instances if isinstance(self.weights, Shipped) else []
         return f"any number, other {' and '.join(self.varies)}" + (f"; {ranges(shipped)} shipped" if shipped else "")
 
@@ -96,6 +112,13 @@ class Problem:
     def called(self) -> str:
         """Its name, and behind it the instance where it is not the first."""
         return f"{self.name}, instance {self.instance}" if self.instance else self.name
+
+    @property
+    def version(self) -> str:
+        """12 hex digits over how its network computes, which neither weights nor images tell."""
+        module = self.module()
+        own = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
+        return hashlib.sha256("\n".join([repr(module), *sorted(map(_code, own))]).encode()).hexdigest()[:12]
 
     def with_settings(self, **changes: Any) -> Problem:
         """The same problem with some fields replaced; None leaves a field as it is."""
@@ -118,12 +141,26 @@ class Problem:
 
     @property
     def untrained(self) -> bool:
-        """Whether its weights would have to be trained when it is loaded."""
+        """Whether its weights would have to be trained when it is loaded; raises Faulty as `load` does."""
         weights = self.weights
-        return weights is not None and not weights.at_hand(self.module(), self.images, self.instance, self.name)
+        with faults_of("problem", self.name):
+            return weights is not None and not weights.at_hand(self.module(), self.images, self.instance, self.name)
 
     def images(self) -> Data:
-        """Its data, loaded, as this instance splits them."""
+        """Its data, loaded, as this instance splits them; what is tabular loads images when some are first read."""
+        outcomes = self.outcomes()
+        return self._images() if outcomes is None else outcomes.data(self._images)
+
+    @property
+    def tabled(self) -> list[int]:
+        """The instances that have a table, ascending; before any is made the problem is one as all others."""
+        return [] if self.tabular is None else self.tabular.instances
+
+    def outcomes(self) -> Outcomes | None:
+        """What its instance's table says; None where there is none."""
+        return self.tabular.load(self.instance) if self.tabular is not None and self.tabled else None
+
+    def _images(self) -> Data:
         if isinstance(self.data, Splits):
             return self.data.of(self.instance)
         return self.data if isinstance(self.data, Data) else self.data()
@@ -135,11 +172,29 @@ class Problem:
         return self.network()
 
     def load(self, lookup: Lookup, report: Progress = lambda line: None) -> LoadedProblem:
-        """Fetch or train what is missing, and check that it fits together; `lookup` finds its units."""
-        units, data, module = lookup(Units, self.units), self.images(), self.module()
-        if self.weights is not None:
-            self.weights.load(module, lambda: data, report, self.instance, self.name)
-        return LoadedProblem(self, proved_network(Network(module, data.inputs, units)), data)
+        """Fetch or train what is missing, and check that it fits together; `lookup` finds its units.
+
+        Raises Faulty where the problem's own functions fail, and InputError where what they give cannot be used.
+        """
+        units = lookup(Units, self.units)
+        with faults_of("problem", self.name):
+            data, module = self.images(), self.module()
+            if not isinstance(data, Data) or not isinstance(module, nn.Module):
+                raise TypeError(
+                    f"data must be Data and the network a Module, but are {type(data).__name__} and "
+                    f"{type(module).__name__}"
+                )
+            if self.weights is not None:
+                self.weights.load(module, lambda: data, report, self.instance, self.name)
+            return LoadedProblem(self, proved_network(Network(module, data.inputs, units)), data)
+
+
+def _code(module: type[nn.Module]) -> str:
+    """The source of a module's forward pass; its name where nobody has kept that."""
+    try:
+        return inspect.getsource(module.forward)
+    except OSError:
+        return module.__qualname__
 
 
 class LoadedProblem:
@@ -161,6 +216,26 @@ class LoadedProblem:
                 f"{data.classes - 1}"
             )
         self.search = data.search.chosen(wanted)
+        self.outcomes = self._outcomes()
+
+    def told(self, split: Split) -> Callable[[Masks], NDArray[np.bool_]] | None:
+        """What a table says of a split, which images each mask classifies rightly; None where it says nothing of it."""
+        name = next((name for name in EVALUATED if self.splits[name] is split), None)
+        return None if self.outcomes is None or name is None else partial(self.outcomes.correct, name)
+
+    def _outcomes(self) -> Outcomes | None:
+        """The table that answers evaluations; None where there is none, or other units, images or statistics are meant.
+
+        Raises InputError where it is one of other weights.
+        """
+        found, layout = self.problem.outcomes(), self.network.layout
+        if found is None or self.batch_norm_images is not None or len(self.search) < len(self.data.search):
+            return None
+        if found.units != layout.units or found.masks != 2**layout.total:
+            return None
+        if found.network != self.network.digest:
+            raise InputError(f"the table of {self.problem.called!r} must be of its weights, but is of others")
+        return found
 
     @property
     def splits(self) -> dict[str, Split]:

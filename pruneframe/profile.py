@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .errors import InputError
-from .files import write_whole
+from .files import read_json, write_whole
 from .model.layers import CONVOLUTIONS, PRUNABLE, TRANSPOSED, Layer
 from .model.network import Network
 from .model.rules import loses_groups
@@ -95,11 +95,11 @@ class Profile:
     def read(cls, path: Path) -> Profile:
         """From a file; raises InputError when it is none."""
         try:
-            found = json.loads(path.read_text())
+            found = read_json(path)
             if found.pop("format") != FORMAT:
                 raise ValueError(f"its format is not {FORMAT}")
             return cls(**found | {"layers": tuple(Timings(**layer) for layer in found["layers"])})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} must be a profile of a network, but cannot be read ({error})") from error
 
     def write(self, path: Path) -> None:

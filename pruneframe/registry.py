@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
-import re
-import sys
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import redirect_stdout
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from .component import Found
+from .component import NONE, Found
 from .errors import Faulty, InputError, unknown
-from .hooks import KINDS, Brought, brought_by
-from .index import Described, Index, owner
-from .spec import parse_spec
+from .hooks import KINDS, Brought, tracing
+from .index import Described, Index
+from .plugin import HOME, Plugin, from_environment, given, imported, installed, required
+from .spec import meant, parse_spec, plain, split
 
 if TYPE_CHECKING:
     from .method import Method
     from .problem import Problem
 
-GROUP = "pruneframe"
-HOME = "pruneframe"  # the distribution whose plugins are bundled
-
-
-@dataclass
-class Plugin:
-    """One plugin, loaded or not; `stamp` changes with its code, `complaints` say what is wrong with it."""
-
-    name: str
-    distribution: str
-    version: str
-    stamp: str = ""
-    module: str = ""  # where its code begins
-    brings: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    @property
-    def origin(self) -> str:
-        """Who ships it, for messages."""
-        return f"{self.distribution} {self.version}"
+ALL = "*"  # in `no:*`, whatever is not bundled
 
 
 @dataclass
@@ -62,7 +38,7 @@ class Entry:
             kind, name = self.described.kind, self.described.name
             reason = (self.plugin.complaints or ["it does not any more"])[-1]
             raise InputError(
-                f"plugin {self.plugin.name!r} of {self.plugin.origin} must bring {kind} {name!r}, but {reason}"
+                f"plugin {self.plugin.name!r} of {self.plugin.who} must bring {kind} {name!r}, but {reason}"
             )
         return self.found
 
@@ -70,35 +46,43 @@ class Entry:
 class Registry:
     """What can be named: components by kind and name, from bundled and installed plugins and from files.
 
-    `sources` are the values of `-p`: `no:NAME` leaves out a plugin or distribution, `FILE.py` adds a file, and
-    `FILE.toml`, a value of `--problem-file`, the problem that it declares. The
-    environment variable `PRUNEFRAME_PLUGINS`, when set, lists the outside distributions to load; empty loads none.
+    `sources` are the values of `-p`: `no:NAME` leaves out a plugin or distribution and `no:*` all that is not bundled,
+    `FILE.py` adds a file and `MODULE` what can be imported; and `FILE.toml`, a value of `--problem-file`, the problem
+    that it declares; or they are problems themselves. Those of the environment variable `PRUNEFRAME_PLUGINS`, separated
+    by commas, come before them.
     """
 
-    def __init__(self, sources: Iterable[str] = ()) -> None:
+    def __init__(self, sources: Iterable[str | Problem] = ()) -> None:
         self.sources = tuple(sources)
         self.plugins: list[Plugin] = []
-        self.declared: list[str] = []  # problems of TOML files
+        self.declared: list[str] = []  # problems of TOML files, and of those who made them in Python
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._unloaded: dict[str, EntryPoint] = {}  # by the plugin's name and distribution
-        excluded = {source.removeprefix("no:") for source in self.sources if source.startswith("no:")}
-        found = list(_installed())
-        left_over = excluded - {name for p, _ in found for name in (p.name, p.distribution)}
+        named = [source for source in (*from_environment(), *self.sources) if isinstance(source, str)]
+        excluded = {source.removeprefix("no:") for source in named if source.startswith("no:")}
+        found = installed()
+        left_over = excluded - {name for p, _ in found for name in (p.name, p.distribution)} - {ALL}
         if left_over:
             raise unknown("plugin", min(left_over), {p.name for p, _ in found})
         index = Index()
         for plugin, entry_point in found:
-            if not excluded & {plugin.name, plugin.distribution}:
+            self.plugins.append(plugin)
+            names = {plugin.name, plugin.distribution} | ({ALL} if plugin.distribution != HOME else set())
+            if excluded & names:
+                plugin.left_out = f"no:{min(excluded & names)}"
+            elif plugin.fits(required(entry_point)):
                 self._take_in(plugin, entry_point, index)
         index.save()
-        for source in self.sources:
-            if not source.startswith("no:"):
-                self._load_file(Path(source))
+        for source in dict.fromkeys(source for source in named if not source.startswith("no:")):
+            self._add(source)
+        for made in self.sources:
+            if not isinstance(made, str):
+                self._bring(made)
 
     @property
     def complaints(self) -> list[str]:
         """One line for everything wrong with a plugin, naming it, its distribution and version."""
-        return [f"plugin {p.name!r} of {p.origin}: {complaint}" for p in self.plugins for complaint in p.complaints]
+        return [f"plugin {p.name!r} of {p.who}: {complaint}" for p in self.plugins for complaint in p.complaints]
 
     def names(self, kind: str) -> list[str]:
         """All names of one kind, sorted."""
@@ -106,19 +90,38 @@ class Registry:
 
     def described(self, kind: str, name: str) -> tuple[Described, Plugin]:
         """What is said of something, and who brings it; imports nothing. Raises InputError naming the nearest one."""
-        if name not in self._entries[kind]:
-            raise unknown(kind, name, self._entries[kind])
-        entry = self._entries[kind][name]
+        entry = self._found(kind, name)
         return entry.described, entry.plugin
 
     def entry(self, kind: str, name: str) -> Entry:
         """What has this name; imports its plugin. Raises InputError naming the nearest one."""
-        _, plugin = self.described(kind, name)
-        entry_point = self._unloaded.pop(_place(plugin), None)
+        found = self._found(kind, name)
+        entry_point = self._unloaded.pop(_place(found.plugin), None)
         if entry_point is not None:
-            brought = _imported(plugin, entry_point)
-            self._fill(plugin, brought)
-        return self._entries[kind][name]
+            brought = imported(found.plugin, entry_point)
+            self._fill(found.plugin, brought)
+        return found
+
+    def canonical(self, kind: str, spec: str) -> str:
+        """The spec with the names that its components have, its own and those in its settings; imports nothing."""
+        name, settings = parse_spec(spec)
+        described = self._found(kind, name).described
+        named = {one.name: one.kind for one in described.settings if one.kind}
+        for key in named.keys() & settings.keys():
+            parts = [
+                part if part in ("", NONE) else self.canonical(named[key], part) for part in split(settings[key], "+")
+            ]
+            settings[key] = "+".join(parts)
+        told = ",".join(f"{key}={value}" for key, value in settings.items())
+        return described.name + (f"[{told}]" if told else "")
+
+    def _found(self, kind: str, name: str) -> Entry:
+        """The one that is meant by a name, or by what else it is called."""
+        entries = self._entries[kind]
+        aliased = {plain(alias): entry for entry in entries.values() for alias in entry.described.aliases}
+        if plain(name) in aliased and name not in entries:
+            return aliased[plain(name)]
+        return entries[meant(kind, name, entries)]
 
     def check(self, kind: str, spec: str) -> None:
         """Raise InputError where a spec names nothing, or a setting or value that there is not; imports nothing."""
@@ -129,7 +132,7 @@ class Registry:
 
     def component(self, kind: type[Found], spec: str, /) -> Found:
         """The component that `name[field=value,...]` describes."""
-        name, settings = parse_spec(spec)
+        name, settings = parse_spec(self.canonical(kind.kind, spec))
         return self.entry(kind.kind, name).value.configured(settings)
 
     def problem(self, name: str) -> Problem:
@@ -153,25 +156,27 @@ class Registry:
     def blamed(self, error: BaseException) -> Plugin | None:
         """Whose fault an error is: the component's that broke its contract, else the innermost plugin's whose code ran.
 
-        None where no plugin's did.
+        None where no plugin's did. A search that was broken off in the middle is nothing that bundled plugins in it
+        are to blame for.
         """
         if isinstance(error, Faulty) and error.spec:
             return self.described(error.kind, parse_spec(error.spec)[0])[1]
+        broken = isinstance(error, Faulty)
         frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-        by_module = {plugin.module: plugin for plugin in self.plugins if plugin.module}
+        blameable = [plugin for plugin in self.plugins if plugin.module and not (broken and plugin.origin == "bundled")]
+        by_module = {plugin.module: plugin for plugin in blameable}
         return next((by_module[name] for name in reversed(frames) if name in by_module), None)
 
     def _take_in(self, plugin: Plugin, entry_point: EntryPoint, index: Index) -> None:
         """One installed plugin, from the index where that knows it."""
-        self.plugins.append(plugin)
         plugin.stamp, plugin.module = index.stamp(entry_point), entry_point.module
-        known = index.get(entry_point)
+        known = None if tracing() else index.get(entry_point)
         if known is not None:
             self._unloaded[_place(plugin)] = entry_point
             for described in known:
                 self._enter(plugin, described, None)
             return
-        brought = _imported(plugin, entry_point)
+        brought = imported(plugin, entry_point)
         if not plugin.complaints:
             index.put(entry_point, [described for described, _ in brought])
         for described, value in brought:
@@ -180,7 +185,7 @@ class Registry:
     def _enter(self, plugin: Plugin, described: Described, value: Any) -> None:
         entries = self._entries[described.kind]
         if described.name in entries:
-            other = entries[described.name].plugin.origin
+            other = entries[described.name].plugin.who
             complaint = f"{described.kind} {described.name!r} is already brought by {other}; rename one of them"
             plugin.complaints.append(complaint)
             return
@@ -194,74 +199,38 @@ class Registry:
             if entry is not None and entry.plugin is plugin:
                 entry.found = value
 
-    def _load_file(self, path: Path) -> None:
-        if not path.is_file():
-            raise InputError(f"-p takes a Python file or no:NAME, --problem-file a TOML file, but got {str(path)!r}")
-        if path.suffix == ".toml":
-            self._declare(path)
+    def _add(self, source: str) -> None:
+        """A file or a module; what is wrong with it is an error, since somebody asks for it by name."""
+        if source.endswith(".toml") and Path(source).is_file():
+            self._declare(Path(source))
             return
-        version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        plugin = Plugin(path.stem, str(path), version, version)
+        plugin, brought = given(source)
         self.plugins.append(plugin)
-        spec = importlib.util.spec_from_file_location(f"pruneframe_file_{path.stem}_{version}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        plugin.module = spec.name
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look up the names in postponed annotations there
-        try:
-            with _not_printing():
-                spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
-            raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-        for described, value in brought_by(module, plugin.complaints.append):
+        for described, value in brought:
             self._enter(plugin, described, value)
-        if plugin.complaints:
-            raise InputError(f"{path}: {plugin.complaints[0]}")
+        if plugin.complaints and plugin.compatible:
+            raise InputError(f"{source}: {plugin.complaints[0]}")
 
     def _declare(self, path: Path) -> None:
         """The problem of a TOML file; known by the file's name alone, so that a study of it can be moved."""
         from .declared.problem import declared
 
         problem, version = declared(path)
-        plugin = Plugin(path.stem, path.name, version, version)
+        self._problem(problem, Plugin(path.stem, path.name, version, "problem file", version), str(path))
+
+    def _bring(self, problem: Problem) -> None:
+        """A problem that somebody has made in Python."""
+        version = problem.version
+        plugin = Plugin(problem.name, f"{problem.name} in memory", version, "in memory", version)
+        self._problem(problem, plugin, problem.name)
+
+    def _problem(self, problem: Problem, plugin: Plugin, source: str) -> None:
         self.plugins.append(plugin)
         self.declared.append(problem.name)
         self._enter(plugin, Described.of("problem", problem), problem)
         if plugin.complaints:
-            raise InputError(f"{path}: {plugin.complaints[0]}")
-
-
-def _not_printing() -> redirect_stdout[TextIO]:
-    """What plugins print while they are imported is no part of a command's output."""
-    return redirect_stdout(sys.stderr)
+            raise InputError(f"{source}: {plugin.complaints[0]}")
 
 
 def _place(plugin: Plugin) -> str:
     return f"{plugin.distribution} {plugin.name}"
-
-
-def _imported(plugin: Plugin, entry_point: EntryPoint) -> list[Brought]:
-    """Import an installed plugin; whatever is wrong with it becomes a complaint."""
-    try:
-        with _not_printing():
-            module = entry_point.load()
-    except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
-        plugin.complaints.append(f"it cannot be imported: {type(error).__name__}: {error}")
-        return []
-    return brought_by(module, plugin.complaints.append)
-
-
-def _installed() -> Iterator[tuple[Plugin, EntryPoint]]:
-    """All entry points of the group, bundled ones first, then by distribution and name."""
-    wanted = os.environ.get("PRUNEFRAME_PLUGINS")
-    chosen = None if wanted is None else {HOME, *re.findall(r"[^,\s]+", wanted)}
-    found = []
-    for entry_point in entry_points(group=GROUP):
-        distribution, version = owner(entry_point)
-        if chosen is None or distribution in chosen:
-            found.append((Plugin(entry_point.name, distribution, version), entry_point))
-    absent = (chosen or set()) - {plugin.distribution for plugin, _ in found} - {HOME}
-    if absent:
-        raise InputError(f"PRUNEFRAME_PLUGINS must name installed distributions with plugins, but got {min(absent)!r}")
-    return iter(sorted(found, key=lambda pair: (pair[0].distribution != HOME, pair[0].distribution, pair[0].name)))

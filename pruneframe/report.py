@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from .component import Claim, Component
-from .errors import InputError, unknown
 from .front import DROPS, OperatingPoint
 from .item import Item
+from .spec import meant
 
 RUN = ("method", "instance", "seed")  # the columns that tell a run from the others of its board
 RunKey = tuple[str, int, int]  # what they hold
@@ -26,7 +26,7 @@ class Instance:
 
     `number` is what `--instances` calls it. In the order of the board's objectives: `references` (what counts as 1 in
     each) and the unpruned network's values, `dense_search` and `dense_test`. `dense_error` and `dense_test_error` are
-    its errors, whatever the objectives.
+    its errors, whatever the objectives. `true_hypervolume` is that of all masks on search, where a table knows it.
     """
 
     number: int
@@ -35,6 +35,7 @@ class Instance:
     dense_test: tuple[float, ...]
     dense_error: float
     dense_test_error: float
+    true_hypervolume: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Board:
 class RunSummary:
     """One run as it is told of: what it is, how far it is, and what it reached. What is not known is not a number.
 
-    `status` is done, failed (for a `reason`), partial, or missing: asked for and not begun. `board` is the hash of the
+    `status` is done, empty (nothing reached) or failed, for a `reason`, partial, or missing. `board` is the hash of the
     rules that runs must share to be compared, each with those of its own `instance`, `hash` of all that the run is;
     `units`, `batch_norm`, `budget` (passes), `search_images`, `objectives` and the search's `precision` are among them.
     `seconds` are those of all answers to the search, `seconds_by_kind` apart by the kind of question, `own_seconds`
@@ -144,6 +145,7 @@ class RunSummary:
     folder: str = ""
     plugins: tuple[tuple[str, str], ...] = ()  # distributions and versions behind it
     environment: dict[str, Any] = field(default_factory=dict)  # versions and hardware it was computed with
+    verified: str = ""  # what of it `verify` has computed anew
     finetuned: int = 0  # epochs of the common fine-tuning of its front
     finetuning_passes: float = 0.0  # that it cost
 
@@ -164,7 +166,7 @@ class RunSummary:
     def json(self) -> dict[str, Any]:
         """As `summary --json` prints it; null for what is not known."""
         told = {name: value for name, value in asdict(self).items() if name not in NOT_PRINTED}
-        if not self.done:
+        if self.status not in ("done", "empty"):
             told |= {"front_size": None, "deterministic": None}
         for point in self.points:
             values = {"reduction": point.reduction, "test_drop": point.test_drop, "test_drop_interval": point.interval}
@@ -205,9 +207,8 @@ class StudyFacts:
         """The same with a control that is named now; raises InputError for one that has not run."""
         if control is None or control == self.control:
             return self
-        if control not in self.methods:
-            raise InputError(f"--control: {unknown('method', control, self.methods)}")
-        return replace(self, control=control, beforehand=False)
+        named = meant("method", control, self.methods)
+        return self if named == self.control else replace(self, control=named, beforehand=False)
 
     @property
     def methods(self) -> list[str]:
@@ -293,8 +294,3 @@ def best_first(runs: Iterable[RunSummary]) -> list[str]:
     for run in runs:
         values.setdefault(run.method, []).append(run.hypervolume)
     return sorted(values, key=lambda method: (-float(np.median(values[method])), method))
-
-
-def without_machine(identity: str) -> str:
-    """A target's identity without the name of the machine that it measures, which stands behind `on`."""
-    return identity.partition(" on ")[0]

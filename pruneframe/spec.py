@@ -1,4 +1,7 @@
-"""Specs: components as text, `name[setting=value,...]`, and the values inside them; lists of numbers, such as seeds."""
+"""Specs: components as text, `name[setting=value,...]`, and the values inside them; lists of numbers, such as seeds.
+
+And names as people write them: `meant` is the one rule, wherever something is named.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,13 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from .errors import InputError
+from .errors import InputError, unknown
 
 OPENING, CLOSING = "[", "]"
+DEEPEST = 50  # brackets inside each other
+MOST = 100_000  # numbers that a list may mean
+LONGEST = 18  # digits of such a number
+TAIL = re.compile(r"\[.*| \(.*|-\d+$", re.DOTALL)  # settings, versions, and the numbers of figures
 SPEC = re.compile(r"([A-Za-z0-9_.-]+)(?:\[(.*)\])?", re.DOTALL)
 
 
@@ -20,6 +27,8 @@ def split(text: str, separator: str = ",") -> list[str]:
         depth += (char == OPENING) - (char == CLOSING)
         if depth < 0:
             break
+        if depth > DEEPEST:
+            raise InputError(f"brackets may be {DEEPEST} deep at most, but those of {text[:40]!r}... are deeper")
         if char == separator and depth == 0:
             parts.append(text[start:i])
             start = i + 1
@@ -134,9 +143,13 @@ def numbers(texts: Iterable[str], noun: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InputError(f"{noun} are written 0-4 or 1,5,9, but got {text!r}")
+        if max(len(first), len(last)) > LONGEST:
+            raise InputError(f"{noun} may have {LONGEST} digits at most, but got {part.strip()[:40]!r}...")
         start, stop = int(first), int(last or first)
         if stop < start:
             raise InputError(f"a range of {noun} must ascend, but got {part.strip()!r}")
+        if len(found) + stop - start >= MOST:
+            raise InputError(f"{noun} may be {MOST:,} numbers at most, but got {text[:40]!r}; name fewer")
         found += range(start, stop + 1)
     return list(dict.fromkeys(found))
 
@@ -150,3 +163,37 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
+def meant(kind: str, name: str, known: Iterable[str]) -> str:
+    """The name that is meant: itself; the only one that is spelt so but for capitals, hyphens and underscores; or the
+    only one of that head, which stands before settings (`nsga2` for `nsga2[population=20]`) or a figure's number.
+
+    Raises InputError where none is, and where several are, which it lists.
+    """
+    names = list(dict.fromkeys(known))
+    found = meanings(name, names)
+    if not found:
+        raise unknown(kind, name, names)
+    if len(found) > 1:
+        raise InputError(f"{kind} {name!r} may be any of {', '.join(sorted(found))}; name one in full")
+    return found[0]
+
+
+def meanings(name: str, known: Iterable[str]) -> list[str]:
+    """The names that may be meant: none, one, or several that only their full names tell apart."""
+    names = list(dict.fromkeys(known))
+    if name in names:
+        return [name]
+    spelt = [one for one in names if plain(one) == plain(name)]
+    return spelt or [one for one in names if plain(TAIL.sub("", one)) == plain(name)]
+
+
+def plain(name: str) -> str:
+    """A name as it is compared."""
+    return re.sub(r"[-_\s]", "", name).lower()
+
+
+def without_machine(identity: str) -> str:
+    """A target's identity without the name of the machine that it measures, which stands behind `on`."""
+    return identity.partition(" on ")[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .component import Component
 from .encoding import Genomes, Scores, Variables
-from .errors import Faulty, InputError
+from .errors import Faulty, InputError, faults_of
 from .mask import Bits
 from .spec import split
 
@@ -64,12 +64,19 @@ class Chain:
         """As `Variation.vary`."""
         children = parents
         for link in self.links:
-            children = link.vary(children, n, variables, rng, scores, free)
-            made = (len(children), *children.shape[1:]) if isinstance(children, np.ndarray) else type(children).__name__
-            if made != (n, *parents.shape[1:]):
-                wanted = f"must make {n} children of {parents.shape[1:]} from {len(parents)} parents"
-                raise Faulty(f"variation {link!r} {wanted}, but made {made}", "variation", repr(link))
-        return children
+            with faults_of("variation", repr(link)):
+                children = link.vary(_untouchable(children), n, variables, rng, scores, free)
+            if complaint := variables.complaint(children, n):
+                wanted = f"must make {n} {variables.kind} children of {variables.width} columns"
+                raise Faulty(f"variation {link!r} {wanted}, but made {complaint}", "variation", repr(link))
+        return children if children.flags.writeable else children.copy()
+
+
+def _untouchable(genomes: Genomes) -> Genomes:
+    """The same genomes, which an operator cannot write to: they are the parents of others, too."""
+    found = genomes.view()
+    found.flags.writeable = False
+    return found
 
 
 def chain(text: str, lookup: Callable[[str], Variation]) -> Chain:

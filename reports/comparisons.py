@@ -86,7 +86,10 @@ def _at_equal_seconds(
         id,
         _caption(board, runs, Indicator("", id, text), [race.then for race in found]),
         pd.DataFrame(
-            [_raced(race, _printed, f"{race.after:.3g}") for race in (smallest if len(found) > PRINTED else found)]
+            [
+                _shortened(_raced(race, _printed, f"{race.after:.3g}"))
+                for race in (smallest if len(found) > PRINTED else found)
+            ]
         ),
         board.hash,
         data=pd.DataFrame([_raced(race, _numbers, race.after) for race in found]),
@@ -99,6 +102,11 @@ def _raced(race: Race, row: Callable[[Verdict], dict[str, Any]], after: Any) -> 
     told = row(race.then)
     head = {name: told.pop(name) for name in ("method", "against", "test")}
     return head | {"seconds": after} | told | {"at equal compute": race.ended.says(race.ended.found.first)}
+
+
+def _shortened(row: dict[str, Any]) -> dict[str, Any]:
+    """A row in which the same is not said twice."""
+    return row | {"at equal compute": "the same"} if row["at equal compute"] == row["verdict"] else row
 
 
 def _caption(board: pf.Board, runs: Sequence[pf.RunSummary], indicator: Indicator, found: Sequence[Verdict]) -> str:

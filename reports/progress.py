@@ -13,6 +13,10 @@ import pruneframe as pf
 from pruneframe.comparison.anytime import Curves, curves_of
 from pruneframe.comparison.style import Look, legend_below, looks, panels
 
+SWEEPS = (
+    " A method that goes through sizes one by one, and is the same under every seed, does not improve on its way: its "
+    "curve shows how many sizes it has been through, and only its end is a result."
+)
 STEPS = 200  # points along a curve
 
 
@@ -34,9 +38,10 @@ class Progress(pf.Report):
                     if self.over == "passes"
                     else f"{clocks}, which depend on the machine"
                 )
+                swept = any(run.deterministic for run in study.done(board))
                 caption = (
                     f"{board.label}: hypervolume on the search split against {counted}. Lines: median over "
-                    f"{board.over}; bands: quartiles."
+                    f"{board.over}; bands: quartiles.{SWEEPS if swept else ''}"
                 )
                 style = looks(study.methods, study.highlight)
                 yield pf.Figure(f"progress-{number}", caption, self._figure(curves, board, style), board.hash)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
+from pruneframe.comparison.effort import extent
 from pruneframe.comparison.ranking import FEWEST_BLOCKS, FEWEST_METHODS, Ranking, rank
-from pruneframe.comparison.style import COLUMN, PAGE, folded, looks
+from pruneframe.comparison.style import COLUMN, PAGE, Canvas, folded, looks
 from pruneframe.comparison.verdicts import unequal
 
 SHORT = 14  # letters of a name that leaves room for the ranks in one column
@@ -66,21 +67,21 @@ def _caption(found: Ranking, study: pf.StudyFacts, obstacle: str) -> str:
     absent = sorted(set(study.methods) - set(found.ranks.index))
     left_out = f" Not on every problem, so not ranked: {', '.join(absent)}." if absent else ""
     return (
-        f"Average rank of each method's median hypervolume over {len(study.boards)} problems, 1 the best. "
+        f"Average rank of each method's median hypervolume over {extent(study)}, 1 the best. "
         f"{found.told}: {claim}. A bar joins methods that Nemenyi's test does not tell apart.{left_out}"
     )
 
 
 def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
     """A critical-difference diagram (Demsar, JMLR 7, 2006)."""
-    import matplotlib.pyplot as plt
     import scikit_posthocs
 
     style = looks(study.methods, study.highlight)
     called = {method: folded(method) for method in found.ranks.index}
     lines = sum(name.count("\n") + 1 for name in called.values())
     width = PAGE if max(map(len, called.values())) > SHORT else COLUMN
-    figure, axis = plt.subplots(figsize=(width, 0.7 + 0.16 * lines), layout="constrained")
+    figure = Canvas((width, 0.7 + 0.16 * lines), layout="constrained")
+    axis = figure.subplots()
     tellable = found.pairs if found.significant and not obstacle else found.pairs * 0 + 1
     scikit_posthocs.critical_difference_diagram(
         found.ranks.rename(called),
@@ -102,7 +103,7 @@ def _diagram(found: Ranking, study: pf.StudyFacts, obstacle: str) -> Any:
 
 def _make_room(figure: Any, axis: Any) -> None:
     """Narrow the axes until the names beside them lie in the figure."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")
     width = figure.bbox.width
     for _ in range(ROUNDS):

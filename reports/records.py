@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,13 @@ ROWS = 4  # a run's record with more is drawn
 WIDE = 100  # times the smallest value that the largest is, for a logarithmic axis
 MANY, LONGEST = 20, 40  # rows that are called by their names, and letters of one
 LETTER = 0.06  # inches that one takes in a row's name
+HASH = re.compile(r"[0-9a-f]{32}")  # names of masks and weights, which say nothing to people
+MEANINGS = {  # of columns that several methods write
+    "passes": "the compute that each spent",
+    "before": "the hypervolume on search images before it",
+    "after": "the hypervolume on search images after it",
+    "gain": "by how much the hypervolume on search images grew",
+}
 HEAD = ("record", "board", *pf.RUN)
 BOUNDS = ["low", "high"]  # columns with the interval around a record's only other number
 
@@ -44,21 +52,33 @@ def _items(
         found = rows.dropna(axis=1, how="all")
         longest = found.groupby(list(pf.RUN)).size().max()
         own = tuple(found.method.unique())
-        id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as recorded by the methods."
+        id, caption = f"records-{number}-{place}", f"{board.label}: {record}, as {' and '.join(own)} recorded it."
         if longest <= ROWS:
-            yield pf.Table(id, caption, _printed(found), board.hash, data=found.drop(columns="board"), methods=own)
+            printed = _printed(found)
+            told = f"{caption}{_explained(map(str, printed))}"
+            yield pf.Table(id, told, printed, board.hash, data=found.drop(columns="board"), methods=own)
         elif len(board.objectives) > 1 and set(board.objectives[:2]) <= set(found):
             yield pf.Figure(id, caption, _points(found, board.objectives, style), board.hash, own)
         elif names := _changing(found):
             figure = _lines(found, names, style)
-            yield pf.Figure(id, f"{caption} One line per run, row by row.", figure, board.hash, own)
+            told = f"{caption} One line per run, over the rows in the order in which it wrote them; a strip a column."
+            yield pf.Figure(id, f"{told}{_explained(names)}", figure, board.hash, own)
+
+
+def _explained(names: Iterable[str]) -> str:
+    """What columns mean, where that is known."""
+    return "".join(f" {name.capitalize()}: {MEANINGS[name]}." for name in names if name in MEANINGS)
 
 
 def _printed(rows: pd.DataFrame) -> pd.DataFrame:
     """What tells runs apart first, without the instance where there is only one."""
-    rest = [name for name in rows if name not in HEAD]
+    rest = [name for name in rows if name not in HEAD and not rows[name].map(_hashed).any()]
     own = [name for name in pf.RUN if name != "instance" or rows.instance.nunique() > 1]
     return rows[[*own, *rest]].map(_cell)
+
+
+def _hashed(value: object) -> bool:
+    return bool(HASH.fullmatch(str(value)))
 
 
 def _cell(value: object) -> str:
@@ -117,7 +137,7 @@ def _lines(rows: pd.DataFrame, names: Sequence[str], style: dict[str, Look]) -> 
         axes[-1].set_xticks(range(len(called)), called, rotation=90)
         figure.set_figheight(figure.get_figheight() + LETTER * max(map(len, called)))
     else:
-        axes[-1].set_xlabel("row")
+        axes[-1].set_xlabel("row of the record")
     legend_below(figure, axes[0])
     return figure
 

@@ -15,6 +15,7 @@ from .chosen import Chosen, Fronts, coverage, fronts, rows_of, within
 
 POINTS = (0.0, 0.5, 1.0, 2.0)  # of accuracy that may be lost on the search split
 Found = dict[tuple[str, str], list[Chosen]]  # by cost, and by the heading of a column
+HEADINGS = {f"at {points:g}": points for points in POINTS}
 UNFIT = ("error", "distortion")  # objectives that are no costs
 
 
@@ -38,9 +39,9 @@ def _table(members: Fronts, study: pf.StudyFacts, board: pf.Board, id: str, sure
     runs = Counter(run.method for run in study.done(board))
     costs = ["params", *(name for name in board.objectives if name not in (*UNFIT, "params"))]
     found = {
-        (cost, f"at {points:g}"): list(within(members, board, cost, points, sure))
+        (cost, heading): list(within(members, board, cost, points, sure))
         for cost in costs
-        for points in POINTS
+        for heading, points in HEADINGS.items()
     }
     frame = _rows(pf.best_first(study.done(board)), costs, found, runs)
     among = (
@@ -53,7 +54,7 @@ def _table(members: Fronts, study: pf.StudyFacts, board: pf.Board, id: str, sure
         id,
         f"{board.label}: largest share removed among the members {among}, median over {board.over}; in brackets the "
         "points that these members lose on the test split, and how many runs have such a member where not all do. "
-        "Nothing is chosen by its test error.",
+        "Nothing is chosen by its test error. Bold: the largest of those that lose no more than that on test either.",
         frame if len(costs) > 1 else frame.drop(columns="of"),
         board.hash,
         _largest(frame, found, runs),
@@ -74,17 +75,29 @@ def _rows(methods: Sequence[str], costs: Sequence[str], found: Found, runs: Coun
 def _cell(chosen: Sequence[Chosen], runs: int) -> str:
     if not chosen:
         return "none"
-    removed, lost = (np.median([getattr(c, name) for c in chosen]) for name in ("removed", "lost_on_test"))
-    return f"{100 * removed:.1f} % ({lost:+.2f}){coverage(chosen, runs)}"
+    removed = np.median([c.removed for c in chosen])
+    return f"{100 * removed:.1f} % ({_lost(chosen):+.2f}){coverage(chosen, runs)}"
+
+
+def _lost(chosen: Sequence[Chosen]) -> float:
+    """Points on test, the median over runs."""
+    return float(np.median([c.lost_on_test for c in chosen]))
 
 
 def _largest(frame: pd.DataFrame, found: Found, runs: Counter[str]) -> frozenset[tuple[int, str]]:
-    """The largest median of each column, cost by cost, of methods all of whose runs have such a member."""
+    """The largest median of each column, cost by cost, of methods all of whose runs have such a member.
+
+    A method whose members lose more on test than the column allows does not keep what it promises, and is no best one.
+    """
     best = set()
     for (cost, heading), chosen in found.items():
         rows = frame.index[frame["of"] == cost]
-        own = {row: [c.removed for c in chosen if c.method == frame.method[row]] for row in rows}
-        medians = {row: np.median(values) for row, values in own.items() if len(values) == runs[frame.method[row]]}
+        own = {row: [c for c in chosen if c.method == frame.method[row]] for row in rows}
+        medians = {
+            row: np.median([c.removed for c in kept])
+            for row, kept in own.items()
+            if len(kept) == runs[frame.method[row]] and _lost(kept) <= HEADINGS[heading] + 1e-9
+        }
         if len(rows) > 1 and medians:
             best |= {(int(row), heading) for row, value in medians.items() if value == max(medians.values())}
     return frozenset(best)

@@ -13,10 +13,12 @@ from tiny import registry
 
 from pruneframe.engine import Precision
 from pruneframe.registry import Registry
-from pruneframe.search.journal import Answer, Journal
+from pruneframe.search.answer import Answer
+from pruneframe.search.journal import Journal
+from pruneframe.study.folder import RunFolder
 from pruneframe.study.plan import Plan, plan
 from pruneframe.study.run import Run
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe.study.suitability import PLANNING
 from pruneframe.study.worker import carry_out
 
@@ -59,7 +61,7 @@ def assert_same_front(one: RunFolder, two: RunFolder) -> None:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-class Death(BaseException):
+class Death(KeyboardInterrupt):
     """The end of a process, as far as it can be played inside another one."""
 
 

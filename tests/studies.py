@@ -12,7 +12,11 @@ import pandas as pd
 from tiny import lookup, registry
 
 import pruneframe as pf
+from pruneframe.files import write_document
 from pruneframe.front import hypervolume
+from pruneframe.study.folder import RunFolder
+from pruneframe.study.formats import seal_of
+from pruneframe.study.machine import environment
 from pruneframe.study.plan import plan
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
@@ -108,12 +112,19 @@ def study_of(
 ) -> StudyFolder:
     """A small study of lenet-digits, run."""
     study = StudyFolder(folder)
-    study.prepare({}, SETTINGS["environments"][0])
+    study.prepare({}, environment())
     settings = {"budget": 20.0, "search_images": 100} | settings
     planned = plan(registry(), methods, ["lenet-digits"], instances, seeds, settings, "cpu", 1, lambda line: None)
     for run in planned.runs:
         assert carry_out(run, folder, ())["status"] == "done"
     return study
+
+
+def forge(folder: RunFolder, name: str, content: bytes) -> None:
+    """Put another content into a file of a finished run, under a checksum that fits it."""
+    (folder.path / name).write_bytes(content)
+    result = folder.result
+    write_document(folder.path / "run.json", result | {"files": result["files"] | {name: seal_of(content)}})
 
 
 def bundled() -> list[pf.Report]:

@@ -282,14 +282,38 @@ def test_every_chapter_of_the_results_is_a_command_and_the_ablation_leaves_out_e
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
-    import results
+    import chapters
 
-    assert results.PIECES == SOURCES
-    for chapter in results.CHAPTERS:
+    assert chapters.PIECES == SOURCES
+    for chapter in chapters.CHAPTERS:
         parsed = command.make_context("bench", chapter.command(tmp_path)[1:]).params
         assert parsed["control"] == chapter.methods[0]
         assert [Registry().component(Method, name).name for name in chapter.methods]
         assert [Registry().component(Report, name).name for name in chapter.reports] == [*chapter.reports]
+
+
+def test_at_a_glance_every_method_has_its_median_and_what_is_claimed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import results
+
+    study = studied(tmp_path / "weights", ["magnitude", "random"], 10.0, 6)
+    chapter = results.Chapter("weights", "Weights", ("magnitude", "random"), (), part="weights")
+    (told,) = [
+        row["weights"] for row in results.glance([chapter], tmp_path).to_dict("records") if row["method"] == "random"
+    ]
+    values = {run.method: [] for run in summaries(study)}
+    for run in summaries(study):
+        values[run.method].append(run.hypervolume)
+    ahead = np.median(values["random"]) > np.median(values["magnitude"])
+    assert told == f"{np.median(values['random']):.4f} {'better' if ahead else 'worse'}"
+
+
+def test_orders_of_scores_leave_something_of_a_true_front_to_be_found() -> None:
+    magnitude, taylor = printed("orders.py", "tiny-attention", "--scorers", "magnitude,taylor")
+    assert magnitude["masks"] == taylor["masks"] == 3 * 5 * 3 * 5  # heads and hidden units of two blocks
+    assert 0.5 < magnitude["share"] < taylor["share"] < 1
 
 
 def test_runs_of_another_kind_are_not_compared_and_none_counts_twice(tmp_path: Path) -> None:
@@ -355,7 +379,7 @@ def test_a_rematch_counts_who_beats_whom_in_every_objective(tmp_path: Path, monk
 def test_a_rematch_times_all_fronts_in_one_series(tmp_path: Path) -> None:
     physical = {"units": "filter", "objectives": ("error", "latency", "memory")}
     target = "local-cpu[repeats=3,warmup=1]"
-    study = studied(tmp_path / "timed", ["netadapt", "nsga2"], 20.0, 1, target=target, **physical)
+    study = studied(tmp_path / "timed", ["netadapt", "nsga2"], 60.0, 1, target=target, **physical)
     rows = printed("rematch.py", str(study.path))
     assert [(row["method"], row["other"]) for row in rows] == [("netadapt", "nsga2"), ("nsga2", "netadapt")]
     sizes = {run.method: run.front_size for run in summaries(study)}
@@ -397,9 +421,9 @@ def asked_for(words: Sequence[str], option: str) -> str:
 
 
 def test_no_comparison_uses_what_defaults_are_tuned_or_checked_on(tuning: ModuleType) -> None:
-    import results
+    import chapters
 
-    used = [chapter.arguments for chapter in results.CHAPTERS if "lenet-digits" in chapter.arguments]
+    used = [chapter.arguments for chapter in chapters.CHAPTERS if "lenet-digits" in chapter.arguments]
     places = [asked_for(words, "--instances") for words in (tuning.TUNED_ON, tuning.CHECKED_ON, *used)]
     tuned, checked, *compared = ({*numbers([place], "instances")} for place in places)
     assert compared
@@ -430,3 +454,18 @@ def test_the_last_section_of_a_document_is_printed_again(tuning: ModuleType, tmp
         assert head == "# Title\n\n## One\n\nstays\n"
         assert "goes" not in rest
         assert rest.count("not run yet") == len(tuning.CHAPTERS)
+
+
+def test_half_width_times_every_target_in_turns() -> None:
+    command = [sys.executable, str(BENCHMARKS / "half_width.py"), "--targets", "onnxruntime[repeats=2,warmup=0]"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lenet-digits on onnxruntime[repeats=2,warmup=0]: ")
+    assert done.stdout.strip().endswith("times as fast")
+
+
+@pytest.mark.slow
+def test_following_a_run_of_10000_evaluations_takes_little_more_than_one_of_1000() -> None:
+    rows = printed("parent.py", "--evaluations", "10000")
+    assert max(row["evaluations"] for row in rows) >= 9000
+    assert max(row["grown"] for row in rows) < 10  # megabytes

@@ -72,13 +72,13 @@ def read(text: str) -> Sample:
 
 samples = st.builds(
     Sample,
-    count=st.integers(0),
+    count=st.integers(0, 10_000_000),  # at most, unless a setting says more
     rate=st.floats(allow_nan=False),
     fast=st.booleans(),
     scorer=specs,
     scope=st.sampled_from(["layer", "weight"]),
     parts=st.sampled_from([1, 2, 4]),
-    limit=st.none() | st.integers(),
+    limit=st.none() | st.integers(-10_000_000, 10_000_000),
     variation=st.none() | specs.filter(lambda text: text != "none"),
     sizes=st.lists(st.integers(), min_size=1, max_size=3).map(tuple),
     operators=st.lists(single_specs, min_size=1, max_size=3).map(tuple),

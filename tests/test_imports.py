@@ -19,27 +19,36 @@ FOLDERS = {CORE: "pruneframe", "pruneframe_plugins": "plugins", "pruneframe_prob
 # which authors of plugins import, stands between the rooms that it is built of.
 ROOMS = """
 pruneframe: errors files spec component mask front
-model: precision inputs trace acceptance layers cut places state network liveness atoms flow rules pieces groups
+model: precision inputs trace acceptance layers cut places state laid network liveness atoms flow rules pieces groups
 model: memory attention branches shrink rows recipe augmentation training
-model: data fetch digits cifar decoding pictures imagenet weights saved given sealed session trained shipped
+model: data dataset archives fetch digits cifar decoding pictures imagenet weights saved given sealed session trained
+model: shipped tabular
 pruneframe: units encoding scorer variation target objective problem profile
 declared: fields factory images problem
 engine: batch_norm plan winograd prefix library values windows operations taping tape lesson segments
 engine: trainable gradients plain shrunk capture flat gpu lists rooms curves steps memory call layers pointwise
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
-search: slopes tuning prices pile archive journal ledger desk shelf spool loans judge workbench subnetwork part
-search: records task
+deploy: onnx
+search: slopes tuning prices pile archive answer journal ledger desk shelf spool loans scoring images judge workbench
+search: enumeration subnetwork part records task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 reproduction: experiment
-pruneframe: method item report hookspecs index hooks registry testing
-study: machine patience timing paired result indicators formats store progress run member finetuning worker executor
-study: suitability plan control labels rows facts correctness table noise resampling inventory
+pruneframe: method item report hookspecs index hooks plugin registry
+study: patience machine terms clerk truth timing paired result indicators formats evaluations folder stamp store
+study: progress run outlook member finetuning worker executor cluster verification merging suitability plan
+study: surroundings wanted display removal campaign control selection labels rows facts correctness table noise
+study: resampling inventory
+deploy: formats reader exported card
 configuration: space trials tuned rounds
 reproduction: savings at_hand estimate table
-comparison: statistics nested ranking verdicts anytime races ioh summary style course latex effort protocol document
-comparison: page receipt literature
-cli: options boards progress epochs summary report bench tune data reproduce export info noise list plugins train main
+comparison: statistics nested ranking verdicts anytime races ioh summary style course latex effort beforehand protocol
+comparison: drawing document conduct page receipt literature edition live
+testing: rule settings tiny small method scorer encoding variation objective target units problem report verdicts
+scaffold: project
+interactive: html prompt result member opened bench loaded
+cli: options boards epochs summary report bench remove tune data reproduce export info noise list check
+cli: plugins train verify tabulate merge main
 """
 ORDER = [
     name if room == CORE else f"{room}.{name}"
@@ -52,7 +61,7 @@ ALLOWED = {
     "pruneframe_plugins": {"kit"},
     "pruneframe_problems": set(),
     "pruneframe_reports": {"kit", "comparison.style", "comparison.anytime"}
-    | {f"comparison.{name}" for name in ("nested", "races", "ranking", "verdicts")},
+    | {f"comparison.{name}" for name in ("effort", "nested", "races", "ranking", "verdicts")},
 }
 
 

@@ -348,7 +348,7 @@ def test_what_is_said_of_a_component(install: Install, again: Again) -> None:
     install("third", "1.2", one=HEADER + METHOD)
     for found in (again(), again()):
         described, plugin = found.described("method", "own")
-        assert plugin.origin == "third 1.2"
+        assert plugin.who == "third 1.2"
         assert described.summary == "A method of one's own, told on two lines."
         assert described.about.endswith("And at length.")
         assert described.source == "by hand"

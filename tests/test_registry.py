@@ -60,7 +60,7 @@ def test_what_is_bundled_loads_without_complaint() -> None:
     assert found.complaints == []
     assert all(found.names(kind) for kind in KINDS)
     assert all(found.names(kind) == sorted(found.names(kind)) for kind in KINDS)
-    assert {plugin.distribution for plugin in found.plugins} == {"pruneframe"}
+    assert {plugin.distribution for plugin in found.plugins if plugin.state == "loaded"} == {"pruneframe"}
     assert {("method", "nsga2"), ("scorer", "magnitude"), ("encoding", "mask")} <= everything(found)
 
 
@@ -70,7 +70,7 @@ def test_what_is_bundled_loads_without_complaint() -> None:
         (Scorer, "magnitud", "no scorer is named 'magnitud'; did you mean 'magnitude'?"),
         (Method, "nsga3", "no method is named 'nsga3'; did you mean 'nsga2'?"),
         (Encoding, "mask-threshold[highest=1]", "did you mean 'layer-threshold'?"),
-        (Scorer, "zzz", "no scorer is named 'zzz'; there are: bn-scale, fisher, fpgm,"),
+        (Scorer, "zzz", "no scorer is named 'zzz'; there are: apoz, bn-scale, chip,"),
         (Method, "nsga2[popluation=4]", "did you mean 'population'?"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_faulty_file_is_an_error_that_names_it(fault: str, write: Write) -> No
 @pytest.mark.parametrize("path", ["nowhere.py", "."])
 def test_a_file_that_is_none_is_told(path: str) -> None:
     with pytest.raises(
-        InputError, match=f"-p takes a Python file or no:NAME, --problem-file a TOML file, but got '{path}'"
+        InputError, match=f"-p takes a Python file, a module or no:NAME, --problem-file a TOML file, but got '{path}'"
     ):
         Registry([path])
 
@@ -184,13 +184,13 @@ def test_one_module_under_two_names_is_told(install: Install, tmp_path: Path) ->
     ("chosen", "loaded"),
     [
         (None, {"third", "zulu"}),
-        ("", set()),
-        ("third", {"third"}),
-        ("third,zulu", {"third", "zulu"}),
-        ("zulu third", {"third", "zulu"}),
+        ("", {"third", "zulu"}),
+        ("no:*", set()),
+        ("no:third", {"zulu"}),
+        ("no:third, no:two", set()),
     ],
 )
-def test_the_environment_chooses_outside_distributions(
+def test_the_environment_leaves_out_what_an_option_would(
     chosen: str | None, loaded: set[str], install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("third", "1.2", one=scorer("one"))
@@ -198,7 +198,9 @@ def test_the_environment_chooses_outside_distributions(
     if chosen is not None:
         monkeypatch.setenv("PRUNEFRAME_PLUGINS", chosen)
     found = Registry()
-    assert {plugin.distribution for plugin in found.plugins} == {"pruneframe"} | loaded
+    assert {plugin.distribution for plugin in found.plugins if plugin.state == "loaded"} == {"pruneframe"} | loaded
+    assert {plugin.state for plugin in found.plugins if plugin.state != "loaded"} <= {"left out"}
+    assert found.complaints == []
     assert "magnitude" in found.names("scorer")
 
 
@@ -329,3 +331,47 @@ def test_a_component_from_outside_works_inside_a_bundled_method(write: Write) ->
     check_method(
         found.component(Method, "nsga2[preset=textbook,scorer=theirs[power=2],variation=stay+bit-flip]"), registry=found
     )
+
+
+@pytest.mark.parametrize(
+    ("requires", "state"),
+    [
+        ("pruneframe<0.1", "not compatible"),
+        ("pruneframe>=0.1", "loaded"),
+        ("pruneframe", "loaded"),
+        ("numpy<0.1", "loaded"),
+        ("pruneframe<0.1; extra == 'old'", "loaded"),
+    ],
+)
+def test_a_plugin_for_other_versions_is_left_out_and_both_are_named(
+    requires: str, state: str, install: Install
+) -> None:
+    home = install("third", "1.2", one="import no_such_module" if state != "loaded" else scorer())
+    metadata = next(home.glob("*.dist-info")) / "METADATA"
+    metadata.write_text(f"{metadata.read_text()}Requires-Dist: {requires}\n")
+    found = Registry()
+    [plugin] = [plugin for plugin in found.plugins if plugin.distribution == "third"]
+    assert plugin.state == state
+    told = f"it was written for pruneframe <0.1, and this is pruneframe {pruneframe.__version__}; left out"
+    assert found.complaints == ([] if state == "loaded" else [f"plugin 'one' of third 1.2: {told}"])
+
+
+def test_versions_that_are_none_are_told(write: Write) -> None:
+    with pytest.raises(InputError, match=r"pruneframe_requires must be versions, such as '>=0.1,<0.2', but is 'new'"):
+        Registry([write("pruneframe_requires = 'new'\n" + scorer())])
+    assert "theirs" in Registry([write("pruneframe_requires = '>=0.1'\n" + scorer())]).names("scorer")
+
+
+def test_a_plugin_may_be_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "strangers_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "inner.py").write_text(scorer())
+    (package / "wrong.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = Registry(["strangers_package.inner"])
+    assert (found.plugins[-1].origin, found.plugins[-1].brings) == ("module", ["scorer theirs"])
+    with pytest.raises(InputError, match=r"strangers_package.wrong cannot be imported: ZeroDivisionError"):
+        Registry(["strangers_package.wrong"])
+    with pytest.raises(InputError, match="-p takes a Python file, a module or no:NAME"):
+        Registry(["strangers_package.absent"])

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs, words
+from tiny import registry
 
+import pruneframe as pf
 from pruneframe.errors import InputError
-from pruneframe.spec import fits, names, numbers, parse_spec, ranges, read, split, type_name, write
+from pruneframe.spec import fits, meant, names, numbers, parse_spec, ranges, read, split, type_name, write
 
 TYPES = {  # every type that a setting may have, by how people read it
     "int": int,
@@ -152,3 +154,58 @@ def test_malformed_numbers(text: str) -> None:
 @pytest.mark.parametrize(("found", "text"), [([0], "0"), ([4, 0, 2, 1, 2], "0-2,4"), ([9, 8, 5], "5,8-9"), ([], "")])
 def test_ranges(found: list[int], text: str) -> None:
     assert ranges(found) == text
+
+
+METHODS = ("nsga2", "nsga2[population=20]", "emo-dir", "magnitude[scorer=lamp]", "random (version 1)")
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("nsga2", "nsga2"),
+        ("NSGA-2", "nsga2"),
+        ("NSGA2[population=20]", "nsga2[population=20]"),
+        ("EMO_DIR", "emo-dir"),
+        ("magnitude", "magnitude[scorer=lamp]"),
+        ("Random", "random (version 1)"),
+    ],
+)
+def test_a_name_is_found_as_people_write_it(written: str, found: str) -> None:
+    assert meant("method", written, METHODS) == found
+
+
+def test_a_figure_is_found_without_its_number_where_there_is_one() -> None:
+    assert meant("figure", "front", ["front-1", "results-1", "results-2"]) == "front-1"
+    with pytest.raises(InputError, match="figure 'results' may be any of results-1, results-2; name one in full"):
+        meant("figure", "results", ["front-1", "results-1", "results-2"])
+
+
+def test_what_may_be_several_is_refused_with_all_of_them() -> None:
+    with pytest.raises(InputError, match=r"'nsga2' may be any of nsga2\[a=1\], nsga2\[a=2\]"):
+        meant("method", "nsga2", ["nsga2[a=1]", "nsga2[a=2]"])
+    with pytest.raises(InputError, match="no method is named 'emo'; there are: "):
+        meant("method", "emo", ["nsga2", "hamp"])
+    with pytest.raises(InputError, match="did you mean 'Emo-Dir'"):
+        meant("method", "emodi", ["Emo-Dir"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "found"),
+    [
+        ("method", "NSGA-II", "nsga2"),
+        ("method", "NSGA2[scorer=LAMP,population=20]", "nsga2[scorer=lamp,population=20]"),
+        ("method", "nsga2[variation=SBX-PM+uniform,scorer=none]", "nsga2[variation=sbx-pm+uniform,scorer=none]"),
+        ("objective", "FLOPs", "macs"),
+        ("objective", "parameters", "params"),
+        ("unit", "Filter", "filter"),
+        ("problem", "LeNet_Digits", "lenet-digits"),
+    ],
+)
+def test_components_are_told_of_by_their_own_names(kind: str, spec: str, found: str) -> None:
+    assert registry().canonical(kind, spec) == found
+    registry().check(kind, spec)
+
+
+def test_another_spelling_is_the_same_run() -> None:
+    assert repr(registry().component(pf.Method, "NSGA-II[scorer=LAMP]")) == "nsga2[scorer=lamp]"
+    assert registry().component(pf.Objective, "flops").name == "macs"

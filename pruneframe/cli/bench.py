@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from dataclasses import replace
-from itertools import product
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InputError
+from ..files import followed, read_toml
+from ..study.wanted import SEEDS
 from . import boards, options
 
 if TYPE_CHECKING:
+    from ..comparison.conduct import Conduct
     from ..registry import Registry
-    from ..study.plan import Plan
-    from ..study.run import Run
     from ..study.store import StudyFolder
 
 
@@ -25,10 +24,7 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: Path | N
     """Options from a TOML file, under their long names; what the command line says goes first."""
     if value is None:
         return
-    try:
-        settings = tomllib.loads(value.read_text())
-    except (OSError, ValueError) as error:  # ValueError: not TOML, or not even text
-        raise InputError(f"{value} must be a TOML file of options, but cannot be read ({error})") from error
+    settings, _ = read_toml(value, f"{value} must be a TOML file of options")
     known = {p.opts[-1].lstrip("-"): p for p in ctx.command.params if p.name != "config"}
     for name in settings:
         if name.replace("_", "-") not in known:
@@ -49,7 +45,7 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 
 @click.command("bench", short_help="Compare methods on problems; the main job.")
 @click.option("--methods", multiple=True, required=True, help="Methods, as name or name[setting=value,...].")
-@boards.where(instances="0", seeds="0-2")
+@boards.where(instances="0", seeds=None, otherwise=f"{SEEDS}, more where methods are many; 0-2 of instances")
 @boards.rules
 @boards.output("pruneframe-study")
 @boards.machine
@@ -73,9 +69,24 @@ def _as_given(option: click.Parameter, setting: Any) -> Any:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, 1e8, min_open=True),
     metavar="SECONDS",
     help="After which a search has failed; with more, the same command goes on where it stood.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="Further tries of a run that has failed, or whose worker has died; the next command tries it again, too.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local:N",
+    help="Hand runs to the workers of a Dask cluster that all see --output; local:N starts N of them here.",
+)
+@click.option(
+    "--html", is_flag=True, help="Also write comparison.html, and write it anew every minute while runs go on."
 )
 @click.option("--force", is_flag=True, help="Do runs again that are finished.")
 @click.option(
@@ -91,6 +102,8 @@ def command(
     settings: Path | None,
     finetune: int | None,
     timeout: float | None,
+    retries: int,
+    html: bool,
     force: bool,
     dry_run: bool,
     sources: tuple[str, ...],
@@ -103,105 +116,94 @@ def command(
 
     Brackets need quotes in most shells: --methods 'nsga2[population=20],magnitude[scorer=lamp]'
     """
-    wanted = boards.Wanted.of(methods, sources, given)
+    wanted = boards.wanted(methods, sources, given)
     if settings is not None:
-        wanted, control = _with_settings(wanted, settings, control)
+        from ..configuration.tuned import with_settings
 
-    from ..study.control import control_of
+        wanted, control = with_settings(wanted, settings, control, options.say)
+
+    from ..comparison.conduct import Conduct
+    from ..comparison.live import with_page
+    from ..study.display import display
     from ..study.store import StudyFolder
+    from ..study.terms import Terms
 
-    study = StudyFolder(output.resolve())
-    control = None if control is None else control_of(wanted.registry, control, wanted.methods, study)
-    planned, jobs = wanted.planned(timeout)
+    study = StudyFolder(followed(output))
+    conduct = Conduct.of(wanted, study, control, options.say, Terms(finetune or 0, timeout, retries))
     if dry_run:
-        _describe(planned, study, jobs, as_json)
+        _describe(conduct, as_json)
         return 0
-    wanted.prepare(study, planned, control)
-    if force:
-        for run in planned.runs:
-            run.folder(study).forget()
-    failures = carry_out(wanted, planned, study, jobs, finetune or 0, timeout)
-    complaints = _conclude(study, wanted.registry, as_json)
-    for failure in failures:
-        click.echo(f"Failed: {failure}", err=True)
-    return 1 if failures or complaints else 0
+    watching = with_page(wanted.registry, display) if html else display
+    failures = conduct.carry_out(options.say, watching, force)
+    well = conclude(study, wanted.registry, lambda: _show(study, as_json), as_json, failures, html)
+    return 0 if well else 1
 
 
-def _with_settings(wanted: boards.Wanted, path: Path, control: str | None) -> tuple[boards.Wanted, str | None]:
-    """What is wanted, and the control, with settings that trials found; raises InputError where they cannot be used."""
-    from ..configuration.tuned import TunedSettings
-    from ..method import Method
-
-    found = TunedSettings.read(path)
-    found.check(wanted.registry, product(wanted.problems, wanted.instances))
-    asked = [repr(wanted.registry.component(Method, spec)) for spec in wanted.methods]
-    specs, used = found.of(asked)
-    told = [f"{one.asked} runs as {one.spec}, tuned by {one.trials} trials" for one in used.methods]
-    told += [f"{spec} is not tuned" for spec in dict.fromkeys(specs) if spec in asked and not used.has(spec)]
-    options.say(f"settings: {'; '.join(told)}")
-    called = {one.asked: one.spec for one in used.methods}
-    control = None if control is None else called.get(control, control)
-    return replace(wanted, methods=specs, extra={"tuned": used.json()}), control
-
-
-def carry_out(
-    wanted: boards.Wanted,
-    planned: Plan,
+def conclude(
     study: StudyFolder,
-    jobs: int,
-    epochs: int = 0,
-    timeout: float | None = None,
-) -> list[str]:
-    """Carry out what is missing of a plan, and show its progress; returns a line for every run that fails."""
-    from ..study.executor import LocalExecutor, carry_out_all, fail
-    from .progress import display
+    registry: Registry,
+    show: Callable[[], None],
+    quiet: bool,
+    failures: Iterable[str],
+    html: bool = False,
+) -> bool:
+    """Print what was found, and what failed, and typeset the comparison; whether nothing went wrong.
 
-    def done(run: Run) -> bool:
-        folder = run.folder(study)
-        return folder.finished and epochs in (0, folder.finetuned_epochs)
-
-    missing = [run for run in planned.runs if not done(run)]
-    if len(missing) < len(planned.runs):
-        options.say(f"{len(planned.runs) - len(missing)} of {len(planned.runs)} runs are already there")
-    failures = [fail(run, study, planned.runs, planned.faults[run]) for run in missing if run in planned.faults]
-    missing = [run for run in missing if run not in planned.faults]
-    if not missing:
-        return failures
-    boards.say_beforehand(planned, missing)
-    with display(study, missing) as watch:
-        executor = lambda: LocalExecutor(min(jobs, len(missing)), wanted.threads)  # noqa: E731
-        return failures + carry_out_all(missing, study, wanted.sources, executor, watch, epochs, timeout)
-
-
-def _conclude(study: StudyFolder, registry: Registry, as_json: bool) -> list[str]:
-    """Print the table, or its data, and typeset the comparison; returns what reports that fail have to say."""
+    In this order, since a full disk has no room for a comparison.
+    """
+    from ..comparison.edition import Edition, specs, write, write_meanwhile
     from ..study.facts import summaries
-    from .report import write
+
+    show()
+    failed = [f"Failed: {failure}" for failure in failures]
+    for line in failed:
+        options.say(line)
+    damaged = options.tell_damages([study])
+    if not any(run.done for run in summaries(study)):
+        if html:
+            write_meanwhile(study, registry, None)
+        return not (failed or damaged)
+    try:
+        edition = Edition(specs(registry, ()), html=html)
+        complaints = write([study], registry, study.pdf, edition, options.warn)[1]
+    except (InputError, OSError) as error:
+        complaints = [str(error)]
+        options.say(f"Error: there is no comparison: {error}")
+    else:
+        if not quiet:
+            click.echo(f"\ncomparison: {study.pdf}" + (f" and {study.pdf.with_suffix('.html')}" if html else ""))
+    return not (failed or damaged or complaints)
+
+
+def _show(study: StudyFolder, as_json: bool) -> None:
+    """The table, or its data."""
+    from ..study.facts import summaries
     from .summary import show
 
-    found = summaries(study)
-    complaints = write([study], registry, study.pdf)[1] if any(run.done for run in found) else []
     if as_json:
-        click.echo(json.dumps([run.json() for run in found], indent=2))
-        return complaints
-    show(study)
-    if study.pdf.exists():
-        click.echo(f"\ncomparison: {study.pdf}")
-    return complaints
+        click.echo(json.dumps([run.json() for run in summaries(study)], indent=2))
+    else:
+        show(study)
 
 
-def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> None:
-    """What a command would do."""
+def _describe(conduct: Conduct, as_json: bool) -> None:
+    """What a command would do; of a cluster elsewhere nobody knows how many workers it will have."""
+    from ..comparison.effort import counted
     from ..report import place
     from ..study.plan import seconds_per_pass
+    from ..study.progress import Progress
 
+    planned, study, jobs = conduct.planned, conduct.study, conduct.jobs
     first = planned.runs[0]
     pace = {one.problem.name: seconds_per_pass(one, first.device, first.precision) for one in planned.problems}
     rows: list[dict[str, Any]] = []
     for run in planned.runs:
         folder = run.folder(study)
         there = "done" if folder.finished else "begun" if folder.journal.exists() else "missing"
-        seconds = 0.0 if there == "done" else run.budget * pace[run.problem]
+        so_far = Progress(folder, run.budget)
+        so_far.refresh()
+        left = 0.0 if there == "done" else max(0.0, run.budget - so_far.spent)
+        seconds = left * pace[run.problem]
         rows.append(
             {
                 "problem": run.problem,
@@ -220,5 +222,6 @@ def _describe(planned: Plan, study: StudyFolder, jobs: int, as_json: bool) -> No
         click.echo(f"{row['there']:8} {told}  {row['estimated_seconds']:.0f} s")
     at_once = min(jobs, max(1, sum(row["there"] != "done" for row in rows)))
     total = sum(row["estimated_seconds"] for row in rows) / at_once
+    alone = "on one worker " if conduct.wanted.dask is not None and jobs == 1 else ""
     left_out = "start-up, tests of final fronts and fine-tuning"
-    click.echo(f"{len(rows)} runs, about {total:.0f} s for what is missing, without {left_out}")
+    click.echo(f"{counted(len(rows), 'run')}, about {total:.0f} s for what is missing, {alone}without {left_out}")

@@ -2,120 +2,148 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import InputError, NothingSelected
+from ..errors import InputError
 from . import options
 
 if TYPE_CHECKING:
-    from ..registry import Registry
-    from ..study.store import RunFolder
+    from ..deploy.exported import Exported
+    from ..study.folder import RunFolder
+    from ..study.selection import Selection
+
+SUFFIXES = ("safetensors", "pt2", "onnx")
 
 
-@click.command("export", short_help="Write a pruned network out of a study.")
+@click.command("export", short_help="Write pruned networks out of a study.")
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--problem", help="The problem.")
-@click.option("--method", help="The method, as the summary names it [default: any].")
-@click.option("--instance", type=int, help="The instance of the problem [default: any].")
-@click.option("--seed", type=int, help="The seed [default: any].")
-@click.option("--run", "hash", help="The run with this hash, as summary --json and report --trace name it.")
+@options.selection
 @click.option(
     "--max-drop",
     type=float,
     help="The smallest member whose search error is at most so many points above dense.",
 )
 @click.option("--member", type=int, help="The member with this number in its run's final front.")
-@click.option("-o", "output", type=click.Path(path_type=Path), required=True, help="FILE.safetensors")
+@click.option("--all-front", is_flag=True, help="All members of a run's final front, into a new folder.")
+@click.option("--format", "suffix", type=click.Choice(SUFFIXES), help="Of --all-front.  [default: safetensors]")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="FILE.safetensors, FILE.pt2 or FILE.onnx; with --all-front, a folder.",
+)
 @options.data
 @options.plugins
+@options.as_json
 def command(
     study: Path,
-    problem: str | None,
-    method: str | None,
-    instance: int | None,
-    seed: int | None,
-    hash: str | None,
+    selection: Selection,
     max_drop: float | None,
     member: int | None,
+    all_front: bool,
+    suffix: str | None,
     output: Path,
     sources: tuple[str, ...],
+    as_json: bool,
 ) -> int:
-    """Write one member of a final front as a state dict, zeros in place of what is pruned."""
+    """Write members of a final front as files that other programs load, each with a model card.
+
+    .safetensors holds the state dict, zeros in place of what is pruned; .pt2 (torch.export) and .onnx hold a network
+    without it, where it can be taken out. Each file is read back by a fresh process, and must predict the same classes
+    on all search images. ONNX needs pip install 'pruneframe[runtimes]'.
+    """
     from ..study.store import StudyFolder
 
-    if (max_drop is None) == (member is None):
-        raise InputError("exactly one of --max-drop and --member must be given")
-    if output.suffix != ".safetensors":
-        raise InputError(f"-o must name a .safetensors file, but got {str(output)!r}")
-    if problem is None and hash is None:
+    if [max_drop is None, member is None, not all_front].count(False) != 1:
+        raise InputError("exactly one of --max-drop, --member and --all-front must be given")
+    if suffix is not None and not all_front:
+        raise InputError("--format is of --all-front; the suffix of -o says the format of a single file")
+    if not all_front and output.suffix[1:] not in SUFFIXES:
+        raise InputError(f"-o must name a file with the suffix .{', .'.join(SUFFIXES)}, but got {str(output)!r}")
+    if selection.problem is None and selection.hash is None:
         raise InputError("--problem or --run must be given; pruneframe summary lists both")
-    wanted = {"problem": problem, "method": method, "instance": instance, "seed": seed, "hash": hash}
-    runs = [run for run in StudyFolder.existing(study).runs() if run.finished and _fits(run.identity, wanted)]
-    if not runs:
-        raise NothingSelected(f"{study} has no finished run with {_words(wanted)}; see pruneframe summary {study}")
-    if member is not None and len(runs) > 1:
-        raise InputError(f"--member needs one run, but {len(runs)} fit; add --method, --instance and --seed")
-    folder, row = (runs[0], _checked(runs[0], member)) if member is not None else _smallest(runs, max_drop or 0.0)
-    _write(options.registry(sources), folder, row, output)
+    opened = StudyFolder.existing(study)
+    options.tell_damages([opened])
+    if all_front:
+        folder = selection.run(opened, "--all-front")
+        rows = list(range(len(folder.front()["bits"])))
+        names = [f"member-{row}.{suffix or SUFFIXES[0]}" for row in rows]
+    else:
+        folder, row = selection.member(opened, max_drop, member)
+        rows, names = [row], [output.name]
+    _write(sources, folder, rows, names, output, as_json)
     return 0
 
 
-def _fits(identity: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    method = identity["method"]
-    names = {key: identity[key] for key in ("problem", "instance", "seed", "hash")}
-    return wanted["method"] in (None, method, method.partition("[")[0]) and all(
-        wanted[key] in (None, value) for key, value in names.items()
-    )
-
-
-def _words(wanted: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in wanted.items() if value is not None)
-
-
-def _checked(run: RunFolder, member: int) -> int:
-    size = len(run.front()["bits"])
-    if not 0 <= member < size:
-        raise InputError(f"--member must be from 0 to {size - 1} in {run.path}, but got {member}")
-    return member
-
-
-def _smallest(runs: list[RunFolder], drop: float) -> tuple[RunFolder, int]:
-    """Over all runs, the member with the fewest parameters whose search error is at most `drop` points above dense."""
-    from ..front import choose
-
-    found = []
-    for run in runs:
-        front = run.front()
-        row = choose(front["search_error"], -front["params"].astype(float), run.result["dense_error"] + drop / 100)
-        if row is not None:
-            found.append((int(front["params"][row]), float(front["search_error"][row]), str(run.path), run, row))
-    if not found:
-        raise NothingSelected(
-            f"no member loses at most {drop:g} points on the search split; allow more with --max-drop"
-        )
-    return min(found, key=lambda item: item[:3])[3:]
-
-
-def _write(registry: Registry, folder: RunFolder, row: int, output: Path) -> None:
-    from safetensors.torch import save
-
-    from ..files import write_whole
+def _write(
+    sources: tuple[str, ...], folder: RunFolder, rows: list[int], names: list[str], output: Path, as_json: bool
+) -> None:
+    """Into a folder beside the place that is meant, and there when all of it is as it should be."""
+    from ..deploy.card import card
+    from ..deploy.exported import export
     from ..study.member import Front
 
-    tensors = Front.read(folder, registry, options.say).state(row)
+    whole = output.suffix[1:] not in SUFFIXES or names != [output.name]
+    if whole and output.exists():
+        raise InputError(f"-o must be a new folder with --all-front, but {output} is there")
+    registry = options.registry(sources)
+    front = Front.read(folder, registry, options.say)
     try:
-        write_whole(output, lambda file: file.write(save(tensors)))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as stage:
+            files = [Path(stage) / name for name in names]
+            found = export(front, folder, rows, files, registry, sources)
+            text = card(found, folder, front.bench.loaded)
+            records = [one.record for one in found]
+            if whole:
+                (Path(stage) / "README.md").write_text(text)
+                (Path(stage) / "index.json").write_text(json.dumps(records, indent=2) + "\n")
+                shutil.copytree(stage, output)
+            else:
+                files[0].replace(output)
+                output.with_suffix(".md").write_text(text)
     except OSError as error:
-        raise InputError(f"{output} cannot be written ({error.strerror}); choose another place with -o") from error
-    identity, front, result = folder.identity, folder.front(), folder.result
-    drop = 100 * (front["search_error"][row] - result["dense_error"])
-    test = 100 * front["test_error"][row]
-    told = f", instance {identity['instance']}" if identity["instance"] else ""
-    share = 1 - front["params"][row] / result["total_params"]
-    click.echo(
-        f"{output}: member {row} of {identity['method']}{told}, seed {identity['seed']}: {100 * share:.2f} % of the "
-        f"parameters removed, search error {drop:+.2f} points, test error {test:.2f} %"
+        raise InputError(
+            f"{output} cannot be written ({error.strerror or error}); choose another place with -o"
+        ) from error
+    if as_json:
+        click.echo(json.dumps(records, indent=2))
+        return
+    for one in found:
+        click.echo("\n".join(_told(one, folder, output / one.file if whole else output)))
+    if not whole:
+        click.echo(_other(found[0], front.bench.network.units.removable, output))
+
+
+def _told(one: Exported, folder: RunFolder, place: Path) -> list[str]:
+    """What was written, and what it takes beside the unpruned network."""
+    identity, result, pruned, dense = folder.identity, folder.result, one.pruned, one.dense
+    drop = 100 * (one.search_error - result["dense_error"])
+    instance = f", instance {identity['instance']}" if identity["instance"] else ""
+    return [
+        f"{place}: member {one.member} of {identity['method']}{instance}, seed {identity['seed']}: "
+        f"{100 * (1 - pruned.params / dense.params):.2f} % of the parameters removed, search error {drop:+.2f} points, "
+        f"test error {100 * one.test_error:.2f} %",
+        f"  holds the network {one.holds}: {pruned.params:,} of {dense.params:,} parameters, {pruned.macs:,} of "
+        f"{dense.macs:,} multiply-adds, {pruned.bytes:,} bytes (unpruned {dense.bytes:,}), "
+        f"{1e3 * pruned.seconds:.3g} ms an image (unpruned {1e3 * dense.seconds:.3g}) on {one.target}",
+        f"  read back by a fresh process, it predicts the same classes on all {one.images} search images",
+    ]
+
+
+def _other(one: Exported, removable: bool, output: Path) -> str:
+    """Which other form there is."""
+    if one.shrunk:
+        return f"With zeros in place, in the unpruned network's shapes: -o {output.with_suffix('.safetensors')}"
+    if removable:
+        return f"Without what is pruned, smaller and faster: -o {output.with_suffix('.pt2')}, or .onnx"
+    return (
+        "Single weights cannot be taken out, so that the file is no smaller and no faster; filters can: --units filter"
     )

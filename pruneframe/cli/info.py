@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import unknown
+from ..errors import InputError, unknown
 from . import options
 
 if TYPE_CHECKING:
     from ..index import Described
-    from ..registry import Plugin, Registry
+    from ..plugin import Plugin
+    from ..registry import Registry
     from ..study.inventory import Inventory
 
 
@@ -32,7 +33,7 @@ def command(name: str, units: str | None, instance: int, sources: tuple[str, ...
     from ..hooks import KINDS
 
     registry = options.registry(sources)
-    kinds = [kind for kind in KINDS if name in registry.names(kind)]
+    kinds = [kind for kind in KINDS if _means(registry, kind, name)]
     if not kinds:
         raise unknown("component", name, {known for kind in KINDS for known in registry.names(kind)})
     if units is not None:
@@ -48,6 +49,14 @@ def command(name: str, units: str | None, instance: int, sources: tuple[str, ...
         return 0
     click.echo("\n\n".join(_text(one, held if one["kind"] == "problem" else None) for one in found))
     return 0
+
+
+def _means(registry: Registry, kind: str, name: str) -> bool:
+    """Whether something of one kind is meant by a name."""
+    try:
+        return bool(registry.described(kind, name))
+    except InputError:
+        return False
 
 
 def _inventory(registry: Registry, name: str, units: str | None, instance: int) -> Inventory:
@@ -78,8 +87,7 @@ def _told(described: Described, plugin: Plugin) -> dict[str, Any]:
 def _text(found: dict[str, Any], held: Inventory | None) -> str:
     lines = [
         f"{found['kind']} {found['name']}  ({found['distribution']} {found['version']})",
-        "",
-        found["about"],
+        *(["", found["about"]] if found["about"] else []),
     ]
     if found["settings"]:
         lines += ["", "settings"]
@@ -98,7 +106,7 @@ def _text(found: dict[str, Any], held: Inventory | None) -> str:
             "",
             "engine",
             f"  {found['engine']}",
-            *([f"  {held.evaluated_by}"] if held and held.evaluated_by else []),
+            *([f"  this network: {held.evaluated_by}"] if held and held.evaluated_by else []),
         ]
     for heading, inside in (held.sections if held else {}).items():
         lines += ["", heading, *(f"  {line}" for line in inside)]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, NothingSelected, unknown
+from ..errors import Faulty, InputError, NothingSelected
+from ..files import followed
+from ..spec import meant
 from . import boards, options
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ..study.plan import Plan
     from ..study.run import Run
     from ..study.store import StudyFolder
+    from ..study.wanted import Wanted
 
 TABLE = "lookup-table[table={}]"  # the target that looks latency up
 WIDTHS = {"problem": 12, "published": 26, "method": 20, "at most lost": 7, "measured": 18, "lost on test": 12} | {
@@ -73,10 +76,11 @@ def command(
 
     sources = boards.resolved(sources)
     registry = options.registry(sources)
+    method = registry.canonical("method", method)
     registry.check("method", method)
     given["seeds"] = numbers(given["seeds"], "seeds") if given["seeds"] else None
     output = Path(f"pruneframe-{method}-{size}") if output is None else output
-    study = StudyFolder(output.resolve())
+    study = StudyFolder(followed(output))
     own = Reproduction(registry, sources, registry.entry("method", method).value, size, study, given)
     attempts = own.attempts(own.experiments(problems))
     for problem, reason in own.not_at_hand.items():
@@ -88,11 +92,10 @@ def command(
         return 0
     if not _begin(own, attempts, yes):
         return 0
+    from .bench import conclude
+
     failures = [failure for attempt in attempts for failure in own.carry_out(attempt)]
-    complaints = _conclude(own, attempts, as_json)
-    for failure in failures:
-        click.echo(f"Failed: {failure}", err=True)
-    return 1 if failures or complaints else 0
+    return 0 if conclude(study, registry, lambda: _tell(own, attempts, as_json), as_json, failures) else 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Attempt:
 
     experiment: Experiment
     scale: Scale
-    wanted: boards.Wanted
+    wanted: Wanted
     planned: Plan
     jobs: int
     missing: tuple[Run, ...]
@@ -140,10 +143,8 @@ class Reproduction:
         if not declared:
             raise NothingSelected(f"method {self.method.name!r} declares no experiment of a paper")
         known = [one.problem for one in declared]
-        for name in names(problems):
-            if name not in known:
-                raise InputError(f"--problems: {unknown(f'problem of {self.method.name!r}', name, known)}")
-        return [one for one in declared if not problems or one.problem in names(problems)]
+        wanted = [meant(f"problem of {self.method.name!r}", name, known) for name in names(problems)]
+        return [one for one in declared if not problems or one.problem in wanted]
 
     def attempts(self, experiments: Iterable[Experiment]) -> list[Attempt]:
         """Those that can be carried out; what is in the way of the others is noted."""
@@ -156,14 +157,15 @@ class Reproduction:
                 if not reason:
                     found.append(self._attempt(experiment))
                     continue
-            except InputError as error:
-                reason = str(error)
+            except (Faulty, InputError) as error:
+                reason = str(error).removeprefix(f"{experiment.problem}: ")
             self.not_at_hand[experiment.problem] = reason
         return found
 
     def _attempt(self, experiment: Experiment) -> Attempt:
         """The runs of an experiment; loads its problem. Raises InputError for whatever is in the way."""
         from ..reproduction.estimate import estimate
+        from ..study.wanted import Wanted
 
         scale = experiment.scale(self.size)
         assert scale is not None
@@ -178,9 +180,9 @@ class Reproduction:
         machine = {name: self.given[name] for name in ("device", "threads", "precision", "jobs")}
         asked = experiment.methods, [experiment.problem], list(scale.instances), seeds
         extra = {"reproduces": self.method.name, "scale": self.size}
-        wanted = boards.Wanted(self.registry, self.sources, *asked, rules, **machine, extra=extra)
-        planned, jobs = wanted.planned()
-        missing = tuple(run for run in planned.runs if not run.folder(self.study).finished)
+        wanted = Wanted(self.registry, self.sources, *asked, rules, **machine, extra=extra)
+        planned, jobs = wanted.planned(options.say)
+        missing = tuple(run for run in planned.runs if not run.folder(self.study).whole)
         return Attempt(experiment, scale, wanted, planned, jobs, missing, estimate(planned, missing, jobs))
 
     def _table(self, experiment: Experiment) -> str:
@@ -202,10 +204,11 @@ class Reproduction:
 
     def carry_out(self, attempt: Attempt) -> list[str]:
         """Carry out what is missing of an experiment; returns what failed."""
-        from .bench import carry_out
+        from ..study.campaign import carry_out
+        from ..study.display import display
 
         attempt.wanted.prepare(self.study, attempt.planned)
-        return carry_out(attempt.wanted, attempt.planned, self.study, attempt.jobs)
+        return carry_out(attempt.wanted, attempt.planned, self.study, attempt.jobs, options.say, display)
 
     def rows(self, attempts: Iterable[Attempt]) -> list[Row]:
         """The table of all that."""
@@ -242,23 +245,24 @@ def _describe(own: Reproduction, attempts: Sequence[Attempt], as_json: bool) -> 
         click.echo("\n".join(map(str, attempts)))
 
 
-def _conclude(own: Reproduction, attempts: Sequence[Attempt], as_json: bool) -> list[str]:
-    """Print the table, or its data, write both, and typeset the comparison; returns complaints of reports that fail."""
-    from ..reproduction.table import write
-    from .report import write as write_report
+def _tell(own: Reproduction, attempts: Sequence[Attempt], as_json: bool) -> None:
+    """Print the table, or its data, and write both."""
+    from ..reproduction.table import document, write
 
     found = own.rows(attempts)
     told: dict[str, Any] = {"method": own.method.name, "scale": own.size, "study": str(own.study.path)}
     told |= {"not_at_hand": own.not_at_hand}
-    drawn = any(row.finished for row in found)
-    complaints = write_report([own.study], own.registry, own.study.pdf)[1] if drawn else []
-    paths = write(found, told, own.study)
     if as_json:
-        click.echo(paths[1].read_text(), nl=False)
-        return complaints
-    _show(found, f"{own.method.name}, scale {own.size}")
-    click.echo("\n".join(map(str, [*paths, *([own.study.pdf] if own.study.pdf.exists() else [])])))
-    return complaints
+        click.echo(document(found, told), nl=False)
+    else:
+        _show(found, f"{own.method.name}, scale {own.size}")
+    try:  # last, since it may find no room on the disk
+        paths = write(found, told, own.study)
+    except OSError as error:
+        options.say(f"Error: the table cannot be written in {own.study.path} ({error.strerror})")
+        return
+    if not as_json:
+        click.echo("\n".join(map(str, paths)))
 
 
 def _show(found: Sequence[Row], title: str) -> None:

@@ -59,8 +59,9 @@ def command(
     they have the same bytes.
     """
     from ..spec import numbers
+    from ..study.wanted import check_device
 
-    options.check_device(device)
+    check_device(device)
     registry, found = options.registry(sources), []
     chosen = [registry.problem(problem).with_settings(instance=number) for number in numbers(instances, "instances")]
     if given and (force or into or len(chosen) > 1):

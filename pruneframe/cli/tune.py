@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
+from ..files import followed
 from . import boards, options
 
 if TYPE_CHECKING:
     from ..configuration.tuned import Tuned, TunedSettings
     from ..registry import Registry
     from ..study.run import Run
+    from ..study.wanted import Wanted
 
 LIBRARIES = ("pruneframe", "optuna")  # whose versions stand in the file
 
@@ -49,7 +51,7 @@ def command(
     The first trial is the method as it is named; settings in brackets stay. Runs lie in the study --output, and the
     same command again goes on where it stopped. What is found goes to tuned.toml in it, for bench --settings.
     """
-    wanted = boards.Wanted.of(methods, sources, given)
+    wanted = boards.wanted(methods, sources, given)
     if dry_run:
         _describe(wanted.registry, wanted.methods, as_json)
         return 0
@@ -62,33 +64,36 @@ def command(
     return 0
 
 
-def _searched(wanted: boards.Wanted, output: Path, trials: int, draw: int) -> tuple[TunedSettings, Path]:
+def _searched(wanted: Wanted, output: Path, trials: int, draw: int) -> tuple[TunedSettings, Path]:
     """What the trials find, and the file that it was written to."""
     from importlib.metadata import version
 
     from ..configuration.rounds import Rounds
     from ..configuration.tuned import NAME, TunedSettings
+    from ..study.campaign import say_beforehand
+    from ..study.display import display
     from ..study.executor import LocalExecutor, Standing, carry_out_all
+    from ..study.removal import at_work
     from ..study.store import StudyFolder
-    from .progress import display
 
-    planned, jobs = wanted.planned()
+    planned, jobs = wanted.planned(options.say)
     if planned.declined:
         raise InputError(f"tune takes methods that run on all of the problems, but {planned.declined[0]}")
-    study = StudyFolder(output.resolve())
+    study = StudyFolder(followed(output))
     wanted.prepare(study, planned)
-    boards.say_beforehand(planned, planned.runs)
+    say_beforehand(planned, planned.runs, options.say)
     standing = Standing(lambda: LocalExecutor(jobs, wanted.threads))
 
     def carry_out(runs: Sequence[Run]) -> None:
-        missing = [run for run in dict.fromkeys(runs) if not run.folder(study).finished]
+        missing = [run for run in dict.fromkeys(runs) if not run.folder(study).whole]
         if missing:
             with display(study, missing) as watch:
                 carry_out_all(missing, study, wanted.sources, standing.lent, watch)
 
     try:
         rounds = Rounds(wanted.registry, planned, study, carry_out, options.say)
-        methods = rounds.tuned(wanted.methods, trials, draw)
+        with at_work(study):
+            methods = rounds.tuned(wanted.methods, trials, draw)
     finally:
         standing.end()
     found = TunedSettings(

@@ -6,23 +6,21 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..files import write_whole
-from ..item import Figure, Item, Remark, Table, check_item
+from ..errors import Faulty, InputError
+from ..files import read_plain, write_whole
+from ..item import Figure, Item, Remark, Table
 from ..report import Report, StudyFacts
+from .drawing import drawn, saved
 from .effort import counted
 from .latex import latex
 from .protocol import Paragraph, environments, protocol
@@ -68,19 +66,14 @@ def compose(
     table: Any,
     study: StudyFacts,
     settings: Sequence[dict[str, Any]],
-    complain: Callable[[str], None],
+    complain: Callable[[Faulty], None],
     anonymous: bool = False,
     bibtex: str = "",
 ) -> Comparison:
     """Draw all reports; `settings` are the studies' own. One that fails is left out, and `complain` is told."""
     ordered, ids = sorted(reports, key=_order), Counter[str]()
     items, appendix = (
-        [
-            _named(i, ids)
-            for report in ordered
-            if report.appendix == last
-            for i in _drawn(report, table, study, complain)
-        ]
+        [_named(i, ids) for report in ordered if report.appendix == last for i in drawn(report, table, study, complain)]
         for last in (False, True)
     )
     paragraphs = tuple(protocol(study, anonymous))
@@ -100,21 +93,13 @@ def compose(
     )
 
 
+def unfinished(study: StudyFacts) -> Comparison:
+    """What is there of a study before its first run has ended."""
+    return Comparison("Comparison of pruning methods", f"none of {counted(len(study.runs), 'run')} done", (), "", 0)
+
+
 def _order(report: Report) -> tuple[int, str]:
     return report.place, report.name
-
-
-def _drawn(report: Report, table: Any, study: StudyFacts, complain: Callable[[str], None]) -> list[Item]:
-    records, layers = study.records.copy(deep=False), study.layers.copy(deep=False)
-    try:  # each has views of its own, which are copied where they are written to
-        with redirect_stdout(sys.stderr):
-            drawn = list(report.draw(table.copy(deep=False), replace(study, records=records, layers=layers)))
-        for item in drawn:
-            check_item(item)
-        return drawn
-    except (Exception, SystemExit) as error:  # a report may fail in any way
-        complain(f"report {report!r} fails: {type(error).__name__}: {error}")
-        return []
 
 
 def _named(item: Item, ids: Counter[str]) -> Item:
@@ -202,27 +187,21 @@ def write_parts(comparison: Comparison, folder: Path) -> list[Path]:
     for name, content in {**written, CONTENTS: json.dumps(contents, indent=2).encode()}.items():
         write_whole(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     for name in earlier - written.keys():
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).is_file():
+            (folder / name).unlink()
     return [folder / name for name in (*written, CONTENTS)]
 
 
 def _listed(path: Path) -> set[str]:
     """The files beside a list of contents that it names."""
     try:
-        return {Path(entry["file"]).name for entry in json.loads(path.read_text())}
-    except (OSError, ValueError, TypeError, KeyError):  # none yet, or not ours
+        return {Path(entry["file"]).name for entry in json.loads(read_plain(path, follow=False))}
+    except (InputError, OSError, ValueError, TypeError, KeyError, RecursionError):  # none yet, or not ours
         return set()
 
 
-def saved(item: Figure, format: str) -> bytes:
-    """A figure as the bytes of a file, the same for the same figure."""
-    buffer = BytesIO()
-    item.figure.savefig(buffer, format=format, metadata={"CreationDate" if format == "pdf" else "Date": None})
-    return buffer.getvalue()
-
-
 def close(comparison: Comparison) -> None:
-    """Let go of all figures."""
+    """Let go of all figures that a report has made with pyplot."""
     import matplotlib.pyplot as plt
 
     for item in comparison.items:

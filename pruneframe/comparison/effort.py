@@ -14,6 +14,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
 
 
+def extent(study: StudyFacts) -> str:
+    """How many problems a study is on: `2 problems`, `1 problem under 3 sets of rules`."""
+    problems, boards = len({board.problem for board in study.boards}), len(study.boards)
+    return counted(problems, "problem") + (f" under {boards} sets of rules" if boards > problems else "")
+
+
 def settings(study: StudyFacts) -> str:
     """Of every method with a finished run, where its settings come from."""
     others = [name for name in study.methods if name not in study.tuned]

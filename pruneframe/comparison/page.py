@@ -13,16 +13,26 @@ import pandas as pd
 from ..files import write_whole
 from ..item import Figure, Item
 from ..report import RUN, Board, StudyFacts, members
-from .document import COLUMN, Comparison, Section, content_of, saved
+from .document import COLUMN, Comparison, Section, content_of
+from .drawing import ranked, saved
 from .protocol import Paragraph
 
 PLACE = "/* content */"  # in the template, where the data go
+REFRESH = "<!-- refresh -->"  # and where it is said how often a page is read again
 
 
 def write_page(
-    comparison: Comparison, study: StudyFacts, table: pd.DataFrame, output: Path, anonymous: bool = False
+    comparison: Comparison,
+    study: StudyFacts,
+    table: pd.DataFrame,
+    output: Path,
+    anonymous: bool = False,
+    refresh: int | None = None,
 ) -> None:
-    """Write a page that holds all it needs, and works without a network."""
+    """Write a page that holds all it needs, and works without a network.
+
+    `refresh`: seconds after which a browser reads it again; None for a page that will not change.
+    """
     content = {
         "title": comparison.title,
         "subtitle": comparison.subtitle,
@@ -31,7 +41,8 @@ def write_page(
     }
     template = (files("pruneframe.comparison") / "comparison.html").read_text()
     data = json.dumps(content).replace("<", "\\u003c")  # a method's name must not end the script
-    page = template.replace(PLACE, data).encode()
+    again = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">'
+    page = template.replace(REFRESH, again).replace(PLACE, data).encode()
     write_whole(output, lambda file: file.write(page))
 
 
@@ -52,6 +63,9 @@ def _item(item: Item | Paragraph) -> dict[str, Any]:
 
 def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool) -> dict[str, Any]:
     """All final members of a board, with what each is asked for."""
+    from .style import label
+
+    table = ranked(table, study)
     search, test = members(table, board, "search"), members(table, board, "test")
     runs = {run.key: run for run in study.done(board)}
     kept = study.layers[study.layers.board == board.hash] if len(study.layers) else study.layers
@@ -82,6 +96,7 @@ def _front(board: Board, study: StudyFacts, table: pd.DataFrame, anonymous: bool
     return {
         "problem": board.problem,
         "objectives": list(board.objectives),
+        "axes": [label(board, objective) for objective in range(len(board.objectives))],
         "dense": _shown(board.dense_test, board),
         "layers": layers,
         "points": points,

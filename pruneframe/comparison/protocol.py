@@ -8,9 +8,9 @@ from pathlib import PurePath
 from typing import Any
 
 from ..front import FRONT_LIMIT, REGION_MARGIN
-from ..report import Board, RunSummary, StudyFacts, place, without_machine
-from ..spec import ranges
-from .effort import counted, settings
+from ..report import Board, RunSummary, StudyFacts, place
+from ..spec import ranges, without_machine
+from .effort import counted, extent, settings
 from .nested import RESAMPLES
 from .statistics import SIGNIFICANT
 from .verdicts import chosen
@@ -31,6 +31,7 @@ def protocol(study: StudyFacts, anonymous: bool) -> Iterator[Paragraph]:
     yield Paragraph("Runs", _runs(study))
     for board in study.boards:
         yield Paragraph(board.label, _rules(board, study, anonymous))
+    yield Paragraph("Verified", _verified(study))
     yield Paragraph("Settings", settings(study))
     yield Paragraph("Compute", _compute(study))
     yield Paragraph("Images", _images(study))
@@ -55,9 +56,22 @@ def _runs(study: StudyFacts) -> str:
     own = "problem" if instances <= {0} else "problem, instance"
     return (
         f"{len(done)} of {counted(len(study.runs), 'run')} done: {counted(len(study.methods), 'method')} on "
-        f"{counted(len(study.boards), 'problem')} or sets of rules, {several}seeds {', '.join(map(str, seeds))}. A "
+        f"{extent(study)}, {several}seeds {', '.join(map(str, seeds))}. A "
         f"run is a method with its settings on {one} with one seed; per {own} and seed all methods get the same stream "
         "of random numbers."
+    )
+
+
+def _verified(study: StudyFacts) -> str:
+    """How many runs have come out the same once more."""
+    done = [run for run in study.runs if run.done]
+    stamped = [run for run in done if run.verified]
+    if not stamped:
+        return "No run was carried out once more, which pruneframe verify does."
+    which = f"All {len(done)}" if len(stamped) == len(done) else f"{len(stamped)} of {len(done)}"
+    return (
+        f"{which} runs were carried out once more on what their journals hold, their final fronts were measured anew, "
+        "and all figures came out as they were written (pruneframe verify)."
     )
 
 

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from ..files import write_whole
+from ..errors import InputError
+from ..files import read_json, read_plain, write_whole
 
 NAME = "receipt.json"  # in the folder with a comparison's parts
 LIBRARIES = ("pruneframe", "numpy", "pandas", "pyarrow", "scipy", "moocore", "scikit-posthocs", "matplotlib", "typst")
@@ -49,15 +50,18 @@ def made_of(*ingredients: str) -> str:
 def stands(parts: Path, made_of: str, wanted: Iterable[Path]) -> bool:
     """Whether all that is wanted was made of just this, and every file that came out is still what it was."""
     try:
-        found = json.loads((parts / NAME).read_bytes())
+        found = read_json(parts / NAME, follow=False)
         receipt = Receipt(str(found["made_of"]), dict(found["files"]))
         names = {path.relative_to(parts.parent).as_posix() for path in wanted}
         return (
             receipt.made_of == made_of
             and names <= receipt.files.keys()
-            and all(_digest((parts.parent / name).read_bytes()) == digest for name, digest in receipt.files.items())
+            and all(
+                _digest(read_plain(parts.parent / name, follow=False)) == digest
+                for name, digest in receipt.files.items()
+            )
         )
-    except (OSError, ValueError, TypeError, KeyError):  # none yet, not ours, or a file has gone
+    except (InputError, OSError, ValueError, TypeError, KeyError):  # none yet, not ours, or a file has gone
         return False
 
 

@@ -155,10 +155,14 @@ def _tested(first: Values, second: Values, first_fixed: bool, second_fixed: bool
     often = a12(one, two)
     if first_fixed or second_fixed:
         differences = one[0] - two if first_fixed else one - two[0]
-        return _signed(differences, f"{len(differences)} seeds", often)
-    over = f"{len(one)} seeds" if len(one) == len(two) else f"{len(one)} and {len(two)} seeds"
+        return _signed(differences, _seeds(len(differences)), often)
+    over = _seeds(len(one)) if len(one) == len(two) else f"{len(one)} and {_seeds(len(two))}"
     side = int(np.sign(often - 0.5))
     return _Tested(RANK_SUM, over, _rank_sum(one, two), _least(RANK_SUM, len(one), len(two)), side, often)
+
+
+def _seeds(number: int) -> str:
+    return f"{number} seed" + "s" * (number != 1)
 
 
 def _signed(differences: np.ndarray, over: str, often: float) -> _Tested:

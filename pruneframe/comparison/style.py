@@ -1,17 +1,19 @@
-"""How all figures look: one colour and marker per method, legible at one column of a paper."""
+"""How all figures look: one colour and marker per method, legible at one column of a paper.
+
+Figures are made without pyplot, so that they leave its windows, backend and settings to whoever else draws.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Literal
 
 import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..report import Board
@@ -44,12 +46,27 @@ SETTINGS: dict[str, Any] = {
     "pdf.fonttype": 42,  # TrueType: many publishers refuse Type 3
     "svg.fonttype": "none",
     "svg.hashsalt": "pruneframe",  # the same figure, the same file
-    "figure.max_open_warning": 0,  # a comparison draws all its figures before it is typeset
+    "figure.max_open_warning": 0,  # a report may use pyplot, and all draw their figures before they are typeset
     "axes.formatter.use_mathtext": False,
     "text.parse_math": False,  # a method's name is text, whatever signs are in it
 }
 
-plt.rcParams.update(SETTINGS)  # type: ignore[arg-type] # the stubs list every key by name
+DOTS = 144  # per inch, on a screen
+
+
+def look() -> AbstractContextManager[None]:
+    """Within it figures are drawn, and written, as these settings say."""
+    return matplotlib.rc_context(SETTINGS)  # type: ignore[arg-type] # the stubs list every key by name
+
+
+class Canvas(Figure):
+    """A figure of matplotlib that notebooks show, whatever backend they have."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        with look():
+            self.savefig(buffer, format="png", dpi=DOTS)
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -98,7 +115,8 @@ def panels(count: int, height: float = 2.3) -> tuple[Any, list[Any]]:
     columns = min(3, count)
     rows = -(-count // columns)
     size = (COLUMN if count == 1 else PAGE, height * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = Canvas(size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     flat = list(axes.flat)
     for unused in flat[count:]:
         unused.remove()
@@ -108,7 +126,8 @@ def panels(count: int, height: float = 2.3) -> tuple[Any, list[Any]]:
 def strips(count: int) -> tuple[Any, list[Any]]:
     """A figure with `count` low axes, one above the other, over one horizontal axis."""
     size = (COLUMN, 0.5 + 0.85 * count)
-    figure, axes = plt.subplots(count, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    figure = Canvas(size, layout="constrained")
+    axes = figure.subplots(count, 1, sharex=True, squeeze=False)
     return figure, list(axes[:, 0])
 
 

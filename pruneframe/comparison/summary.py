@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ..front import DROPS
-from ..report import RunSummary, best_first
+from ..report import RUN, Board, RunKey, RunSummary, best_first, by_run, members
 from .verdicts import summed_up, verdicts
+
+REMOVED = (0.5, 0.75, 0.875)  # shares of the parameters at which accuracy after training is told
 
 
 def results(runs: Sequence[RunSummary], control: str | None = None) -> pd.DataFrame:
@@ -47,3 +49,35 @@ def operating_point(runs: Sequence[RunSummary], drop: float) -> str:
         return "none"
     removed, lost = np.median(found, axis=0)
     return f"{100 * removed:.1f} % ({lost:+.2f})"
+
+
+def after_training(table: pd.DataFrame, board: Board, runs: Sequence[RunSummary]) -> pd.DataFrame:
+    """One row per method: test accuracy in per cent as searched, and after the common fine-tuning that its runs had.
+
+    Of each front the member with the least search error, before and after, among those with at least so much removed;
+    medians over runs.
+    """
+    found = {kind: _with_test(table, board, kind) for kind in ("member", "finetuned")}
+    rows = []
+    for method in best_first(runs):
+        keys = [run.key for run in runs if run.method == method]
+        row = {"method": method}
+        for share in REMOVED:
+            values = [_accuracy([found[kind].get(key) for key in keys], share) for kind in found]
+            row[f"at {100 * share:g} % removed"] = " to ".join(values)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _with_test(table: pd.DataFrame, board: Board, kind: str) -> dict[RunKey, pd.DataFrame]:
+    """The members of each run, with their errors on search and `test_error`."""
+    own = [*RUN, "number"]
+    search, test = members(table, board, "search", kind), members(table, board, "test", kind)
+    return by_run(search.merge(test[[*own, "error"]].rename(columns={"error": "test_error"}), on=own))
+
+
+def _accuracy(fronts: Sequence[pd.DataFrame | None], share: float) -> str:
+    """The median over fronts, of those that have such a member."""
+    small = [front[front.removed >= share - 1e-12] for front in fronts if front is not None]
+    errors = [front.sort_values("error").test_error.iloc[0] for front in small if len(front)]
+    return f"{100 * (1 - np.median(errors)):.2f}" if errors else "none"

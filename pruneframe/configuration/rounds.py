@@ -65,7 +65,7 @@ class Rounds:
         self.carry_out([run for some in runs for run in some])
         for (method, trial), some in zip(going, runs, strict=True):
             trials, folders = contests[method], [run.folder(self.study) for run in some]
-            reasons = [folder.failure or "its worker process died" for folder in folders if not folder.finished]
+            reasons = [folder.failure or "its worker process died" for folder in folders if not folder.whole]
             if reasons and trial is trials.trials[0]:
                 raise InputError(f"{method} must run as it is named, before it is tuned, but fails: {reasons[0]}")
             if reasons:
@@ -102,7 +102,7 @@ class Rounds:
         if trials.exhausted:
             self.say(f"{method}: nothing else was left to try after {len(trials.trials)} trials")
         runs = [run for trial in trials.trials for place in self.places for run in self._runs(method, trial, place)]
-        results = [folder.result for run in runs if (folder := run.folder(self.study)).finished]
+        results = [folder.result for run in runs if (folder := run.folder(self.study)).whole]
         return Tuned(
             asked=method,
             spec=best.spec,

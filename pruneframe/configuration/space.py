@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..component import NONE, Setting
-from ..registry import HOME, Registry
+from ..plugin import HOME
+from ..registry import Registry
 from ..spec import parse_spec, write
 
 if TYPE_CHECKING:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from ..errors import InputError
-from ..files import write_whole
+from ..files import read_toml, write_whole
 from ..registry import Registry
+from ..study.wanted import Say, Wanted
 
 FORMAT = 1
 NAME = "tuned.toml"  # in the folder of the study that the trials are runs of
@@ -62,21 +64,19 @@ class TunedSettings:
     def read(cls, path: Path) -> Self:
         """From that file; raises InputError where it is not as it was written."""
         rule = f"{path} must be a file that `pruneframe tune` wrote"
-        try:
-            text = path.read_text()
-            found = tomllib.loads(text)
-        except (OSError, ValueError) as error:  # ValueError: not TOML, or not even text
-            raise InputError(f"{rule}, but cannot be read ({error})") from error
+        found, text = read_toml(path, rule)
         head, _, body = text.partition('checksum = "')
         checksum, _, body = body.partition('"\n')
         if not checksum or head != HEAD or _checksum(body) != checksum:
             raise InputError(f"{rule}, but is damaged or was changed; tune again, or name settings in --methods")
         if found.get("format") != FORMAT:
             raise InputError(f"{rule} in format {FORMAT}, but it has format {found.get('format')!r}; tune again")
-        methods = tuple(Tuned(**one) for one in found.pop("methods", []))
-        known = {field.name: found[field.name] for field in fields(cls) if field.name in found}
-        lists = {name: tuple(known[name]) for name in ("problems", "instances", "seeds")}
-        return cls(**known | lists | {"methods": methods})
+        try:
+            methods = tuple(Tuned(**_typed(one, Tuned)) for one in found.pop("methods", []))
+            known = {field.name: found[field.name] for field in fields(cls) if field.name in found}
+            return cls(**_typed(known, cls) | {"methods": methods})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{rule}, but lacks {error} or has something else in its place; tune again") from error
 
     def check(self, registry: Registry, boards: Iterable[tuple[str, int]]) -> None:
         """Raise InputError for a method that nothing brings, or where a problem's instance was tuned on."""
@@ -123,6 +123,48 @@ class TunedSettings:
             yield from ("", f"[{name}]", *_table(table))
         for one in methods:
             yield from ("", "[[methods]]", *_table(one))
+
+
+def with_settings(wanted: Wanted, path: Path, control: str | None, say: Say) -> tuple[Wanted, str | None]:
+    """What is wanted, and the control, with settings that trials found; raises InputError where they cannot be used."""
+    from ..method import Method
+
+    found = TunedSettings.read(path)
+    found.check(wanted.registry, product(wanted.problems, wanted.instances))
+    asked = [repr(wanted.registry.component(Method, spec)) for spec in wanted.methods]
+    specs, used = found.of(asked)
+    told = [f"{one.asked} runs as {one.spec}, tuned by {one.trials} trials" for one in used.methods]
+    told += [f"{spec} is not tuned" for spec in dict.fromkeys(specs) if spec in asked and not used.has(spec)]
+    say(f"settings: {'; '.join(told)}")
+    called = {one.asked: one.spec for one in used.methods}
+    control = None if control is None else called.get(control, control)
+    return replace(wanted, methods=specs, extra={"tuned": used.json()}), control
+
+
+def _typed(found: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Values for the fields of a dataclass; raises TypeError where one is of another type than its field."""
+    if not isinstance(found, dict):
+        raise TypeError("a table")
+    hints = get_type_hints(kind)
+    for name, value in found.items():
+        if name in hints and not _is(value, hints[name]):
+            raise TypeError(name)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value of TOML is of a field's type; a whole number is a number, and Any is what JSON has, too."""
+    match get_origin(hint) or hint:
+        case builtins.tuple:
+            return isinstance(value, list) and all(_is(one, get_args(hint)[0]) for one in value)
+        case builtins.dict:
+            return isinstance(value, dict) and all(_is(one, get_args(hint)[1]) for one in value.values())
+        case builtins.float:
+            return type(value) in (int, float) and abs(value) < float("inf")
+        case builtins.int | builtins.str:
+            return type(value) is hint
+        case _:
+            return any(_is(value, kind) for kind in (str, float)) or type(value) is bool or _is(value, tuple[Any, ...])
 
 
 def _table(values: dict[str, Any]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError
+from ..files import read_plain
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Factory:
     def code(self) -> bytes:
         """Of the file, or of the module's; empty where it has none of its own."""
         if self.file is not None:
-            return self.file.read_bytes()
+            return read_plain(self.file)
         try:
             spec = importlib.util.find_spec(self.module)
         except (ImportError, ValueError):  # told by name when it is called
@@ -77,7 +78,7 @@ class Factory:
 
 def _from_file(path: Path) -> ModuleType:
     """A Python file as a module, known by its content, so that it is imported once."""
-    name = f"pruneframe_network_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    name = f"pruneframe_network_{hashlib.sha256(read_plain(path)).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, unknown
+from ..files import read_toml
 from ..spec import read, type_name, write
 
 Check = Callable[[Any], bool]
@@ -33,12 +33,7 @@ class Table:
     @classmethod
     def of(cls, path: Path) -> Table:
         """The whole of a file; raises InputError where it is not TOML."""
-        try:
-            return cls(path, tomllib.loads(path.read_text()))
-        except (OSError, ValueError) as error:  # ValueError: not TOML, or not even text
-            raise InputError(
-                f"{path} must be a TOML file that declares a problem, but cannot be read ({error})"
-            ) from error
+        return cls(path, read_toml(path, f"{path} must be a TOML file that declares a problem")[0])
 
     def fault(self, field: str, rule: str) -> InputError:
         """The error about a field that is not as it must be."""

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import read_plain
+from ..model.archives import names_of, read_arrays
 from ..model.data import Data, Split
 from ..model.decoding import Crop
 from ..model.pictures import image_folder
@@ -80,7 +82,7 @@ def _of_folder(table: Table) -> Load:
         raise InputError(f"{table.path}: [data] train = {train} needs a train_folder to choose from")
 
     def load() -> tuple[Split | None, Split]:
-        classes = None if listed is None else listed.read_text().split()
+        classes = None if listed is None else read_plain(listed).decode().split()
         unseen = image_folder(folder, of=classes)
         own = None if seen is None else image_folder(seen, of=classes)
         if own is not None and train is not None:
@@ -109,9 +111,8 @@ def _of_arrays(table: Table) -> Load:
 def _arrays(path: Path, names: list[str]) -> tuple[NDArray, NDArray[np.int64]]:
     """Images and labels by name; raises InputError where the file has no such arrays or they do not fit."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            there = ", ".join(file)
-            found = {name: file[name] for name in names if name in file}
+        there = ", ".join(names_of(path))
+        found = read_arrays(path, names)
     except Exception as error:  # numpy, zipfile and zlib each raise their own
         raise InputError(
             f"{path} must be an npz of arrays, but cannot be read ({error}); save it by numpy.savez"

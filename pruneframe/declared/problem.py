@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import InputError
+from ..files import read_plain
 from ..model.data import Splits
 from ..model.recipe import Recipe
 from ..model.saved import Saved
@@ -56,7 +57,7 @@ def declared(path: Path) -> tuple[Problem, str]:
         problem = Problem(name, factory, splits, weights=weights, **given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return problem, hashlib.sha256(path.read_bytes() + factory.code).hexdigest()[:12]
+    return problem, hashlib.sha256(read_plain(path) + factory.code).hexdigest()[:12]
 
 
 def _weights(table: Table) -> Published | Saved | Trained | None:

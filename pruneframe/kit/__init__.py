@@ -23,9 +23,11 @@ _HOMES = {
     "UNPRUNED": "scheme",
     "ablest": "sweep",
     "best": "sweep",
+    "check_population": "evolution",
     "default_population": "evolution",
     "edge": "tuner",
     "evolve": "evolution",
+    "front_numbers": "pareto",
     "is_pruned": "scheme",
     "middles": "sweep",
     "paired": "scheme",
@@ -41,6 +43,7 @@ _HOMES = {
     "start_and_vary": "evolution",
     "suitable_variation": "evolution",
     "summed": "scheme",
+    "survivors": "pareto",
 }
 
 __all__ = [*_HOMES]
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from .evolution import BIBTEX as BIBTEX
     from .evolution import IDLE as IDLE
     from .evolution import SMALLEST as SMALLEST
+    from .evolution import check_population as check_population
     from .evolution import default_population as default_population
     from .evolution import evolve as evolve
     from .evolution import reference_directions as reference_directions
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
     from .evolution import start_and_vary as start_and_vary
     from .evolution import suitable_variation as suitable_variation
     from .pareto import ParetoSet as ParetoSet
+    from .pareto import front_numbers as front_numbers
+    from .pareto import survivors as survivors
     from .phase import reached as reached
     from .phase import recorded as recorded
     from .ranking import Highest as Highest

@@ -22,16 +22,20 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
 from ..encoding import Genomes, Variables
+from ..errors import InputError
 from ..search.task import Task
 from ..variation import Chain
 
 Vary = Callable[[Genomes, int], Genomes]  # parents [2n, width], n -> children [n, width]
 Algorithm = Literal["nsga2", "moead"]
 
+ROOM = 1 << 32  # bytes that a population may take
+INDIVIDUAL = 1000  # bytes that pymoo keeps of a genome beside it
 GENERATIONS = 10  # the default population leaves room for so many
-SMALLEST, LARGEST = 4, 100
+SMALLEST, LARGEST = 4, 100  # populations that a default is between
 NEIGHBOURS = 20
 IDLE = 20  # generations on end that asked nothing new, and so cost nothing: little is left to be found
+# the entry of pymoo, for methods that are built on it
 BIBTEX = """
 @article{blank2020pymoo,
   author = {Blank, Julian and Deb, Kalyanmoy},
@@ -168,6 +172,8 @@ def start_and_vary(
     coder = task.encoding(encoding)
     variables = coder.variables(task.layout)
     vary = suitable_variation(task, variation, variables)
+    if population is not None:
+        check_population(population, variables.width * (1 if variables.kind == "binary" else 8))
     scores = task.scores(scorer)
     bit_scores = scores if variables.number == task.layout.total else None
     start = coder.sample(population or default_population(task.affordable), task.layout, scores, task.rng)
@@ -178,10 +184,21 @@ def start_and_vary(
     )
 
 
+def check_population(population: int, width: int) -> None:
+    """Raise InputError for more genomes, of so many bytes each, than memory is for."""
+    if (size := population * (width + INDIVIDUAL)) > ROOM:
+        raise InputError(
+            f"a population must take at most {ROOM:,} bytes, but {population:,} genomes of {width:,} bytes take "
+            f"{size:,}; choose a smaller one"
+        )
+
+
 def suitable_variation(task: Task, name: str | None, variables: Variables) -> Chain:
     """The operators of this name, or what suits the kind of variables; one that cannot vary them is refused here."""
     variation = task.variation(name or ("uniform+bit-flip" if variables.kind == "binary" else "sbx-pm"))
-    blank = np.zeros((2, variables.width), dtype=np.uint8 if variables.kind == "binary" else np.float64)
+    blank = np.zeros((2, variables.width), dtype=np.uint8)
+    if variables.kind != "binary":
+        blank = np.tile(variables.lower, (2, 1))
     variation.vary(blank, 1, variables, np.random.default_rng(0))
     return variation
 

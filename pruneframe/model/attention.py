@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,18 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor | None =
 def merged(heads: Tensor) -> Tensor:
     """[n, heads, tokens, features] as [n, tokens, heads x features]."""
     return heads.transpose(1, 2).flatten(2)
+
+
+def projected(heads: Tensor, number: int, projection: nn.Linear) -> Tensor:
+    """[n, number, tokens, features] as [n, tokens, channels] by a linear layer; without heads that is its bias alone.
+
+    A tensor without entries is what other programs than torch cannot compute with.
+    """
+    if number:
+        found: Tensor = projection(merged(heads))
+        return found
+    nothing = heads.new_zeros(heads.shape[0], heads.shape[2], projection.out_features)
+    return nothing if projection.bias is None else nothing + projection.bias
 
 
 class Multihead(nn.Module, Opaque):
@@ -71,8 +83,8 @@ class Multihead(nn.Module, Opaque):
         parts = [F.linear(x, w, b) for x, w, b in zip(given, weights, biases, strict=True)]
         q, k, v = (x.reshape(*x.shape[:2], number, self.features).transpose(1, 2) for x in parts)
         added = self._added(attn_mask, key_padding_mask, number, q)
-        out = merged(attend(q, k, v, added, self.features**-0.5) if number else q)
-        out = self.out_proj(out if self.batch_first else out.transpose(0, 1))
+        out = projected(attend(q, k, v, added, self.features**-0.5) if number else q, number, self.out_proj)
+        out = out if self.batch_first else out.transpose(0, 1)
         if not need_weights:
             return out, None
         scores = q @ k.transpose(-2, -1) * self.features**-0.5
@@ -116,15 +128,14 @@ class Fused(nn.Module):
         """Tokens [n, tokens, channels] to the same; whatever else the module takes must not be given."""
         if any(value is not None and value is not False for value in others.values()):
             raise InputError(f"heads must be computed of tokens alone, but {', '.join(others)} are given")
-        into, out = self.get_submodule(self._into), self.get_submodule(self._out)
+        into, out = self.get_submodule(self._into), cast(nn.Linear, self.get_submodule(self._out))
         sizes = {"q": 3, "h": self.num_heads, "f": self.features}
         apart = into(x).reshape(x.shape[0], x.shape[1], *(sizes[axis] for axis in self.order))
         apart = apart.permute(*(2 + self.order.index(axis) for axis in "qh"), 0, 1, 2 + self.order.index("f"))
         q, k, v = (apart[which].transpose(0, 1) for which in range(3))
         if self.num_heads:
             q = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=self.features**-0.5)
-        found: Tensor = out(merged(q))
-        return found
+        return projected(q, self.num_heads, out)
 
 
 class Windows(nn.Module, Opaque):
@@ -149,14 +160,14 @@ class Windows(nn.Module, Opaque):
         n, height, width, _ = x.shape
         shift = [0 if size[i] >= x.shape[1 + i] else whole.shift_size[i] for i in range(2)]
         x = torch.roll(x, (-shift[0], -shift[1]), (1, 2))
-        tokens = self._attended(_windows(x, size), self._added(height, width, shift, x))
-        out: Tensor = whole.proj(tokens)
+        heads = self._attended(_windows(x, size), self._added(height, width, shift, x))
+        out = projected(heads, whole.num_heads, whole.proj)
         out = out.reshape(n, height // size[0], width // size[1], size[0], size[1], -1)
         out = torch.roll(out.transpose(2, 3).reshape(n, height, width, -1), (shift[0], shift[1]), (1, 2))
         return out[:, :rows, :columns]
 
     def _attended(self, x: Tensor, added: Tensor) -> Tensor:
-        """Windows [windows, tokens, channels] as [windows, tokens, heads x features]."""
+        """Windows [windows, tokens, channels] as [windows, heads, tokens, features]."""
         whole = self.whole[0]
         bias = whole.qkv.bias
         if self.cosine and bias is not None:
@@ -165,11 +176,11 @@ class Windows(nn.Module, Opaque):
         rows = F.linear(x, whole.qkv.weight, bias).reshape(*x.shape[:2], 3, whole.num_heads, self.features)
         q, k, v = rows.permute(2, 0, 3, 1, 4)
         if whole.num_heads == 0:
-            return merged(q)
+            return q
         if self.cosine:
             longest = whole.logit_scale.clamp(max=math.log(100.0)).exp()
-            return merged(attend(F.normalize(q, dim=-1) * longest, F.normalize(k, dim=-1), v, added))
-        return merged(attend(q, k, v, added, self.features**-0.5))
+            return attend(F.normalize(q, dim=-1) * longest, F.normalize(k, dim=-1), v, added)
+        return attend(q, k, v, added, self.features**-0.5)
 
     def _added(self, height: int, width: int, shift: Sequence[int], x: Tensor) -> Tensor:
         """Position bias, and what keeps windows apart that were not neighbours, [windows, heads, tokens, tokens]."""

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import cache_folder, write_whole
+from .archives import read_arrays
 from .data import Split
 from .fetch import find, missing
 
 PARTS = {"train": 50_000, "test": 10_000}  # images of each
+LARGEST = 60_000 * (32 * 32 * 3 + 16)  # bytes of both with their labels
 
 
 def cifar10() -> tuple[Split, Split]:
@@ -48,8 +50,8 @@ def _official(name: str, file: str, folder: str) -> tuple[Split, Split]:
 
 def _of_arrays(path: Path, name: str) -> tuple[Split, Split]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {key: arrays[key] for part in PARTS for key in (f"x_{part}", f"y_{part}")}
+        arrays = read_arrays(path, free=LARGEST)
+        found = {key: arrays[key] for part in PARTS for key in (f"x_{part}", f"y_{part}")}
     except Exception as error:  # numpy, zipfile and zlib each raise their own
         raise InputError(
             f"{path} must be an npz with x_train, y_train, x_test, y_test, but cannot be read ({error}); replace it"

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .inputs import Inputs
-from .rows import Chosen, Source, Stream, blocks, in_memory
+from .rows import Chosen, Source, Stream, blocks, in_memory, resident
 
 HELD = 5 * 2**27  # bytes that a set of images may take in memory, as the network sees them; larger ones are streamed
 
@@ -31,11 +31,13 @@ class Split:
 
     Images are uint8[n, height, width, channels]; numbers of any shape are floating point [n, ...], as the network reads
     them; token ids are signed integers [n, ...], from 0. `images` may be a memory map, or anything else with a shape, a
-    dtype and rows that can be sliced and chosen as those of an array: it is never read as a whole.
+    dtype and rows that can be sliced and chosen as those of an array: it is never read as a whole. `known` is the
+    digest of one whose images are fetched only when they are read.
     """
 
     images: Any
     labels: NDArray[np.int64]
+    known: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +61,8 @@ class Split:
     @property
     def digest(self) -> str:
         """32 hex digits over all images and labels."""
+        if self.known:
+            return self.known
         total = hashlib.blake2b(digest_size=16)
         total.update(f"{tuple(self.images.shape)}{self.images.dtype}".encode())
         for block in blocks(self.images):
@@ -103,7 +107,9 @@ class Data:
     @cached_property
     def inputs(self) -> Inputs:
         """One image as the network sees it; token ids are from 0 to the largest of all splits."""
-        shape = tuple(self.tensor(self.test.take(np.arange(1))).shape[1:])
+        shape = tuple(self.test.images.shape[1:])
+        if self.test.images.dtype == np.uint8:
+            shape = (shape[2], *shape[:2])
         if self.test.images.dtype.kind != "i":
             return Inputs(shape)
         splits = self.train, self.search, self.test
@@ -123,7 +129,7 @@ class Data:
 
     def held(self, split: Split) -> int:
         """Bytes that a split takes in memory: as the network sees it, and as it is unless it lies on the disk."""
-        own = math.prod(split.images.shape) * split.images.dtype.itemsize if in_memory(split.images) else 0
+        own = math.prod(split.images.shape) * split.images.dtype.itemsize if resident(split.images) else 0
         return own + min(4 * len(split) * math.prod(self.input_shape), HELD)
 
     def tensor(self, split: Split) -> Tensor:

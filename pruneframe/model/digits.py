@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from pathlib import Path
 
@@ -11,11 +10,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import cache_folder
+from .archives import read_packed
 from .data import Split
 from .fetch import find, missing
 
 PARTS = ("train", "t10k")
 IDX_HEADERS = {"images-idx3": 16, "labels-idx1": 8}  # bytes before the values
+LARGEST = 16 + 60_000 * 784  # bytes of such a file, unpacked
 
 
 def digits() -> Split:
@@ -82,8 +83,7 @@ def _values(name: str, part: str, kind: str) -> NDArray[np.uint8]:
     if path is None:
         raise missing(name, f"{_plain(name)}/raw/{part}-{kind}-ubyte.gz", FileNotFoundError("no such file"))
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return np.frombuffer(file.read(), dtype=np.uint8, offset=IDX_HEADERS[kind]).copy()
+        return np.frombuffer(read_packed(path, LARGEST), dtype=np.uint8, offset=IDX_HEADERS[kind]).copy()
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
             f"{path} must be an IDX file, gzipped or not, but cannot be read ({error}); replace it"

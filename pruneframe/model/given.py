@@ -24,6 +24,11 @@ class Given:
     origin: str  # how it is made
     vary: ClassVar[bool] = False  # from instance to instance
 
+    @property
+    def lines(self) -> list[str]:
+        """Where they come from, for people."""
+        return [f"given: weights/{self.file}; {self.origin}", f"SHA-256: {self.sha256}"]
+
     def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained."""
         return True

@@ -18,6 +18,7 @@ from ..mask import Group, Layout, Masks
 from .acceptance import check
 from .cut import Cut, Cutter, stages
 from .inputs import Inputs, Shape
+from .laid import laid_out
 from .layers import survey
 from .places import Places
 from .state import digest
@@ -66,7 +67,7 @@ class Network:
         self.units = units
         found = survey(self.module, self.inputs)
         self.layers, self.outputs, self.total_macs, self._rest = found.layers, found.outputs, found.macs, found.rest
-        self.layout = units.layout(self) if layout is None else layout
+        self.layout = layout or laid_out(lambda: units.layout(self), repr(units), self.module)
         others = (f"{other} cannot be pruned" for other in found.others)
         self.notes = tuple(dict.fromkeys([*notes, *others, *self.layout.notes]))
         if not self.layout.groups:
@@ -209,15 +210,27 @@ class Network:
         torch has no convolution without channels, so a shrunk network keeps one filter there, all of it zero.
         Units that cannot be removed are returned as they are.
         """
-        if not self.units.removable:
-            return masks
-        rows = []
-        for row in range(len(masks)):
+        return self._structured(masks)[0]
+
+    def _structured(self, masks: Masks) -> tuple[Masks, NDArray[np.int64]]:
+        """The same, and behind it the units kept per group, int64[n, groups]."""
+        counts = masks.layer_counts()
+        lacking = np.flatnonzero((counts < self._least).any(axis=1)).tolist() if self.units.removable else []
+        if not lacking:
+            return masks, counts
+        bits = masks.bits.copy()
+        for row in lacking:
             kept = masks.unpack(row).copy()
             for group, part in zip(self.layout.groups, self.layout.split(kept), strict=True):
                 part[np.flatnonzero(~part)[: max(0, group.least - np.count_nonzero(part))]] = True
-            rows.append(kept)
-        return Masks.pack(np.array(rows, dtype=bool).reshape(len(masks), self.layout.total), self.layout)
+            bits[row] = np.packbits(kept)
+        whole = Masks(bits, self.layout)
+        return whole, whole.layer_counts()
+
+    @cached_property
+    def _least(self) -> NDArray[np.int64]:
+        """Units that each group keeps at least, int64[groups]."""
+        return np.array([group.least for group in self.layout.groups])
 
     def widths(self, masks: Masks) -> NDArray[np.int64]:
         """Output and input channels of each prunable layer when the units are gone, int64[n, layers, 2].
@@ -227,7 +240,7 @@ class Network:
         """
         rows = {layer.parameter: row for row, layer in enumerate(self.layers)}
         found = np.tile(np.array([layer.shape[:2] for layer in self.layers], dtype=np.int64), (len(masks), 1, 1))
-        removed = np.array(self.layout.sizes) - self.structure(masks).layer_counts()
+        removed = np.array(self.layout.sizes) - self._structured(masks)[1]
         for column, group in enumerate(self.layout.groups if self.units.removable else ()):
             for part in group.slices:
                 if part.parameter in rows:
@@ -237,7 +250,7 @@ class Network:
     def layer_weights(self, masks: Masks) -> NDArray[np.int64]:
         """Weights that remain in each prunable layer, int64[n, layers]; of the shrunk network for removable units."""
         if not self.layout.single:
-            return self._remaining(masks, [layer.parameter for layer in self.layers])
+            return self._remaining(masks, tuple(layer.parameter for layer in self.layers))
         names = [layer.name for layer in self.layers]
         found = np.tile([layer.weights for layer in self.layers], (len(masks), 1))
         found[:, [names.index(name) for name in self.layout.names]] = masks.layer_counts()
@@ -247,12 +260,19 @@ class Network:
         """Parameters that remain, int64[n]: all that a mask does not remove, biases and batch norm included."""
         if self.layout.single:
             return self.total_params - self.layout.total + masks.counts()
-        return self._remaining(masks, [name for name, _ in self.module.named_parameters()]).sum(axis=1)
+        return self._remaining(masks, self._named).sum(axis=1)
 
-    def _remaining(self, masks: Masks, names: list[str]) -> NDArray[np.int64]:
+    @cached_property
+    def _named(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.module.named_parameters())
+
+    def _remaining(self, masks: Masks, names: tuple[str, ...]) -> NDArray[np.int64]:
         """Entries of some parameters that remain, int64[n, names]."""
-        real = self.structure(masks)
-        rows = [self.places.remaining(torch.from_numpy(real.unpack(row)), names) for row in range(len(masks))]
+        real, counts = self._structured(masks)
+        if self.places.alike:
+            rows = [self.places.remaining_of(tuple(kept), names) for kept in counts.tolist()]
+        else:
+            rows = [self.places.remaining(torch.from_numpy(real.unpack(row)), names) for row in range(len(masks))]
         return np.array(rows, dtype=np.int64).reshape(len(masks), len(names))
 
     def macs(self, masks: Masks) -> NDArray[np.int64]:
@@ -261,7 +281,7 @@ class Network:
         What cannot be pruned by itself may go with units all the same, as attention does with its branch.
         """
         own = sum(layer.weights * layer.positions for layer in self.layers)
-        names = list(self._rest.keys() & self.places.parameters)
+        names = tuple(self._rest.keys() & self.places.parameters)
         whole = np.array([self.parameter(name).numel() for name in names], dtype=np.int64)
         each = np.array([self._rest[name] for name in names], dtype=np.int64)
         gone = (whole - self._remaining(masks, names)) * each // whole if names else np.zeros((len(masks), 0), np.int64)

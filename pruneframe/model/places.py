@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from ..mask import Group, Layout, Slices
 
+REMEMBERED = 4096  # counts of kept units whose remains are known
+
 Shape = tuple[int, ...]
+Counts = tuple[int, ...]  # units kept of each group
 Along = dict[str, dict[int, Tensor]]  # by parameter and dimension
 
 
@@ -36,6 +40,20 @@ class Places:
     def parameters(self) -> frozenset[str]:
         """The parameters that slices are of."""
         return frozenset(name for parts in self._parts for name, _, _ in parts)
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether how many units of each group are kept says how much remains: no two own the same places."""
+        seen: dict[tuple[str, int], set[int]] = {}
+        for parts, group in zip(self._parts, self._layout.groups, strict=True):
+            if not group.slices:
+                return False
+            for name, dim, places in parts:
+                own, taken = places.ravel().tolist(), seen.setdefault((name, dim), set())
+                if len(set(own)) < len(own) or not taken.isdisjoint(own):
+                    return False
+                taken.update(own)
+        return True
 
     def spread(self, values: Tensor) -> dict[str, Tensor]:
         """One value per unit, [units], as factors of the shapes of the parameters that the units are made of, by name.
@@ -63,6 +81,15 @@ class Places:
             untouched = math.prod(self._shapes[name]) // math.prod(len(one) for one in dims.values())
             found.append(untouched * math.prod(int(one.sum()) for one in dims.values()))
         return found
+
+    @cached_property
+    def remaining_of(self) -> Callable[[Counts, tuple[str, ...]], list[int]]:
+        """The same by how many units of each group are kept, where units are `alike`; counted once."""
+        return lru_cache(REMEMBERED)(self._remaining_of)
+
+    def _remaining_of(self, counts: Counts, names: tuple[str, ...]) -> list[int]:
+        kept = [torch.arange(size) < count for size, count in zip(self._layout.sizes, counts, strict=True)]
+        return self.remaining(torch.cat(kept), names)
 
     def _whole(self, values: Tensor) -> dict[str, Tensor]:
         """The factors of single weights, of whole parameters."""

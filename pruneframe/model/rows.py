@@ -1,4 +1,5 @@
-"""Rows of what may be too large for memory: chosen ones of an array on disk, and tensors made when they are read."""
+"""Rows of what may be too large for memory: chosen ones of an array on disk, arrays that are
+fetched and tensors that are made when they are read."""
 
 from __future__ import annotations
 
@@ -34,9 +35,34 @@ class Chosen:
         return np.asarray(self._array[self._rows[rows]])
 
 
+class Deferred:
+    """An array [n, ...] of known shape and dtype that is fetched when rows of it are first read."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, fetch: Callable[[], Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self._fetch = fetch
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions, rows among them."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> NDArray:
+        return np.asarray(self._fetch()[rows])
+
+
 def in_memory(array: Any) -> bool:
     """Whether an array lies in memory, as a memory map and whatever else can be sliced need not."""
     return type(array) is np.ndarray
+
+
+def resident(array: Any) -> bool:
+    """Whether its rows take memory, now or from when some are first read."""
+    return in_memory(array) or isinstance(array, Deferred)
 
 
 def blocks(array: Any) -> Iterator[NDArray]:

@@ -23,6 +23,11 @@ class Saved:
     digest: str = ""
     vary: ClassVar[bool] = False  # from instance to instance
 
+    @property
+    def lines(self) -> list[str]:
+        """Where they come from, for people."""
+        return [f"saved: {self.path}", *([f"SHA-256: {self.digest}..."] if self.digest else [])]
+
     def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained."""
         return True

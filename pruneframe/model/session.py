@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..files import write_whole
+from ..files import sweep, write_whole
 from .data import Data, Split
 from .precision import precision
 from .recipe import Recipe
@@ -79,8 +79,7 @@ class Session:
     def run(self, watch: Watch) -> None:
         """Train, or go on training; the module ends on the processor, in evaluation mode."""
         self._watch, self._began = watch, time.monotonic()
-        for torn in self.checkpoint.parent.glob(".*.safetensors-*"):  # by a kill in the middle of writing
-            torn.unlink()
+        sweep(self.checkpoint.parent)
         self._module.to(self._device)
         self._module.to(memory_format=self._layout)
         wanted = self._recipe.images or len(self._data.train)

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..files import write_whole
+from ..spec import ranges
 from .data import Data
 from .trained import Trained
 from .weights import Progress, fill, read_checkpoint, sha256, write_checkpoint
@@ -34,11 +35,16 @@ class Shipped:
     @property
     def instances(self) -> list[int]:
         """Those whose weights are there, ascending."""
-        return sorted(int(name.removesuffix(".safetensors")) for name in sums(self.folder))
+        return numbered(self.folder)
 
     def path(self, instance: int) -> Path:
         """Where the weights of one of `instances` lie."""
         return self.folder / f"{instance}.safetensors"
+
+    @property
+    def lines(self) -> list[str]:
+        """Where they come from, for people."""
+        return [f"shipped: those of instances {ranges(self.instances)}", *self.trained.lines]
 
     def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained any more."""
@@ -51,13 +57,8 @@ class Shipped:
         if instance not in self.instances:
             self.trained.load(module, data, report, instance, problem)
             return
-        path, expected = self.path(instance), sums(self.folder)[self.path(instance).name]
-        found = sha256(path) if path.exists() else "none"
-        if found != expected:
-            raise InputError(
-                f"{path} must have the SHA-256 {expected[:12]}... of {SUMS}, but has {found[:12]}; install its package "
-                "again"
-            )
+        path = self.path(instance)
+        check(path)
         fill(module, read_checkpoint(path), "", str(path))
 
 
@@ -68,12 +69,33 @@ def sums(folder: Path) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
+def numbered(folder: Path) -> list[int]:
+    """The numbers of the files that a folder's SHA256SUMS names, ascending."""
+    return sorted(int(name.partition(".")[0]) for name in sums(folder))
+
+
+def check(path: Path) -> None:
+    """Raise InputError where a file that is shipped is missing or has another SHA-256 than its folder's list says."""
+    expected, found = sums(path.parent)[path.name], sha256(path) if path.exists() else "none"
+    if found != expected:
+        raise InputError(
+            f"{path} must have the SHA-256 {expected[:12]}... of {SUMS}, but has {found[:12]}; install its package "
+            "again"
+        )
+
+
 def ship(folder: Path, instance: int, module: nn.Module) -> Path:
     """Write an instance's weights into a folder, and into its list of SHA-256s; returns where they lie."""
     path = folder / f"{instance}.safetensors"
     write_checkpoint(path, module)
+    enlist(path)
+    return path
+
+
+def enlist(path: Path) -> None:
+    """Write a file's SHA-256 into its folder's list."""
+    folder = path.parent
     known = sums(folder) | {path.name: sha256(path)}
     names = sorted(known, key=lambda name: int(name.partition(".")[0]))
     text = "".join(f"{known[name]}  {name}\n" for name in names)
     write_whole(folder / SUMS, lambda file: file.write(text.encode()))
-    return path

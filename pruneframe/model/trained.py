@@ -66,6 +66,12 @@ class Trained:
         if self.recipe.epochs < 1:
             raise InputError(f"weights that are trained need epochs >= 1, but got epochs={self.recipe.epochs}")
 
+    @property
+    def lines(self) -> list[str]:
+        """Where they come from, for people."""
+        forms = [("trained here", self.recipe), *([("short form", self.short)] if self.short else [])]
+        return [f"{name}: {form!r}" + (f"; {form.source}" if form.source else "") for name, form in forms]
+
     def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
         """Whether nothing must be trained any more."""
         return self._found(Pupil(module, data(), instance, problem)) is not None

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..files import cache_folder, write_whole
+from ..files import cache_folder, open_plain, write_whole
+from .archives import check_archive, check_sizes
 from .data import Data
 from .fetch import find, missing
 from .state import versioned
@@ -56,6 +57,12 @@ class Published:
         fill(module, read_checkpoint(path), self.prefix, str(path), self.renames)
 
     @property
+    def lines(self) -> list[str]:
+        """Where they come from, for people."""
+        inside = f", in it {self.member}" if self.member else ""
+        return [f"published: {self.url}{inside}", *([f"SHA-256: {self.digest}..."] if self.digest else [])]
+
+    @property
     def digest(self) -> str:
         """The first hex digits of the file's SHA-256, empty where nothing says them."""
         return self.sha256 or _prefix((self.member or self.url).rpartition("/")[2]) or ""
@@ -76,7 +83,7 @@ class Published:
                 self._unpack(folder / name)
             else:
                 torch.hub.download_url_to_file(self.url, str(folder / name), self.digest, progress=False)
-        except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
             raise missing(name, f"weights/{name}", error) from error
         return folder / name
 
@@ -86,6 +93,7 @@ class Published:
             archive = Path(folder) / "archive"
             torch.hub.download_url_to_file(self.url, str(archive), progress=False)
             with zipfile.ZipFile(archive) as opened, opened.open(self.member) as file:
+                check_sizes([opened.getinfo(self.member).file_size], archive.stat().st_size)
                 write_whole(path, lambda whole: shutil.copyfileobj(file, whole))
 
 
@@ -103,10 +111,13 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         try:
+            open_plain(path).close()
             return load_file(path)
         except Exception as error:  # safetensors raises its own error class, or OSError
             raise InputError(f"{path} must be a safetensors file, but is damaged ({error}); remove it") from error
     try:
+        with open_plain(path) as file:
+            check_archive(file)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError and others here
         raise InputError(
@@ -165,5 +176,5 @@ def _prefix(name: str) -> str | None:
 
 def sha256(path: Path) -> str:
     """64 hex digits over a file."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..front import FRONT_LIMIT
+from ..study.outlook import told
 from ..study.plan import Plan, seconds_per_pass
 from ..study.run import Run
 
@@ -41,10 +42,3 @@ def estimate(planned: Plan, missing: Sequence[Run], jobs: int) -> Estimate:
         measuring = sum(1 + min(FRONT_LIMIT, run.budget) for run in runs) * images * pace
         total += Estimate(searching / min(jobs, len(runs)), measuring / min(jobs, len(runs)))
     return total
-
-
-def told(seconds: float) -> str:
-    """Seconds, minutes or hours, as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

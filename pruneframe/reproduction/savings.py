@@ -12,8 +12,8 @@ from ..front import choose
 from ..mask import Masks
 from ..model.network import Network
 from ..study.correctness import Correctness
+from ..study.folder import RunFolder
 from ..study.paired import loss_bounds, paired_drop
-from ..study.store import RunFolder
 from .experiment import Finding
 
 COUNTED = ("parameters", "multiply-adds", "convolutions")  # whatever a run's objectives

@@ -77,7 +77,7 @@ def rows(
     for finding in experiment.findings:
         for method in finding.methods:
             own = [run for run in runs if run.method == method]
-            finished = [folder for run in own if (folder := run.folder(study)).finished]
+            finished = [folder for run in own if (folder := run.folder(study)).whole]
             members = [member for folder in finished if (member := chosen(folder, network, finding)) is not None]
             told = difference(experiment, size, own)
             yield Row(
@@ -120,11 +120,15 @@ def frame(found: Sequence[Row]) -> pd.DataFrame:
     return table
 
 
+def document(found: Sequence[Row], told: dict[str, Any]) -> str:
+    """The table as JSON, beside what else is `told`."""
+    return json.dumps(told | {"rows": [row.json() for row in found]}, indent=2) + "\n"
+
+
 def write(found: Sequence[Row], told: dict[str, Any], study: StudyFolder) -> list[Path]:
     """Write the table as CSV, one line for each row with all its figures, and as JSON beside what else is `told`."""
     paths = [study.path / name for name in NAMES]
-    data = [row.json() for row in found]
-    contents = [pd.DataFrame(data).to_csv(index=False), json.dumps(told | {"rows": data}, indent=2) + "\n"]
+    contents = [pd.DataFrame([row.json() for row in found]).to_csv(index=False), document(found, told)]
     for path, text in zip(paths, contents, strict=True):
         write_whole(path, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
     return paths

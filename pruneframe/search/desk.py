@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .journal import Answer, Journal, Question
-from .ledger import BudgetSpent, Ledger, OnlyRepeats
+from ..errors import NotDeterministic
+from .answer import Answer, Question
+from .journal import Journal
+from .ledger import ROUNDING, BudgetSpent, Ledger, OnlyRepeats
 
 Compute = Callable[[], list[Any]]
 
@@ -77,6 +79,11 @@ class Desk:
             values = self.journal.earlier(question) or compute()
             took, worked = time.perf_counter() - start, time.process_time() - self._worked
             answer = self.journal.write(question, values, price, took, start - self._told, worked)
+        if abs(answer.charge - price) > ROUNDING:
+            raise NotDeterministic(
+                f"on replay, answer {answer.number}, {question.kind} {question.text}, costs {price:g} passes, but was "
+                f"charged as {answer.charge:g}"
+            )
         self._known[question] = answer
         self._on_end = 0
         self.ledger.charge(answer.charge, answer.seconds)
@@ -120,6 +127,6 @@ class Desk:
         return sorted(row for question, row in first.items() if question not in self._known)
 
     def teller(self, what: str, price: float) -> Callable[[float], None]:
-        """Passes on what share of an answer is computed, which starts now and takes long."""
+        """A function that is told how far a long computation is, as a share of it, and notes that in the journal."""
         start = time.perf_counter()
         return lambda share: self.journal.tell(what, share, price, time.perf_counter() - start)

@@ -4,104 +4,50 @@ One JSON object a line. A line with "session" says under which versions and on w
 were computed; all others are answers, numbered from 0 within their session. A killed run starts its method again from
 the same seed; the journal answers until its end. Under another environment the run starts over in a new session, and
 earlier sessions serve as a cache.
+
+Each line ends in the checksum of itself and all lines before it. What stands behind the first line that has another one
+is not believed: a run that goes on does so as if it had been killed before that line.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-from ..errors import InputError, JournalBroken, NotDeterministic
-from ..files import write_whole
+from ..errors import InputError, NotDeterministic
+from ..files import write_document
+from .answer import Answer, Question, read_lines, sealed
 
 SYNC_SECONDS = 1.0  # answers reach the disk at least this often
 MEMBER = "member"  # kind of the lines about final members, which no search asked for
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked: its kind, and what it is about, by name; equal questions have equal answers."""
-
-    kind: str
-    about: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, kind: str, **about: str) -> Question:
-        """As in Question.of("evaluate", mask="3f...", weights="dense")."""
-        return cls(kind, tuple(about.items()))
-
-    def __getitem__(self, name: str) -> str:
-        return dict(self.about)[name]
-
-    @property
-    def text(self) -> str:
-        """What it is about in one line, which random numbers are drawn by."""
-        return " ".join(value for _, value in self.about)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer: its number, the question, the values given, passes charged and seconds taken.
-
-    `own` are the seconds of the method's own work between the answer before and this question; `processor` those that
-    this process worked since the answer before, in all its threads, whatever it had to wait for.
-    """
-
-    number: int
-    question: Question
-    values: list[Any]
-    charge: float
-    seconds: float
-    own: float = 0.0
-    processor: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        """That of the question."""
-        return self.question.kind
-
-    def line(self) -> dict[str, Any]:
-        """As the journal holds it."""
-        asked = {"number": self.number, "kind": self.kind, "about": dict(self.question.about)}
-        taken = {"seconds": self.seconds, "own": self.own, "processor": self.processor}
-        return asked | {"values": self.values, "charge": self.charge} | taken
-
-    @classmethod
-    def read(cls, line: dict[str, Any]) -> Answer:
-        """From a line of a journal; raises ValueError where it is none."""
-        if line.keys() != FIELDS:
-            raise ValueError("it is neither a session nor an answer")
-        question = Question(line["kind"], tuple(line["about"].items()))
-        return cls(line["number"], question, *(line[name] for name in TAKEN))
-
-
-TAKEN = ("values", "charge", "seconds", "own", "processor")
-FIELDS = {"number", "kind", "about", *TAKEN}
-
-
 class Journal:
     """The answers of one run, at `path`, or in memory alone when there is no path.
 
-    Raises InputError while another process writes the same journal, JournalBroken for a damaged line that is not the
-    last one. Use it as a context manager: leaving flushes to disk.
+    Raises InputError while another process writes the same journal. Use it as a context manager: leaving flushes to
+    disk.
     """
 
     def __init__(self, path: Path | None, environment: dict[str, Any]) -> None:
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._replay: deque[Answer] = deque()
         self._earlier: dict[Question, list[Any]] = {}
         self.continued = False  # whether an earlier session, on another machine or under other versions, goes before
         self._number = 0
-        self._under_way: Path | None = None
+        self._seal = b""  # of the latest line
+        self._full: OSError | None = None  # why nothing more can be written
+        self._path, self._under_way = path, None if path is None else under_way(path)
         self._told = 0.0  # when it was written last; 0 for never
+        self._noted = path is not None  # whether it may be there: an earlier process may have left it behind
         self._dirty = threading.Event()
         self._closed = threading.Event()
         if path is not None:
@@ -109,7 +55,7 @@ class Journal:
 
     def _open(self, path: Path, environment: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file = path.open("a+b")
+        self._file = file = FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -120,17 +66,17 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        self._under_way = under_way(path)
         self._forget()
         self._syncing = threading.Thread(target=self._sync_regularly, daemon=True)
         self._syncing.start()
 
-    def _take_up(self, file: BinaryIO, path: Path, environment: dict[str, Any]) -> None:
+    def _take_up(self, file: FileIO, path: Path, environment: dict[str, Any]) -> None:
         """Read what is there: the latest session is replayed under its own environment, all else is a cache."""
-        lines, whole = read_lines(path)
-        file.truncate(whole)  # a torn last line was never seen by the method
+        found = read_lines(path)
+        file.truncate(found.whole)  # a torn last line was never seen by the method
+        self._seal = found.seal
         previous = None
-        for line in lines:
+        for line in found.lines:
             if isinstance(line, dict):
                 self._earlier.update({answer.question: answer.values for answer in self._replay})
                 self._replay.clear()
@@ -186,14 +132,16 @@ class Journal:
             return
         told = {"what": what, "share": share, "charge": share * charge, "seconds": seconds}
         with contextlib.suppress(OSError):  # a full disk may not end what could still be answered
-            write_whole(self._under_way, lambda file: file.write(json.dumps(told).encode()))
+            self._noted = True
+            write_document(self._under_way, told)
         self._told = time.monotonic()
 
     def _forget(self) -> None:
         """What was told is over."""
-        if self._under_way is not None:
+        if self._under_way is not None and self._noted:
             with contextlib.suppress(OSError):
                 self._under_way.unlink(missing_ok=True)
+        self._noted = False
 
     @property
     def replaying(self) -> int:
@@ -201,16 +149,28 @@ class Journal:
         return len(self._replay)
 
     def _append(self, line: dict[str, Any]) -> None:
-        if self._file is not None:
-            self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-            self._file.flush()
-            self._dirty.set()
+        if self._file is None:
+            return
+        if self._full is not None:  # a method may have caught it and asked on
+            raise self._full
+        whole, seal = sealed(line, self._seal)
+        try:
+            if self._file.write(whole) != len(whole):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        except OSError as error:
+            self._full = error
+            raise
+        self._seal = seal
+        self._dirty.set()
 
     def _sync_regularly(self) -> None:
         while not self._closed.wait(SYNC_SECONDS):
             if self._dirty.is_set() and self._file is not None:
                 self._dirty.clear()
-                os.fsync(self._file.fileno())
+                try:
+                    os.fsync(self._file.fileno())
+                except OSError as error:
+                    self._full = error
 
     def __enter__(self) -> Self:
         return self
@@ -220,34 +180,10 @@ class Journal:
         if self._file is not None:
             self._forget()
             self._syncing.join()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with self._file, contextlib.nullcontext() if self._full is None else contextlib.suppress(OSError):
+                os.fsync(self._file.fileno())
 
 
 def under_way(path: Path) -> Path:
     """Where a journal at `path` says how far the answer is that it waits for."""
     return path.with_suffix(".underway")
-
-
-def read_lines(path: Path) -> tuple[list[dict[str, Any] | Answer], int]:
-    """All whole lines of a journal, sessions as dicts, and how many bytes they take; a torn last line is left out."""
-    lines: list[dict[str, Any] | Answer] = []
-    whole = 0
-    raw = path.read_bytes().splitlines(keepends=True)
-    for number, text in enumerate(raw):
-        try:
-            if not text.endswith(b"\n"):
-                raise ValueError("no end of line")
-            line = json.loads(text)
-            if not isinstance(line, dict):
-                raise ValueError("it is neither a session nor an answer")
-            lines.append(line if "session" in line else Answer.read(line))
-        except (ValueError, AttributeError) as error:
-            if number == len(raw) - 1:
-                break
-            raise JournalBroken(
-                f"{path} line {number + 1} cannot be read ({error}); remove the run's folder to start it again"
-            ) from error
-        whole += len(text)
-    return lines, whole

@@ -20,13 +20,13 @@ class Judge:
         self._loans: dict[str, Loan] = {}
 
     def values(self, objective: Objective, candidates: Sequence[Candidate]) -> list[float]:
-        """An objective's values for some candidates; raises Faulty where one is no number, or infinite."""
+        """An objective's values for some candidates; raises Faulty where one is no number, infinite, or below 0."""
         network = self._lent(objective)
         seen = [candidate.seen_by(objective, network) for candidate in candidates]
         with faults_of("objective", repr(objective)):
-            found = objective.measure_all(seen)
-        if len(found) != len(candidates) or not all(_finite(value) for value in found):
-            told = f"one finite number per candidate, {len(candidates)}, but gave {_short(found)}"
+            found = list(objective.measure_all(seen))
+        if len(found) != len(candidates) or not all(_finite(value) and value >= 0 for value in found):
+            told = f"one finite number per candidate, {len(candidates)} and none below 0, but gave {_short(found)}"
             raise Faulty(f"objective {objective!r} must give {told}", "objective", repr(objective))
         return [float(value) for value in found]
 
@@ -53,7 +53,7 @@ def _finite(value: object) -> bool:
     """Whether something is a finite number, of Python, NumPy or torch."""
     try:
         return not isinstance(value, str | bytes) and math.isfinite(value)  # type: ignore[arg-type] # it is tried
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

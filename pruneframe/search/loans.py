@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, Overstepped
+from ..errors import InputError, Overstepped, faults_of
 from ..model.cut import Cut
 from ..model.layers import Layer
 from ..model.network import Network
@@ -161,7 +161,8 @@ class Lent(Network):
 def check(scorer: Scorer, network: Network) -> None:
     """Raise InputError where a score is not defined for a network's units."""
     loan = Loan(network)
-    scorer.check(loan.network)
+    with faults_of("scorer", repr(scorer)):
+        scorer.check(loan.network)
     loan.settle("scorer", repr(scorer), 0, "score runs it")
 
 

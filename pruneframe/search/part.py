@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from ..mask import Layout, Masks
 from ..model.recipe import Recipe
 from ..model.state import State
+from .answer import Question
 from .desk import Desk
-from .journal import Question
+from .images import Images
 from .shelf import for_each
 from .subnetwork import REST, Predecessor, SubNetwork
-from .workbench import DENSE, Images, Workbench
+from .workbench import DENSE, Workbench
 
 Fed = dict[str, set[int]]  # by images: the layers whose features from the unpruned network have been paid for
 
@@ -46,7 +47,8 @@ class Part:
         self.units = slice(first, first + self.layout.total)
 
     def __str__(self) -> str:
-        return f"layers {self.start} to {self.stop - 1}"
+        last = self.stop - 1
+        return f"layer {last}" if self.start == last else f"layers {self.start} to {last}"
 
     @property
     def share(self) -> float:
@@ -87,6 +89,10 @@ class Part:
     def _error(self, mask: Masks, weights: str, head: str) -> list[Any]:
         return [self._sub.error(mask, weights, head, self._sub.bench.search)]
 
+    def price_of_head(self, recipe: Recipe) -> float:
+        """Passes that `fit_head` costs, without the features, which are charged once for all that reads them."""
+        return self._prices.part_training(recipe, self._sub.head_share)
+
     def fit_head(self, recipe: Recipe) -> str:
         """Train a pooling and linear detector on the unpruned part's features; returns its id for `evaluate`.
 
@@ -100,7 +106,7 @@ class Part:
         images = self._train_images(recipe)
         self._feed(self._name(images), images, self.stop)
         question = Question.of("head", layer=str(self.stop), recipe=repr(recipe))
-        seed, price = self._desk.seed_of(question), self._prices.part_training(recipe, self._sub.head_share)
+        seed, price = self._desk.seed_of(question), self.price_of_head(recipe)
         compute = lambda: [self._put(self._sub.fit_head(images, recipe, seed))]  # noqa: E731
         return self._desk.ask(question, price, compute).values[0]
 

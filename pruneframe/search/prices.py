@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import InputError
+from ..errors import Faulty, InputError
 from ..model.recipe import Recipe
 from ..objective import Objective
 from ..problem import LoadedProblem
@@ -65,7 +65,12 @@ class Prices:
         return self.outputs(self.search_images) + self.timing
 
     def scores(self, scorer: Scorer) -> float:
-        """A scorer's answer, by the passes that it declares for each of its images."""
+        """A scorer's answer, by the passes that it declares for each of its images; raises Faulty where it does not."""
+        declared = scorer.images, scorer.passes
+        if not all(isinstance(number, int) and number >= 0 for number in declared):
+            spec = repr(scorer)
+            told = f"must declare whole numbers of images and passes, 0 or more, but declares {declared}"
+            raise Faulty(f"scorer {spec} {told}", "scorer", spec)
         return scorer.passes * min(scorer.images, self.train_images) / self.search_images
 
     def tuning(self, tuning: Tuning) -> float:

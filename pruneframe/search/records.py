@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
+import pyarrow as pa
 
 
 class Records(dict[str, pd.DataFrame]):
-    """Tables by name; raises TypeError for what is none, or has no name."""
+    """Copies of tables by name; raises TypeError for what is none, has no name, or cannot be written to a file."""
 
     def __setitem__(self, name: str, table: pd.DataFrame) -> None:
         if not isinstance(name, str) or not isinstance(table, pd.DataFrame):
             raise TypeError(
                 f"a record must be a pandas DataFrame with a name, but {name!r} is a {type(table).__name__}"
             )
-        super().__setitem__(name, table)
+        kept = table.copy()
+        try:
+            pa.Table.from_pandas(stacked({**self, name: kept}), preserve_index=False)
+        except (pa.ArrowException, pd.errors.InvalidIndexError, ValueError, TypeError) as error:
+            told = "must have columns of one type each, the same as in other records, and each name once"
+            raise TypeError(f"record {name!r} {told}: {error}") from error
+        super().__setitem__(name, kept)
+
+
+def stacked(records: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All tables below each other, told apart by the column `record`."""
+    return pd.concat([table.assign(record=name) for name, table in records.items()], ignore_index=True)

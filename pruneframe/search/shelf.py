@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import Gone, InputError
 from ..files import write_whole
 from ..mask import Masks
 from ..model.state import State, digest
@@ -52,7 +52,7 @@ class Shelf:
 
     def _load(self, path: Path) -> dict[str, Tensor]:
         if not path.exists():
-            raise InputError(
+            raise Gone(
                 f"{path} is needed, but is not there: either no answer of this run gave the id {path.stem!r}, or the "
                 "file was removed; then run bench with --force"
             )
@@ -60,9 +60,9 @@ class Shelf:
             with torch.inference_mode(False):  # whoever asks first: training may need them later
                 tensors = load_file(path)
         except Exception as error:  # safetensors raises its own error class, or OSError
-            raise InputError(f"{path} is needed, but cannot be read: {error}; run bench with --force") from error
+            raise Gone(f"{path} is needed, but cannot be read: {error}; run bench with --force") from error
         if digest(tensors) != path.stem:
-            raise InputError(f"{path} must hold the tensors of its name, but holds others; run bench with --force")
+            raise Gone(f"{path} must hold the tensors of its name, but holds others; run bench with --force")
         return tensors
 
     def _hold(self, name: str, tensors: dict[str, Tensor]) -> None:

@@ -25,8 +25,9 @@ from ..model.rows import Source, Stream
 from ..model.state import State, versioned
 from ..model.training import Aim, train
 from ..objective import classified
+from .images import Images
 from .shelf import copied
-from .workbench import DENSE, Images, Workbench
+from .workbench import DENSE, Workbench
 
 BATCH = 125  # features that are pooled at once
 REST = "rest"  # the head that is the untouched rest of the network
@@ -194,7 +195,7 @@ def pooled(features: Tensor) -> Tensor:
 def detector(head: State, shape: Shape) -> nn.Module:
     """What gives logits [n, classes] of features [n, *shape], by weights of `SubNetwork.fit_head`."""
     classes, features = head["weight"].shape
-    layer = nn.Linear(features, classes)
+    layer = nn.utils.skip_init(nn.Linear, features, classes)  # drawing weights would move torch's random state
     layer.load_state_dict(head)
     pooling: dict[int, nn.Module] = {3: nn.AdaptiveAvgPool2d(1), 4: nn.AdaptiveAvgPool3d(1)}
     return nn.Sequential(pooling.get(len(shape), nn.Identity()), nn.Flatten(), layer).eval().requires_grad_(False)

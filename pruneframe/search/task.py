@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..component import Lookup
-from ..encoding import Encoding, Scores
+from ..encoding import Coder, Encoding, Scores
 from ..errors import Declined
 from ..mask import Layout, Masks, check_masks
 from ..model.network import Network, UnitKind
@@ -27,9 +27,11 @@ from ..model.state import digest
 from ..objective import Objective, read_only
 from ..scorer import Scorer
 from ..variation import Chain, Variation, chain
+from .answer import Answer, Question
 from .archive import Archive, Evaluation
 from .desk import Account, Compute, Desk
-from .journal import Answer, Journal, Question
+from .images import Images
+from .journal import Journal
 from .ledger import Budget, BudgetSpent, Ledger
 from .loans import Loan, check, defined
 from .part import Fed, Part, assembled
@@ -37,7 +39,7 @@ from .records import Records
 from .shelf import for_each
 from .subnetwork import SubNetwork
 from .tuning import Tuning
-from .workbench import DENSE, Images, Workbench
+from .workbench import DENSE, Workbench
 
 EVALUATE = "evaluate"  # the kind of question whose answers are the archive
 
@@ -133,9 +135,9 @@ class Task:
         """Give a phase its part: the block may spend `share` of the total budget, and ends quietly when it has."""
         return self._ledger.share(share)
 
-    def encoding(self, name: str) -> Encoding:
+    def encoding(self, name: str) -> Coder:
         """An encoding by name, settings in brackets."""
-        return self._lookup(Encoding, name)
+        return Coder(self._lookup(Encoding, name))
 
     def variation(self, name: str) -> Chain:
         """One variation, or several in turn, as `uniform+bit-flip`."""
@@ -186,9 +188,8 @@ class Task:
         the same mask under the same weights, costs nothing and is in the archive once; so is it with all other
         questions. After 10,000 questions on end of which none is new the search ends.
         """
-        return self._measure(
-            Question(EVALUATE), masks, weights, self._objectives, self._workbench.search, self.prices.evaluation
-        )
+        about, price = Question(EVALUATE), self.prices.evaluation
+        return self._measure(about, masks, weights, self._objectives, self._workbench.search, price)
 
     def probe(
         self,
@@ -204,6 +205,8 @@ class Task:
         batch-norm images where they shift; nothing where only units are counted. Where the shrunk network is needed,
         for memory or to be timed, the images that prove it are charged, of both networks.
         """
+        if images not in ("train", "search"):
+            raise ValueError(f"images must be 'train' or 'search', but got {images!r}")
         measured = [
             self._lookup(Objective, name) for name in ([objective] if isinstance(objective, str) else objective)
         ]

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..encoding import Scores
 from ..engine import Engine, Pieces, Precision, Trainable, memory_format, multiplies_bfloat16, search_precision
-from ..errors import Faulty, Overstepped, faults_of
+from ..errors import Overstepped
 from ..mask import Masks
 from ..model.data import Split
 from ..model.inputs import Inputs, Shape
@@ -33,9 +31,11 @@ from ..objective import Candidate, Logits, Objective
 from ..problem import LoadedProblem
 from ..scorer import Scorer
 from ..target import Meter
+from .images import Images
 from .judge import Judge
-from .loans import Loan, changed, tensors
+from .loans import changed, tensors
 from .prices import PROOF, Prices
+from .scoring import scored
 from .shelf import Shelf, copied
 from .slopes import Slopes
 from .spool import spooled
@@ -44,14 +44,6 @@ from .tuning import Tuning, tune
 FEW = 8  # images on which the engine must compute what the module does
 SERIES = 10  # candidates that take turns where something is measured, at most
 DENSE = "dense"  # the id of the trained weights that the problem came with
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Images on the engine's device, or a stream of them that come there when they are read, and labels int64[n]."""
-
-    tensor: Source
-    labels: NDArray[np.int64]
 
 
 class Workbench:
@@ -75,10 +67,9 @@ class Workbench:
         self.network = loaded.network
         self.prices = Prices.of(loaded, meter)
         self.shelf = shelf
-        calibration = loaded.batch_norm_images
-        shifting = None if calibration is None else loaded.data.source(calibration)
-        sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
-        self._engine = Engine(loaded.network, device, shifting, sample, self.precision)
+        self._device = device
+        if loaded.outcomes is None:  # what is wrong with it is told early
+            self._engine  # noqa: B018
         self._original = {name: tensor.detach().clone() for name, tensor in tensors(loaded.network.module).items()}
         self.judge = Judge(loaded.network)
         self._latest: Images | None = None
@@ -86,10 +77,21 @@ class Workbench:
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Source] = {}  # features of the dense network, by images and layer
 
+    @cached_property
+    def _engine(self) -> Engine:
+        loaded = self.loaded
+        calibration = loaded.batch_norm_images
+        shifting = None if calibration is None else loaded.data.source(calibration)
+        sample = loaded.data.tensor(loaded.search.take(np.arange(min(FEW, len(loaded.search)))))
+        return Engine(loaded.network, self._device, shifting, sample, self.precision)
+
     @property
     def notice(self) -> str:
         """How candidates are computed here, and why."""
-        return self._engine.notice
+        outcomes = self.loaded.outcomes
+        if outcomes is None or self.precision != "float32":
+            return self._engine.notice
+        return f"a table of all {outcomes.masks} masks"
 
     @property
     def device(self) -> str:
@@ -98,7 +100,7 @@ class Workbench:
 
     def images(self, split: Split) -> Images:
         """A split on the device; one that is too large to be held in memory is streamed."""
-        return Images(self._engine.place(self.loaded.data.source(split)), split.labels)
+        return Images(split, lambda: self._engine.place(self.loaded.data.source(split)), self.loaded.told(split))
 
     @cached_property
     def search(self) -> Images:
@@ -130,6 +132,9 @@ class Workbench:
 
         `exact`: in float32, whatever the precision of the search, as what is reported must be.
         """
+        if self._tells(images, exact) and all(name == DENSE for name in weights):
+            yield from self._unseen(masks, weights, images, exact)
+            return
         outputs = self._engine.logits(masks, list(map(self.state, weights)), images.tensor, exact)
         dense = self.dense(images)
         for row, logits in enumerate(outputs):
@@ -154,19 +159,26 @@ class Workbench:
         if next(changed(tensors(self.network.module), self._original), None) is not None:
             raise Overstepped("nobody may change the unpruned network itself, but this run did; use what is handed out")
 
-    def _unseen(self, masks: Masks, weights: Sequence[str], images: Images) -> Iterator[Candidate]:
+    def _unseen(self, masks: Masks, weights: Sequence[str], images: Images, exact: bool = False) -> Iterator[Candidate]:
         """Pruned networks whose outputs are computed when somebody asks for them."""
         dense = self.dense(images)
         for row in range(len(masks)):
-            outputs = self._engine.logits(masks[[row]], [self.state(weights[row])], images.tensor)
-            yield self._candidate(masks[[row]], weights[row], images, partial(next, outputs), dense)
+            predict = partial(self._logits, masks[[row]], weights[row], images, exact)
+            yield self._candidate(masks[[row]], weights[row], images, predict, dense, exact)
+
+    def _logits(self, mask: Masks, weights: str, images: Images, exact: bool) -> Logits:
+        return next(self._engine.logits(mask, [self.state(weights)], images.tensor, exact))
+
+    def _tells(self, images: Images, exact: bool) -> bool:
+        """Whether a table answers for these images; it is in float32."""
+        return images.told is not None and (exact or self.precision == "float32")
 
     def dense(self, images: Images) -> Candidate:
         """The unpruned network on some images; its outputs are computed once, in float32, when first asked for."""
         if images not in self._dense:
             mask = self.network.layout.full()
-            outputs = self._engine.logits(mask, [self.state(DENSE)], images.tensor, exact=True)
-            self._dense[images] = self._candidate(mask, DENSE, images, lambda: next(outputs), None)
+            predict = partial(self._logits, mask, DENSE, images, True)
+            self._dense[images] = self._candidate(mask, DENSE, images, predict, None, exact=True)
         return self._dense[images]
 
     def _candidate(
@@ -176,7 +188,9 @@ class Workbench:
         images: Images,
         predict: Callable[[], Logits],
         dense: Candidate | None,
+        exact: bool = False,
     ) -> Candidate:
+        known = images.told if self._tells(images, exact) and weights == DENSE else None
         return Candidate(
             network=self.network,
             masks=mask,
@@ -187,6 +201,7 @@ class Workbench:
             make_shrunk=lambda: proved(self.network, mask, self.masked(mask, weights), self._proof),
             dense=dense,
             target=None if self.meter is None else self.meter.target,
+            told=None if known is None else known(mask),
         )
 
     @cached_property
@@ -221,25 +236,10 @@ class Workbench:
         return self._engine.masked(mask, self.state(weights))
 
     def score(self, scorer: Scorer, rng: np.random.Generator, weights: str = DENSE) -> Scores:
-        """Importance of every unit, float32[units]; raises Faulty when a scorer's answer is not that.
-
-        Raises Overstepped where it changes the network, or runs more images through it than it declares.
-        """
-        split = self.loaded.training_images(max(1, scorer.images))
-        images, labels = self.loaded.data.tensor(split).clone(), torch.from_numpy(split.labels).clone()
-        if images.dim() == 4:
-            images = images.contiguous(memory_format=self._format)  # in which torch is fastest
-        loan = Loan(self.network if weights == DENSE else self._reweighted(weights))
-        with faults_of("scorer", repr(scorer)):
-            found = scorer.score(loan.network, images, labels, rng)
-            scores = np.array(found, dtype=np.float32)  # a copy: it may keep its own
-        declared = scorer.passes * (len(labels) if scorer.images else 0)
-        loan.settle("scorer", repr(scorer), declared, "declare more `images` or `passes`")
-        wanted = (self.network.layout.total,)
-        if scores.shape != wanted or not np.all(np.isfinite(scores)):
-            gave = scores.shape if scores.shape != wanted else "some that are not finite"
-            raise Faulty(f"scorer {scorer!r} must give finite scores {wanted}, but gave {gave}", "scorer", repr(scorer))
-        return scores
+        """Importance of every unit, float32[units], by what a scorer sees of as many training images as it asks for."""
+        network = self.network if weights == DENSE else self._reweighted(weights)
+        split = self.loaded.training_images(scorer.images) if scorer.images else None
+        return scored(network, scorer, self.loaded.data, split, rng)
 
     def _reweighted(self, weights: str) -> Network:
         """The dense network with other weights."""
@@ -290,5 +290,5 @@ class Workbench:
         if self._latest is None or len(self._latest.labels) != count:
             self._latest = None  # before others take memory
             split = self.loaded.training_images(count)
-            self._latest = Images(self._learner.place(self.loaded.data.source(split)), split.labels)
+            self._latest = Images(split, lambda: self._learner.place(self.loaded.data.source(split)))
         return self._latest

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import InputError
 from ..method import Method
 from ..registry import Registry
+from ..spec import meant
 from .store import StudyFolder
 
 
@@ -15,11 +16,12 @@ def control_of(registry: Registry, spec: str, methods: Sequence[str], study: Stu
 
     Raises InputError for one that is not among the methods, and where the study has finished runs without it.
     """
-    registry.check("method", spec)
     named = [repr(registry.component(Method, method)) for method in methods]
     found = repr(registry.component(Method, spec))
-    if found not in named:
-        raise InputError(f"--control must be one of --methods, {', '.join(named)}, but got {spec!r}")
+    try:
+        found = found if found in named else meant("method", spec, named)
+    except InputError as error:
+        raise InputError(f"--control must be one of --methods: {error}") from error
     if any(run.finished for run in study.runs()) and (known := study.settings["control"]) != found:
         raise InputError(
             f"--control must be named before the first run is finished, but {study.path} has finished runs and "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .store import RunFolder
+from .folder import RunFolder
 
 FILES = ("correct", "dense_correct", "test_error")
 SAME = 1e-9  # of errors

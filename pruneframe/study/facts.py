@@ -14,9 +14,11 @@ import pandas as pd
 from ..front import DROPS, OperatingPoint, hypervolume
 from ..report import Board, Instance, RunSummary, StudyFacts
 from . import labels
+from .folder import RunFolder
 from .progress import Progress
 from .rows import Rows, stacked
-from .store import RunFolder, StudyFolder
+from .stamp import Stamp
+from .store import StudyFolder
 
 IDENTITY = (
     *("problem", "method", "instance", "seed", "board", "hash"),
@@ -51,7 +53,26 @@ def summaries(*studies: StudyFolder) -> list[RunSummary]:
     """All runs of some studies, in the order of their folders."""
     folders = runs(*studies)
     identities = labels.identities_of(folders)
-    return [_summary(folder, identities[folder.path]) for folder in folders]
+    return _ranked([_summary(folder, identities[folder.path]) for folder in folders])
+
+
+def _ranked(told: Sequence[RunSummary]) -> list[RunSummary]:
+    """The same, `empty` in place of done where a method has reached nothing in any of its finished runs on a board.
+
+    Where it has in some, the others count as what they are, 0: a method is not better for leaving out its worst runs.
+    """
+    best: dict[tuple[str, str], float] = {}
+    for run in (run for run in told if run.done):
+        best[run.board, run.method] = max(run.hypervolume_search, best.get((run.board, run.method), 0.0))
+    return [_emptied(run) if best.get((run.board, run.method)) == 0 and run.done else run for run in told]
+
+
+def _emptied(run: RunSummary) -> RunSummary:
+    reason = (
+        f"no member is better than guessing with the whole network after {run.passes_spent:.4g} of {run.budget:g} "
+        "passes, so that it is not ranked; a larger --budget may help"
+    )
+    return replace(run, status="empty", reason=reason)
 
 
 def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
@@ -68,7 +89,8 @@ def _summary(folder: RunFolder, identity: dict[str, Any]) -> RunSummary:
         if tuned is not None:
             reached |= {"finetuned": folder.finetuned_epochs, "finetuning_passes": float(tuned["passes"])}
             reached |= {"hypervolume_finetuned": _after_finetuning(folder, tuned["test_error"])}
-        return RunSummary(status="done", **about, **reached)
+        stamp = Stamp.of(folder)
+        return RunSummary(status="done", **about, **reached, verified="" if stamp is None else str(stamp))
     progress = Progress(folder, identity["budget"])
     progress.refresh()
     return RunSummary(
@@ -118,12 +140,13 @@ def facts(*studies: StudyFolder) -> StudyFacts:
 def _overview(studies: Sequence[StudyFolder], folders: Sequence[RunFolder]) -> StudyFacts:
     identities = labels.identities_of(folders)
     called = labels.methods(identities)
-    told = [replace(_summary(folder, identities[folder.path]), method=called[folder.path]) for folder in folders]
+    told = _ranked([replace(_summary(f, identities[f.path]), method=called[f.path]) for f in folders])
     provenance = {called[folder.path]: folder.result["provenance"] for folder in folders if folder.finished}
     controls = {study.settings.get("control") for study in studies}
     control = controls.pop() if len(controls) == 1 else None  # studies that were begun with others have none together
+    ranked = {run.board for run in told if run.done}
     return StudyFacts(
-        _boards(folders, identities),
+        _boards([folder for folder in folders if identities[folder.path]["board"] in ranked], identities),
         (*told, *_missing(studies, told)),
         provenance,
         control=control,
@@ -158,7 +181,7 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _boards(folders: Sequence[RunFolder], identities: labels.Identities) -> tuple[Board, ...]:
-    """The boards that have a finished run."""
+    """The boards of some runs, from those that are finished."""
     named = labels.boards(list(identities.values()))
     found: dict[str, list[RunFolder]] = {}
     for folder in (folder for folder in folders if folder.finished):
@@ -192,7 +215,8 @@ def _instance(folder: RunFolder) -> Instance:
     """What a finished run says of its instance."""
     identity, result = folder.identity, folder.result
     values = tuple(identity["references"]), tuple(result["dense_search"]), tuple(result["dense_test"])
-    return Instance(identity["instance"], *values, result["dense_error"], result["dense_test_error"])
+    errors = result["dense_error"], result["dense_test_error"]
+    return Instance(identity["instance"], *values, *errors, result.get("true_hypervolume_search"))
 
 
 def _missing(studies: Sequence[StudyFolder], told: Sequence[RunSummary]) -> Iterator[RunSummary]:
@@ -202,13 +226,14 @@ def _missing(studies: Sequence[StudyFolder], told: Sequence[RunSummary]) -> Iter
     for run in told:
         key = run.problem, run.method.partition(" (")[0], run.instance, run.seed
         begun.setdefault(key, []).append(run)
+    gone = {tuple(key) for study in studies for key in study.settings.get("removed", [])}
     seen = set()
     for command in commands:
         rules = {name: command[name] for name in COMMANDED if command.get(name) is not None}
         rules |= {"objectives": tuple(rules["objectives"])} if "objectives" in rules else {}
         for key in product(*(command.get(name, ()) for name in ("problems", "methods", "instances", "seeds"))):
             there = any(all(getattr(run, name) == rules[name] for name in rules) for run in begun.get(key, ()))
-            if not there and (key, str(rules)) not in seen:
+            if not there and key not in gone and (key, str(rules)) not in seen:
                 seen.add((key, str(rules)))
                 yield RunSummary(*key, "missing")
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.recipe import Recipe
-from ..search.journal import Journal, Question
+from ..search.answer import Question
+from ..search.journal import Journal
 from .member import Front
 
 FINETUNE = "finetune"  # the kind of its answers in a journal

@@ -22,19 +22,24 @@ from ..search.shelf import Shelf
 from ..search.workbench import Workbench
 from ..units import Units
 from .noise import Noise, known
+from .truth import truths
 
 Say = Callable[[str], None]
+
+SHOWN = 8  # members of a true front, about
 
 
 @dataclass
 class Inventory:
     """All that is known of a problem; what is None could not be had, and `missing` says in a line each why.
 
-    `layers` are by name, kind, shape of the weights, positions and multiply-adds (None without data); `units` by kind,
-    with what they reach, or the `reason` why there are none; `errors` those of the unpruned network by split.
+    `weights` say where they come from, and by what recipe; `layers` are by name, kind, shape of the weights, positions
+    and multiply-adds (None without data); `units` by kind, with what they reach, or the `reason` why there are none;
+    `errors` those of the unpruned network by split.
     """
 
     missing: list[str] = field(default_factory=list)
+    weights: list[str] | None = None
     images: dict[str, dict[str, Any]] | None = None
     classes: int | None = None
     params: int | None = None
@@ -45,6 +50,7 @@ class Inventory:
     errors: dict[str, float] | None = None
     references: dict[str, float | None] | None = None
     noise: Noise | None = None
+    truth: dict[str, dict[str, Any]] | None = None  # of a tabular problem, by split
 
     @property
     def record(self) -> dict[str, Any]:
@@ -59,11 +65,13 @@ class Inventory:
         network += [f"evaluated by {self.evaluated_by}"] if self.evaluated_by else []
         told = {
             "missing": self.missing,
+            "weights": self.weights or [],
             "data": _data(self.images, self.classes),
             "network": network,
             "layers": [_layer(one) for one in self.layers or ()],
             "units": [line for one in self.units or () for line in _reached(one)],
             "references": [f"{name}: 1 is {_reference(value)}" for name, value in (self.references or {}).items()],
+            **{f"true front on {split}": _front(**one) for split, one in (self.truth or {}).items()},
             "noise": self.noise.lines if self.noise else ["not measured here; `pruneframe noise` does"],
         }
         return {heading: lines for heading, lines in told.items() if lines}
@@ -94,13 +102,23 @@ def _reached(one: dict[str, Any]) -> list[str]:
     ]
 
 
+def _front(hypervolume: float, front: list[dict[str, float]]) -> list[str]:
+    """How large a true front is, and some of its members, evenly spread."""
+    step = max(1, (len(front) - 1) // (SHOWN - 1))
+    rows = [list(front[0]), *([f"{value:.6g}" for value in one.values()] for one in front[::step])]
+    return [
+        f"{len(front)} members, hypervolume {hypervolume:.4f}; some of them:",
+        *("".join(f"{cell:>12}" for cell in row) for row in rows),
+    ]
+
+
 def _reference(value: float | None) -> str:
     return "the unpruned network, measured on the target" if value is None else f"{value:,.12g}"
 
 
 def inventory(problem: Problem, kinds: Sequence[str], lookup: Lookup, say: Say) -> Inventory:
     """Everything about a problem and its units of some kinds; says what takes long, and never trains."""
-    found = Inventory()
+    found = Inventory(weights=None if problem.weights is None else problem.weights.lines)
     say(f"loading {problem.called}; published files that are not here are fetched")
     module = problem.module()
     found.params = sum(parameter.numel() for parameter in module.parameters())
@@ -124,7 +142,7 @@ def inventory(problem: Problem, kinds: Sequence[str], lookup: Lookup, say: Say) 
     found.classes = data.classes
     trained = _weighted(problem, module, data, found, say)
     say(f"looking for {', '.join(kinds)}s")
-    networks = _units(problem, module, data, kinds, found, lookup)
+    networks = _units(problem, module, data, [*dict.fromkeys([*kinds, problem.units])], found, lookup)
     if networks:
         network = networks.get(problem.units, next(iter(networks.values())))
         found.macs, found.layers = network.total_macs, _layers(network)
@@ -199,6 +217,8 @@ def _measured(problem: Problem, network: Network, data: Data, found: Inventory, 
     """What takes passes: errors of the unpruned network on all search and test images, and references."""
     loaded = LoadedProblem(replace(problem, units=network.units.name), network, data)
     bench = Workbench(loaded, "cpu", Shelf(None))
+    if loaded.outcomes is not None:
+        found.evaluated_by = bench.notice
     say(f"measuring the unpruned network on {len(loaded.search)} search and {len(data.test)} test images")
     found.errors = {
         "search": bench.dense(bench.search).error,
@@ -211,3 +231,4 @@ def _measured(problem: Problem, network: Network, data: Data, found: Inventory, 
         for objective in objectives
     }
     found.noise = known(loaded)
+    found.truth = {split: one.record(problem.objectives) for split, one in truths(loaded).items()} or None

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..report import without_machine
-from ..spec import ranges
-from .store import RunFolder
+from ..spec import ranges, without_machine
+from .folder import RunFolder
 
 RULES = (
     *("units", "batch_norm", "search_images", "budget", "objectives"),

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from torch import nn
+
 from ..errors import InputError
 from ..mask import Masks
-from ..model.state import State
+from ..model.shrink import shrink
+from ..model.state import State, reweighted
 from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.shelf import Shelf
 from ..search.workbench import Workbench
+from .folder import RunFolder
 from .run import Run
-from .store import RunFolder
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,23 @@ class Front:
     def state(self, row: int) -> State:
         """One member's parameters and buffers: zeros in place of what is pruned, statistics as it was measured."""
         return self.bench.masked(self.masks[[row]], self.weights[row])
+
+    def module(self, row: int, shrunk: bool) -> nn.Module:
+        """One member in evaluation mode, on the CPU: physically without its pruned units, or with zeros in place.
+
+        Raises InputError where they cannot be taken out.
+        """
+        return module_of(self.bench, self.masks[[row]], self.weights[row], shrunk)
+
+
+def module_of(bench: Workbench, mask: Masks, weights: str, shrunk: bool) -> nn.Module:
+    """One pruned network, see `Front.module`."""
+    network, state = bench.network, bench.masked(mask, weights)
+    if not shrunk:
+        return reweighted(network.module, state).cpu().eval()
+    if not network.units.removable:
+        raise InputError(
+            "units that can be taken out, such as filter, must be pruned for a shrunk network, but these are "
+            f"{network.units.name}s"
+        )
+    return shrink(network, mask, state).eval()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import cache_folder, write_whole
+from ..files import cache_folder, read_json, write_whole
 from ..problem import LoadedProblem
 from .paired import NORMAL_95
 
@@ -125,13 +125,13 @@ class Noise:
     def read(cls, path: Path) -> Self:
         """From a file; raises InputError where it is none of ours."""
         try:
-            found = json.loads(path.read_text())
+            found = read_json(path)
             if found.pop("format") != FORMAT:
                 raise KeyError("format")
             told = tuple(Told(one.pop("images"), **{n: _spread(v) for n, v in one.items()}) for one in found["told"])
             spreads = {name: _spread(found[name]) for name in ("discordance", "across")}
             return cls(**found | {"told": told} | spreads)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} must hold what `pruneframe noise` writes, but does not; measure again") from error
 
     def write(self, path: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 from ..engine import Precision, search_precision
-from ..errors import Declined, Faulty
+from ..errors import Declined, Faulty, InputError
 from ..method import Method
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
@@ -33,6 +35,7 @@ class Plan:
     measured: bool  # whether anything is measured, so that runs would be in each other's way
     faults: dict[Run, str] = field(default_factory=dict)  # why some of them have failed before they began
     declined: tuple[str, ...] = ()  # a line for every method that declines an instance
+    broken: tuple[str, ...] = ()  # a line for every instance that could not be loaded
 
 
 def plan(
@@ -52,7 +55,8 @@ def plan(
 
     `precision` is the search's; None is the device's default. `patience` is how many seconds a method has for its first
     question. A method that declines a problem is left out there, which `report` is told. Raises InputError for whatever
-    would make a run fail from the start, and Declined where no run is left.
+    would make a run fail from the start, and Declined, or Faulty where a problem could not be loaded, where no run is
+    left.
     """
     precision = search_precision(device, precision)
     chosen = [registry.component(Method, spec) for spec in methods]
@@ -64,31 +68,36 @@ def plan(
     runs: list[Run] = []
     faults: dict[Run, str] = {}
     declined: dict[str, bool] = {}  # whether that has been told
+    broken: list[str] = []
     kept: dict[str, LoadedProblem] = {}
     for problem, meter in zip(named, meters, strict=True):
-        untrained = problem.untrained
-        loaded = _sketch(registry, problem) if untrained else problem.load(registry.component, report)
-        answers = {method: _answer(registry, loaded, meter, method, patience) for method in chosen}
-        willing = [method for method in chosen if not isinstance(answers[method], Declined)]
-        for method in chosen:
-            if method not in willing:
-                declined.setdefault(f"{method!r} declines {problem.name}: {answers[method]}", False)
-        if not willing:
+        try:
+            untrained = problem.untrained
+            loaded = _loaded(registry, _sketch(problem) if untrained else problem, report)
+            answers = {method: _answer(registry, loaded, meter, method, patience) for method in chosen}
+            willing = [method for method in chosen if not isinstance(answers[method], Declined)]
+            for method in chosen:
+                if method not in willing:
+                    declined.setdefault(f"{method!r} declines {problem.name}: {answers[method]}", False)
+            if not willing:
+                continue
+            _tell(declined, report)
+            if untrained:
+                loaded = _loaded(registry, problem, report)
+            own = [replace(_run(registry, loaded, method, device, threads), precision=precision) for method in willing]
+        except Faulty as fault:
+            broken.append(f"{problem.called}: {told(fault, registry)}")
             continue
-        _tell(declined, report)
-        if untrained:
-            loaded = problem.load(registry.component, report)
-        own = [replace(_run(registry, loaded, method, device, threads), precision=precision) for method in willing]
         for run, method in zip(own, willing, strict=True):
-            if isinstance(fault := answers[method], Faulty):
-                faults |= {replace(run, seed=seed): told(fault, run, registry) for seed in seeds}
+            if isinstance(answer := answers[method], Faulty):
+                faults |= {replace(run, seed=seed): told(answer, registry, run.method) for seed in seeds}
         runs += [replace(run, seed=seed) for seed, run in product(seeds, own)]
         kept.setdefault(problem.name, loaded)
     if not runs:
-        raise Declined("; ".join(declined))
+        raise Faulty("; ".join(broken)) if broken else Declined("; ".join(declined))
     _tell(declined, report)
     measured = any(meter is not None and meter.measured for meter in meters)
-    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured, faults, tuple(declined))
+    return Plan(tuple(dict.fromkeys(runs)), tuple(kept.values()), measured, faults, tuple(declined), tuple(broken))
 
 
 def _tell(declined: dict[str, bool], report: Callable[[str], None]) -> None:
@@ -98,17 +107,26 @@ def _tell(declined: dict[str, bool], report: Callable[[str], None]) -> None:
         declined[line] = True
 
 
-def _sketch(registry: Registry, problem: Problem) -> LoadedProblem:
+def _sketch(problem: Problem) -> Problem:
     """The problem with weights as they are drawn: enough to ask methods, before hours of training are spent."""
-    return replace(problem, weights=None, instance=0).load(registry.component)
+    return replace(problem, weights=None, instance=0)
+
+
+def _loaded(registry: Registry, problem: Problem, report: Callable[[str], None]) -> LoadedProblem:
+    """An instance in memory; what its loader prints is no part of a command's output."""
+    try:
+        with redirect_stdout(sys.stderr):
+            return problem.load(registry.component, report)
+    except InputError as error:
+        raise error if problem.name in str(error) else InputError(f"{problem.name}: {error}") from error
 
 
 def _answer(
     registry: Registry, loaded: LoadedProblem, meter: Meter | None, method: Method, patience: float
 ) -> Declined | Faulty | None:
     """What stands against a method on a problem; raises InputError where the command cannot be meant."""
-    check_budget(loaded, meter)
     try:
+        check_budget(loaded, meter)
         check(registry, loaded, method, patience)
     except (Declined, Faulty) as error:
         return error
@@ -145,7 +163,7 @@ def _run(registry: Registry, loaded: LoadedProblem, method: Method, device: str,
         fingerprint=loaded.fingerprint,
         versions=tuple(registry.versions_behind(problem, method).items()),
         target="" if meter is None else repr(meter.target),
-        target_identity="" if meter is None else meter.target.identity,
+        target_identity="" if meter is None else meter.identity,
     )
 
 

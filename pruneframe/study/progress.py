@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ..errors import Damaged
 from ..front import FRONT_LIMIT, hypervolume, non_dominated
+from ..search.answer import Answer, Follower
 from ..search.journal import MEMBER
-from .store import RunFolder
+from .folder import RunFolder
 
 WAITING, DONE = "waiting", "done"  # states in which nothing is under way
 
@@ -31,27 +34,51 @@ class Progress:
     tuned: int = 0  # members of the front that have had the common fine-tuning
     tuning: float = 0.0  # seconds that it took
     under_way: dict[str, Any] | None = None  # what is being computed for long, and how far it is; not yet spent
-    points: list[list[float]] = field(default_factory=list)
+    points: list[list[float]] = field(default_factory=list)  # values of the evaluations that none dominates
+
+    def __post_init__(self) -> None:
+        self._search, self._finetuning = Follower(self.folder.journal), Follower(self.folder.finetuning)
 
     def refresh(self) -> None:
-        """Read the journal again."""
-        if not (self.folder.path / "identity.json").exists():
-            return
-        lines = self.folder.answers()
-        answers = [line for line in lines if line.kind != MEMBER]
-        self.measured = len(lines) - len(answers)
-        self.measuring = sum(line.seconds for line in lines if line.kind == MEMBER)
-        tuned = self.folder.answers(finetuning=True)
-        self.tuned, self.tuning = len(tuned), sum(line.seconds for line in tuned)
+        """Read what is new in the journal; where it is damaged, nothing changes until bench has mended it."""
+        with suppress(Damaged, OSError):
+            if self.folder.begun:
+                self._refresh()
+
+    def _refresh(self) -> None:
+        for line in self._search.news():
+            if isinstance(line, Answer):
+                self._take(line)
+            else:  # only the latest session counts
+                self._begin()
+        if self.points:
+            values = np.array(self.points)
+            self.points = values[non_dominated(values)].tolist()
+        for line in self._finetuning.news():
+            if isinstance(line, Answer):
+                self.tuned, self.tuning = self.tuned + 1, self.tuning + line.seconds
+            else:
+                self.tuned, self.tuning = 0, 0.0
         self.under_way = self.folder.under_way()
-        self.spent = sum(answer.charge for answer in answers)
-        self.seconds = sum(answer.seconds for answer in answers)
-        kinds = dict.fromkeys(answer.kind for answer in answers)
-        self.seconds_by_kind = {kind: sum(one.seconds for one in answers if one.kind == kind) for kind in kinds}
-        self.own = sum(answer.own for answer in answers)
-        self.processor = sum(answer.processor for answer in answers)
-        self.points = [answer.values for answer in answers if answer.kind == "evaluate"]
-        self.evaluations = len(self.points)
+
+    def _begin(self) -> None:
+        self.spent = self.seconds = self.own = self.processor = self.measuring = 0.0
+        self.evaluations = self.measured = 0
+        self.seconds_by_kind, self.points = {}, []
+
+    def _take(self, answer: Answer) -> None:
+        if answer.kind == MEMBER:
+            self.measured += 1
+            self.measuring += answer.seconds
+            return
+        self.spent += answer.charge
+        self.seconds += answer.seconds
+        self.seconds_by_kind[answer.kind] = self.seconds_by_kind.get(answer.kind, 0.0) + answer.seconds
+        self.own += answer.own
+        self.processor += answer.processor
+        if answer.kind == "evaluate":
+            self.evaluations += 1
+            self.points.append(answer.values)
 
     @property
     def hypervolume(self) -> float:
@@ -63,7 +90,7 @@ class Progress:
     @property
     def members(self) -> int:
         """How many answers about final members there will be."""
-        return 2 * (1 + min(FRONT_LIMIT, int(non_dominated(np.array(self.points)).sum())))
+        return 2 * (1 + min(FRONT_LIMIT, len(self.points)))
 
     @property
     def state(self) -> str:
@@ -92,6 +119,11 @@ class Progress:
             return self.measuring / self.measured * max(0, self.members - self.measured)
         spent, seconds = self._with_what_is_under_way
         return seconds / spent * (self.budget - spent) if spent else None
+
+    @property
+    def worked(self) -> float:
+        """Seconds that all of it took so far: answers, the method's own work, measuring and fine-tuning its front."""
+        return self._with_what_is_under_way[1] + self.own + self.measuring + self.tuning
 
     @property
     def passes(self) -> float:

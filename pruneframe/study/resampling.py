@@ -25,12 +25,13 @@ from ..method import Method
 from ..model.data import Data, Split
 from ..problem import LoadedProblem
 from ..scorer import Scorer
+from ..search.images import Images
 from ..search.journal import Journal
 from ..search.ledger import BudgetSpent, Ledger
 from ..search.loans import defined
 from ..search.shelf import Shelf
 from ..search.task import Task
-from ..search.workbench import DENSE, Images, Workbench
+from ..search.workbench import DENSE, Workbench
 from .machine import environment, same_settings
 from .noise import Noise, Spread, Told, key
 

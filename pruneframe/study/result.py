@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from ..front import non_dominated, thin
 from ..mask import Masks
 from ..objective import Objective
+from ..search.answer import Question
 from ..search.archive import Archive
-from ..search.journal import MEMBER, Journal, Question
-from ..search.workbench import DENSE, Images, Workbench
+from ..search.images import Images
+from ..search.journal import MEMBER, Journal
+from ..search.workbench import DENSE, Workbench
 from .timing import Series, measure_series
 
 Values = NDArray[np.float64]
@@ -60,6 +62,23 @@ class Members:
     def reduction(self) -> Values:
         """Share of all parameters that is removed, float64[n]."""
         return 1 - self.params / self.total_params
+
+
+def front_of(members: Members) -> dict[str, NDArray[Any]]:
+    """The arrays by which a final front is stored."""
+    return {
+        "bits": members.masks.bits,
+        "weights": np.array(members.weights, dtype=str),
+        "params": members.params,
+        "search": members.search.values,
+        "test": members.test.values,
+        "search_error": members.search.error,
+        "test_error": members.test.error,
+        **dict(zip(("search_lost", "search_gained"), members.differing, strict=True)),
+        "kept": members.masks.layer_counts(),
+        "correct": np.packbits(members.test.correct, axis=1),
+        "dense_correct": np.packbits(members.dense_test.correct[0]),
+    }
 
 
 def measure_members(

@@ -14,7 +14,8 @@ from ..front import INDICATORS_VERSION
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
 from ..spec import parse_spec
-from .store import RunFolder, StudyFolder
+from .folder import RunFolder
+from .store import StudyFolder
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Run:
         """The hash of what runs must share to be compared, each with those of its own instance: all rules."""
         return self._hash(("method", "instance", "seed", "fingerprint", "versions"))
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All fields, hash and board, as its folder keeps them; `references` are known once it has begun."""
+        return asdict(self) | {"hash": self.hash, "board": self.board, "references": []}
+
     def _hash(self, without: Sequence[str]) -> str:
         """A target counts by its identity: a table may lie elsewhere."""
         fields = {name: value for name, value in asdict(self).items() if name not in ("target", *without)}
@@ -80,13 +86,13 @@ class Run:
         return loaded
 
 
-def told(error: BaseException, run: Run, registry: Registry) -> str:
-    """Why a run failed, in one line that names the plugin where it is one's fault."""
+def told(error: BaseException, registry: Registry, method: str = "") -> str:
+    """Why a run of a method failed, or something before it, in one line that names the plugin whose fault it is."""
     if isinstance(error, OSError):  # a full disk is nobody's
         return str(error)
     known = isinstance(error, PruneframeError)
     reason = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
     plugin = registry.blamed(error)
-    if plugin is None and isinstance(error, Faulty):
-        plugin = registry.described("method", parse_spec(run.method)[0])[1]
-    return reason if plugin is None else f"{reason} (plugin {plugin.name!r} of {plugin.origin})"
+    if plugin is None and method and isinstance(error, Faulty):
+        plugin = registry.described("method", parse_spec(method)[0])[1]
+    return reason if plugin is None else plugin.signed(reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import Faulty, InputError
+from ..errors import Declined, Faulty, InputError
 from ..method import Method
 from ..problem import LoadedProblem
 from ..registry import Registry
@@ -20,9 +20,10 @@ PLANNING = 60.0  # seconds in which a method must have asked its first question
 
 
 def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: float = PLANNING) -> None:
-    """Raise Declined or InputError if the method cannot run on the problem; asks it with nothing left to spend.
+    """Raise Declined if the method cannot run on the problem; asks it with nothing left to spend.
 
-    The first question that it wants to pay for must leave room for an evaluation. Raises Faulty where none comes within
+    Raises InputError, with its name, for settings that do not go with the problem, and where the budget is too small:
+    the first question that it wants to pay for must leave room for an evaluation. Raises Faulty where none comes within
     so many seconds; of any other fault the run itself is told.
     """
     ledger = Ledger(loaded.problem.budget)
@@ -33,12 +34,17 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: fl
         _check_meter(meter, bench)
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
     try:
-        with same_settings(), printing_to(None), within(seconds):
-            method.search(task)
-    except (InputError, KeyboardInterrupt):
+        with same_settings(), printing_to(None):
+            within(seconds, lambda: method.search(task))
+    except (Declined, KeyboardInterrupt):
         raise
-    except TimeUp:
-        raise Faulty(f"a method must ask something within {seconds:g} s, but {method!r} asked nothing") from None
+    except InputError as error:  # what its settings say cannot be meant here
+        if repr(method.name) in str(error):
+            raise
+        raise InputError(f"{method!r} cannot run on {loaded.problem.name!r}: {error}") from error
+    except TimeUp as up:
+        fault = Faulty(f"a method must ask something within {seconds:g} s, but {method!r} asked nothing")
+        raise fault.with_traceback(up.__traceback__) from None
     except BudgetSpent as refused:
         budget, price = loaded.problem.budget, task.prices.evaluation
         if refused.passes > price and refused.passes + price > budget:
@@ -53,9 +59,9 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: fl
 def _check_meter(meter: Meter, bench: Workbench) -> None:
     """Raise InputError if a target cannot judge the network."""
     dense = bench.dense(bench.search)
-    meter.target.memory(dense)
+    meter.gauge.memory(dense)
     if meter.timed and not meter.measured:
-        meter.target.latencies([dense])
+        meter.gauge.latencies([dense])
 
 
 def check_budget(loaded: LoadedProblem, meter: Meter | None) -> None:

@@ -10,9 +10,10 @@ import pandas as pd
 
 from .correctness import Correctness
 from .facts import heads_of, runs
+from .folder import RunFolder
 from .paired import loss_bounds
 from .rows import Rows, stacked
-from .store import RunFolder, StudyFolder
+from .store import StudyFolder
 
 COLUMNS = ["board", "problem", "method", "instance", "seed", "kind", "split", "number", "passes_spent", "seconds"]
 COLUMNS += ["own_seconds", "processor_seconds"]
@@ -44,7 +45,8 @@ def evaluations(*studies: StudyFolder) -> pd.DataFrame:
 def _rows(folder: RunFolder, head: dict[str, Any]) -> Iterator[Rows]:
     """Those of a run: its evaluations first."""
     identity = folder.identity
-    names, references = identity["objectives"], identity["references"]
+    names = identity["objectives"]
+    references = identity["references"] or [float("nan")] * len(names)  # it failed before they were known
 
     def told(kind: str, split: str) -> dict[str, Any]:
         return head | {"problem": identity["problem"], "kind": kind, "split": split}

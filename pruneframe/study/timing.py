@@ -15,9 +15,10 @@ from scipy.stats import binom
 
 from ..mask import Masks
 from ..objective import Objective
-from ..search.journal import MEMBER, Journal, Question
+from ..search.answer import Question
+from ..search.journal import MEMBER, Journal
 from ..search.workbench import Workbench
-from ..target import Physical, Target
+from ..target import Gauge, Physical, Target
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Series:
 class Overheard:
     """A target, and the seconds that it was last asked for."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Gauge) -> None:
         self._target = target
         self.times: NDArray[np.float64] | None = None
 

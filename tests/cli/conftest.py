@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import QUICK, Cli, in_this_process
 
-NOT_DRAWN = ("pruneframe.cli.report.write", lambda *arguments: ([], []))
+NOT_DRAWN = ("pruneframe.comparison.edition.write", lambda *arguments: ([], []))
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import pytest
 import torch
 from command import METHOD, QUICK, Cli, Command, files, in_this_process
 from precisions import multiplies
+from runs import carried_out, run_of
 
+from pruneframe.study.machine import environment
 from pruneframe.study.store import StudyFolder
 
 
@@ -189,6 +191,7 @@ def test_dry_run_tells_what_is_there_and_writes_nothing(cli: Cli, here: Path) ->
     (folder.path / "run.json").unlink()
     rows = cli(*command, "--dry-run", "--json").parsed
     assert [row["there"] for row in rows] == ["begun", "missing"]
+    assert rows[0]["estimated_seconds"] == 0 < rows[1]["estimated_seconds"], "all its passes are in its journal"
     assert not folder.finished
 
 
@@ -219,6 +222,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(cli: Cli, tmp_path: P
     assert "comparison: " in found.out
 
 
+NOTHING = "emo-dir[cuts=none]"  # with 3 passes it reaches nothing
 REPORT = '''
 from dataclasses import dataclass
 
@@ -301,6 +305,20 @@ def test_a_budget_that_the_scores_use_up_is_refused(cli: Cli, here: Path) -> Non
         (["--budget", "nan"], ["budget", "nan"]),
         (["--budget", "inf"], ["budget", "inf"]),
         (["--budget", "much"], ["--budget", "much"]),
+        (["--budget", "1e308"], ["budget <= 1,000,000,000", "1e+308"]),
+        (["--seeds", "0-99999999"], ["100,000 numbers at most", "0-99999999"]),
+        (["--seeds", "9" * 5000], ["18 digits"]),
+        (["--seeds", "0-9999", "--instances", "0-99"], ["100,000 runs", "1,000,000"]),
+        (["--methods", "nsga2[population=1000000000]"], ["population <= 10,000,000", "1000000000"]),
+        (["--methods", "nsga2[population=10000000]"], ["a population must take at most", "10,000,000 genomes"]),
+        (["--methods", "hamp[population=10000000]", "--units", "filter"], ["a population must take at most"]),
+        (["--methods", "weighted-ga[population=9000000]"], ["a population must take at most"]),
+        (["--methods", "nsga2[scorer=" * 3000], ["brackets may be 50 deep"]),
+        (["--timeout", "1e308"], ["--timeout"]),
+        (["--threads", "1000000000"], ["--threads"]),
+        (["-p", "/etc/passwd"], ["-p takes a Python file", "/etc/passwd"]),
+        (["-p", "a\0b.py"], ["NUL"]),
+        (["--output", "a\0b"], ["NUL"]),
         (["--seeds", "1-"], ["'1-'", "0-4"]),
         (["--seeds", "a"], ["'a'", "0-4"]),
         (["--seeds", ""], ["''", "0-4"]),
@@ -328,6 +346,8 @@ def test_a_budget_that_the_scores_use_up_is_refused(cli: Cli, here: Path) -> Non
         (["--target", ""], ["a component is written name"]),
         (["--threads", "0"], ["--threads", "0"]),
         (["--problems", "resnet20-cifar10", "--data", "nowhere"], ["nowhere", "--data"]),
+        (["--data", "nowhere"], ["nowhere", "--data"]),
+        (["--target", "local-cpu"], ["--target is used by nothing", "error, params", "--objectives error,latency"]),
         (["-p", "nowhere.py"], ["nowhere.py"]),
         (["-p", "."], ["-p"]),
         (["-p", "no:nowhere"], ["'nowhere'"]),
@@ -419,3 +439,86 @@ def test_instances_are_runs_of_one_board_and_have_a_column(cli: Cli, here: Path)
     assert "instance 3" in cli("report", "pruneframe-study", "--trace", "front-1").out
     distances = pd.read_csv(here / "pruneframe-study" / "comparison-parts" / "distances-1.csv")
     assert sorted(distances.instance.unique()) == [0, 2, 3]
+
+
+def test_a_budget_that_leaves_parts_without_members_is_refused(cli: Cli, here: Path) -> None:
+    found = cli("bench", "--methods", "emo-dir,nsga2", *QUICK, "--budget", "3")
+    assert (found.code, list(here.iterdir())) == (2, [])
+    assert "must hold for 'emo-dir', which spends at least as much before its first pruned network" in found.error
+
+
+def test_a_budget_that_is_too_small_is_told_and_nothing_is_ranked(cli: Cli) -> None:
+    found = cli("bench", "--methods", f"{NOTHING},nsga2", *QUICK, "--budget", "3")
+    assert found.code == 0
+    [table, rest] = found.out.split("empty: ")
+    assert "nsga2" in table
+    assert "emo-dir" not in table
+    assert rest.startswith(f"{NOTHING} on lenet-digits, seed 0: no member is better than guessing")
+    assert "0.0000" not in found.out + found.err
+    assert "emo-dir" not in (Path("pruneframe-study") / "comparison-parts" / "results-1.csv").read_text()
+
+
+def test_a_study_in_which_nothing_was_reached_has_no_comparison(cli: Cli) -> None:
+    assert "nothing reached" in cli("bench", "--methods", NOTHING, *QUICK, "--budget", "3").err
+    found = cli("report", "pruneframe-study")
+    assert (found.code, "has no run that reached anything" in found.error) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seeds", "told"),
+    [
+        (["random,nsga2"], 5, "1 comparison of 2 methods needs 4 seeds for a claim, and 5 are asked for"),
+        (
+            ["random,nsga2,moead,magnitude"],
+            7,
+            "6 comparisons of 4 methods need 7 seeds for a claim, and 7 are asked for",
+        ),
+        (["random"], 5, ""),
+        (
+            ["random,nsga2", "--seeds", "0-2"],
+            3,
+            "3 seeds can claim nothing: 1 comparison of 2 methods needs 4, as by --",
+        ),
+        (
+            ["random,nsga2", "--instances", "0-1"],
+            3,
+            "2 instances can claim nothing: 1 comparison of 2 methods needs 6, as",
+        ),
+    ],
+)
+def test_what_can_be_claimed_is_said_beforehand(arguments: list[str], seeds: int, told: str, cli: Cli) -> None:
+    found = cli("bench", "--budget", "10", "--search-images", "100", "--dry-run", "--json", "--methods", *arguments)
+    assert {run["seed"] for run in found.parsed} == set(range(seeds))
+    assert [line[: len(told)] for line in found.err.splitlines()] == ([told] if told else [])
+
+
+def test_a_study_of_another_machine_asks_for_force_or_a_new_folder_unless_all_is_done(
+    cli: Cli, here: Path, undrawn: None
+) -> None:
+    study = StudyFolder(here / "study")
+    study.prepare({}, environment() | {"torch": "1.0", "machine": "abacus"})
+    carried_out(run_of("random"), study.path)
+    bench = ("bench", "--methods", "random", *QUICK, "--output", study.path)
+    more = (*bench, "--seeds", "0-1")
+    refused = cli(*more)
+    assert refused.code == 2
+    assert "must go on where it was computed, under machine abacus, torch 1.0, but here" in refused.err
+    assert cli(*bench).code == 0  # nothing is computed
+    assert cli(*more, "--force").code == 0
+    assert len([*study.runs()]) == 2
+
+
+def test_a_run_that_failed_is_tried_again_by_the_next_command(cli: Cli, here: Path, undrawn: None) -> None:
+    plugin = here / "own.py"
+    body = "import os; assert os.path.exists(__file__ + '.go')"
+    plugin.write_text(METHOD.replace("BODY", body))
+    bench = ("bench", "--methods", "own", "-p", plugin, *QUICK, "--retries", "2")
+    failed = cli(*bench)
+    assert (failed.code, "(tried 3 times)" in failed.err) == (1, True)
+    (here / "own.py.go").touch()
+    assert cli(*bench).code == 0
+
+
+def test_what_excludes_a_cluster_is_refused(cli: Cli) -> None:
+    assert "--jobs and --dask exclude" in cli("bench", "--methods", "random", "--dask", "local:2", "--jobs", "2").error
+    assert "must name 1 to 9999 workers" in cli("bench", "--methods", "random", "--dask", "local:0").error

@@ -64,10 +64,13 @@ def test_info_says_what_the_units_of_a_problem_reach(units: str, cli: Cli) -> No
 
 def test_info_tells_all_of_a_problem(cli: Cli) -> None:
     text, (found,) = cli("info", "lenet-digits").out, cli("info", "lenet-digits", "--json").parsed
-    headings = ("settings", "instances", "data", "network", "layers", "units", "references", "noise", "source")
-    assert [line for line in text.splitlines() if line in headings] == list(headings)
+    first, second = ["settings", "instances", "weights", "data", "network"], ["layers", "units", "references"]
+    headings = [*first, *second, "noise", "source"]
+    assert [line for line in text.splitlines() if line in headings] == headings
     assert {one["kind"] for one in found["units"]} >= {"weight", "filter", "neuron", "head", "block"}
     assert [one["kind"] for one in found["layers"]] == ["Conv2d", "Conv2d", "Linear", "Linear"]
+    assert found["weights"][0] == "shipped: those of instances 0-9"
+    assert "epochs=20" in found["weights"][1]
     assert found["errors"].keys() == {"search", "test"}
     assert "alpaydin1998optical" in found["bibtex"]
 

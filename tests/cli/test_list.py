@@ -7,7 +7,9 @@ from command import Cli
 
 METHODS = (
     *("emo-dir", "hamp", "hierarchical", "magnitude", "moead", "netadapt", "nsga2", "platypus", "random"),
+    *("evopress", "fast-nas", "halp", "iterative-magnitude", "nndrea"),
     "weighted-ga",
+    *("sparse-ea", "s-nsga2", "moea-psl", "pm-moea", "ts-sparse-ea"),
 )
 IMAGENET = ("resnet18", "resnet50", "mobilenetv2", "efficientnet-lite0", "deit-tiny")
 DEPTHS = (20, 32, 44, 56, 110)
@@ -18,11 +20,13 @@ BUNDLED = {
         *("lenet300-fashionmnist", "mobilenetv1-cifar10", "mobilenetv2-cifar10", "mobilenetv2-cifar100"),
         *(f"resnet{depth}-{data}" for depth in DEPTHS for data in ("cifar10", "cifar100")),
         *(f"resnet{depth}b-{data}" for depth in DEPTHS for data in ("cifar10", "cifar100")),
+        *("tiny-attention", "tiny-lenet", "tiny-resnet20"),
+        "resnet18-tinyimagenet",
         *("resnet8-cifar10", "vgg14-cifar10", "vgg16-cifar10", "vgg16-cifar100"),
         *(f"{network}-{images}" for network in IMAGENET for images in ("imagenet", "imagenet100", "imagenette")),
     ),
     "objective": ("error", "distortion", "params", "macs", "size", "latency", "memory"),
-    "target": ("local-cpu", "local-cuda", "lookup-table", "analytic"),
+    "target": ("local-cpu", "local-cuda", "lookup-table", "analytic", "onnxruntime", "openvino", "command"),
     "unit": ("weight", "filter", "neuron", "head", "block"),
     "encoding": (
         *("mask", "layer-threshold", "layer-ratio", "channel-count", "unit-threshold", "global-cut"),
@@ -30,7 +34,7 @@ BUNDLED = {
     ),
     "scorer": (
         *("magnitude", "l2", "lamp", "fpgm", "bn-scale", "taylor", "snip", "fisher", "random"),
-        "reconstruction",
+        *("reconstruction", "hrank", "chip", "apoz", "wanda"),
     ),
     "variation": (
         *("uniform", "layer-crossover", "bit-flip", "importance-guided", "sbx-pm"),

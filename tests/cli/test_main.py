@@ -15,6 +15,7 @@ from command import QUICK, Cli, files, living, loaded_by, run_command, started, 
 
 import pruneframe as pf
 from pruneframe.cli import main
+from pruneframe.files import write_document
 from pruneframe.study.store import StudyFolder
 
 LARGE = ("torch", "pymoo", "matplotlib", "sklearn")  # libraries that reading and refusing can do without
@@ -79,7 +80,7 @@ NO_STUDIES: dict[str, Callable[[Path], object]] = {
     "a file": lambda path: path.write_text("a file"),
     "an empty folder": lambda path: path.mkdir(),
     "another folder": lambda path: (path.mkdir(), (path / "notes.txt").write_text("mine")),
-    "another format": lambda path: (path.mkdir(), (path / "study.json").write_text('{"format": 999}')),
+    "another format": lambda path: (path.mkdir(), write_document(path / "study.json", {"format": 999})),
     "a broken study.json": lambda path: (path.mkdir(), (path / "study.json").write_text('{"format": 1')),
     "a list": lambda path: (path.mkdir(), (path / "study.json").write_text("[1]")),
 }
@@ -202,3 +203,12 @@ def test_a_reader_that_leaves_is_no_error(here: Path) -> None:
     done = subprocess.run(command, cwd=here, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_thread_that_is_left_running_does_not_keep_the_process() -> None:
+    script = (
+        "import threading, time; threading.Thread(target=time.sleep, args=(1e6,)).start(); "
+        "from pruneframe.cli import main; print('told'); main._leave(7)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "told\n", "")

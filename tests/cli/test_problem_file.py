@@ -85,3 +85,18 @@ def test_a_fault_is_one_line(option: tuple[str, ...], message: str, cli: Cli, he
     assert found.code == 2
     assert message in found.error
     assert files(here) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--problems", "lenet-digits"), ["--problem-file", "declares mine", "--problems does not name"]),
+        (("--batch-norm", "shifted"), ["--batch-norm shifted is used by nothing", "mine has no batch norm"]),
+    ],
+)
+def test_what_nothing_uses_is_refused(arguments: tuple[str, ...], words: list[str], cli: Cli, here: Path) -> None:
+    declaration(here)
+    found = cli("bench", "--methods", "random", "--problem-file", "mine.toml", *QUICK, *arguments)
+    assert found.code == 2
+    assert all(word in found.error for word in words), found.error
+    assert not (here / "pruneframe-study").exists()

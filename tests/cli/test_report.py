@@ -138,9 +138,25 @@ def test_what_failed_is_told_each_time(cli: Cli, study: Path, here: Path) -> Non
     for _ in range(2):
         found = cli("report", study, "-o", "out.pdf", "--reports", "results,broken", "-p", "broken.py")
         assert found.code == 1
-        assert "Warning: report broken fails: RuntimeError: on purpose" in found.err
+        assert "Warning: report broken fails: RuntimeError: on purpose (plugin 'broken' of broken.py " in found.err
 
 
 def test_a_report_needs_no_torch(study: Path, tmp_path: Path) -> None:
     script = run_command("report", str(study), "-o", str(tmp_path / "out.pdf"), "--reports", "results,published")
     assert loaded_by(script, ("torch", "pymoo")) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("report", "--trace", "front-1", "-o", "x.pdf"), "-o is used by nothing here: --trace writes nothing"),
+        (("report", "--trace", "front-1", "--html"), "--html is used by nothing"),
+        (("report", "--ioh", "curves", "--control", "nsga2"), "--control is used by nothing here: --ioh"),
+        (("summary", "--json", "--control", "nsga2"), "--control is used by nothing here: --json"),
+        (("export", "--data", "nowhere", "-o", "x"), "must name a folder, but got 'nowhere'"),
+    ],
+)
+def test_what_nothing_uses_is_refused(arguments: tuple[str, ...], words: str, cli: Cli, study: Path) -> None:
+    found = cli(arguments[0], study, *arguments[1:])
+    assert found.code == 2
+    assert words in found.error

@@ -12,19 +12,23 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from studies import SETTINGS, bundled, hand_made, joined
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from studies import SETTINGS, TWO, bundled, hand_made, joined
 from tiny import lookup
 
 import pruneframe as pf
 from pruneframe.comparison.document import Comparison, close, compose, typeset, write_parts
 from pruneframe.comparison.latex import latex
-from pruneframe.errors import InputError
+from pruneframe.errors import Faulty, InputError
 from pruneframe.registry import Registry
 from pruneframe.study.facts import facts, summaries
 from pruneframe.study.plan import plan
@@ -43,7 +47,7 @@ def figures_closed() -> Iterator[None]:
 
 
 def composed(table: pd.DataFrame, known: pf.StudyFacts, settings: dict[str, Any] = SETTINGS, **more: Any) -> Comparison:
-    complaints: list[str] = []
+    complaints: list[Faulty] = []
     comparison = compose(bundled(), table, known, [settings], complaints.append, **more)
     assert complaints == []
     return comparison
@@ -86,7 +90,7 @@ def test_the_pdf_holds_every_method_and_figure_and_what_failed(small: StudyFolde
     copy = StudyFolder(Path(shutil.copytree(small.path, tmp_path / "study")))
     broken = next(run for run in copy.runs() if run.identity["method"] == "random")
     (broken.path / "run.json").unlink()
-    broken.fail(HOSTILE)
+    broken.fail(HOSTILE, broken.identity)
     assert written(copy, tmp_path / "out.pdf").startswith(b"%PDF")
     text = text_of(tmp_path / "out.pdf")
     assert "Comparison of pruning methods" in text
@@ -205,10 +209,10 @@ def test_a_template_of_ones_own_reads_the_same_content(small: StudyFolder, tmp_p
 
 
 def test_a_report_that_fails_is_told_and_the_others_are_drawn(small: StudyFolder) -> None:
-    complaints: list[str] = []
+    complaints: list[Faulty] = []
     table = long_table(small).drop(columns="seed")
     comparison = compose(bundled(), table, facts(small), [small.settings], complaints.append)
-    assert any(line.startswith("report fronts fails: ") for line in complaints)
+    assert any(str(fault).startswith("report fronts fails: ") for fault in complaints)
     assert "results-1" in {item.id for item in comparison.items}
 
 
@@ -294,9 +298,88 @@ class Spoils(pf.Report):
 def test_a_report_that_writes_into_what_it_is_told_spoils_nobody_elses(small: StudyFolder) -> None:
     table, known = long_table(small), facts(small)
     before, layers = table.copy(), known.layers.copy()
-    complaints: list[str] = []
+    complaints: list[Faulty] = []
     found = compose([Spoils(), *bundled()], table, known, [small.settings], complaints.append)
     assert complaints == []
     assert found.drawings.keys() == composed(table, known, small.settings).drawings.keys()
     assert table.equals(before)
     assert known.layers.equals(layers)
+
+
+class Undrawable(Artist):
+    """It can be added to a figure, and fails when that is drawn."""
+
+    def draw(self, renderer: Any) -> None:
+        raise KeyError("gone")
+
+
+@dataclass(frozen=True, repr=False)
+class Junk(pf.Report):
+    """One of many faults."""
+
+    name = "junk"
+    fault: str = ""
+
+    def draw(self, table: pd.DataFrame, study: pf.StudyFacts) -> Any:
+        frame = pd.DataFrame({"a": [1]})
+        figure = Figure()
+        figure.add_artist(Undrawable())
+        while self.fault == "never gives anything":
+            pass
+        if self.fault == "exits":
+            raise SystemExit(0)
+        return {
+            "text": "junk",
+            "nothing": None,
+            "goes on": repeat(pf.Remark("Again.")),
+            "no columns": [pf.Table("a", "What.", pd.DataFrame())],
+            "one name twice": [pf.Table("a", "What.", pd.DataFrame([[1, 2]], columns=["x", "x"]))],
+            "best of nothing": [pf.Table("a", "What.", frame, best=frozenset({(1, "a")}))],
+            "another board": [pf.Table("a", "What.", frame, "nowhere")],
+            "cannot be drawn": [pf.Figure("a", "What.", figure)],
+        }[self.fault]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("text", "must give Figures, Tables and Remarks, but gave a str"),
+        ("nothing", "TypeError: 'NoneType' object is not iterable"),
+        ("exits", "SystemExit: 0"),
+        ("goes on", "must give at most 1,000 items, but gives more"),
+        ("no columns", r"a must have columns, each with a name of its own, but has \[\]"),
+        ("one name twice", r"each with a name of its own, but has \['x', 'x'\]"),
+        ("best of nothing", "the best of a must be cells of it"),
+        ("another board", "a board must be the hash of one of the study's, or empty, but is 'nowhere'"),
+        ("cannot be drawn", "KeyError: 'gone'"),
+        ("never gives anything", "must end within 0.2 s, but goes on"),
+    ],
+)
+def test_junk_is_told_and_left_out(fault: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.comparison.drawing.PATIENCE", 0.2 if "never" in fault else 60)
+    complaints: list[Faulty] = []
+    comparison = compose([Junk(fault), lookup(pf.Report, "results")], *hand_made(), [SETTINGS], complaints.append)
+    [complaint] = complaints
+    assert re.search(rf"^report junk\[fault='?{fault}'?\] .*{words}", str(complaint))
+    assert (complaint.kind, complaint.spec) == ("report", repr(Junk(fault)))
+    assert [item.id for item in comparison.items] == ["results-1"]
+
+
+def test_an_empty_run_is_in_no_figure_or_table_and_is_told(tmp_path: Path) -> None:
+    fronts = TWO | {("nothing", seed): [(0.5, 100.0)] for seed in (0, 1)}
+    table, known = hand_made(fronts)
+    emptied = [replace(run, status="empty") if run.method == "nothing" else run for run in known.runs]
+    comparison = composed(table, replace(known, runs=tuple(emptied)))
+    assert comparison.items
+    for item in comparison.items:
+        if isinstance(item, pf.Table):
+            assert "nothing" not in item.frame.to_csv(), item.id
+        else:
+            words = [text.get_text() for text in item.figure.findobj(Text)]
+            assert "nothing" not in words, item.id
+    [absent] = [item for section in comparison.sections for item in section.items if _about(item, "Not in any figure")]
+    assert absent.text == "nothing on toy, seed 0: empty. nothing on toy, seed 1: empty."
+
+
+def _about(item: Any, heading: str) -> bool:
+    return getattr(item, "heading", "") == heading

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from studies import hand_made
+from studies import hand_made, joined
 
 import pruneframe as pf
-from pruneframe.comparison.effort import settings
+from pruneframe.comparison.effort import extent, settings
 from pruneframe.comparison.protocol import protocol
 
 EFFORT: dict[str, Any] = {
@@ -65,3 +65,14 @@ def test_what_differs_is_told_so(changes: dict[str, Any], words: str) -> None:
     effort = EFFORT | changes
     study = replace(named(effort["spec"], "b"), tuned={effort["spec"]: effort})
     assert words in settings(study)
+
+
+def test_a_problem_under_several_sets_of_rules_is_one_problem() -> None:
+    _, one = hand_made(board="toy")
+    _, two = joined(hand_made(board="toy"), hand_made(board="other"))
+    again = replace(two, boards=(two.boards[0], replace(two.boards[1], problem="toy")))
+    assert [extent(study) for study in (one, two, again)] == [
+        "1 problem",
+        "2 problems",
+        "1 problem under 2 sets of rules",
+    ]

@@ -16,6 +16,7 @@ from studies import SETTINGS, bundled, hand_made
 import pruneframe as pf
 from pruneframe.comparison.document import close, compose
 from pruneframe.comparison.page import write_page
+from pruneframe.comparison.style import label
 from pruneframe.study.facts import facts
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
@@ -127,6 +128,18 @@ def test_pointing_at_a_member_describes_it(page: Path) -> None:
     details = dom[dom.index('id="details-1"') :]
     assert f"<dd>{point['number']}</dd>" in details
     assert f"{point['removed']:.2f} % of the parameters" in details
+
+
+def test_the_first_member_is_described_before_anybody_points(page: Path) -> None:
+    dom = shown(page)
+    assert "of the parameters</dd>" in dom[dom.index('id="details-1"') :]
+
+
+def test_axes_are_called_as_in_the_figures(page: Path, small: StudyFolder) -> None:
+    [board] = facts(small).boards
+    [front] = content_of(page)["sections"][0]["fronts"]
+    assert front["axes"] == [label(board, objective) for objective in range(2)]
+    assert front["axes"][1].startswith("params (share of 13.8k parameters")
 
 
 def test_a_method_can_be_switched_off(page: Path) -> None:

@@ -16,6 +16,7 @@ from pruneframe.comparison.style import (
     label,
     legend_below,
     logarithmic,
+    look,
     looks,
     panels,
     shown,
@@ -24,8 +25,9 @@ from pruneframe.comparison.style import (
 
 
 @pytest.fixture(autouse=True)
-def figures_closed() -> Iterator[None]:
-    yield
+def drawn_as_documents_are() -> Iterator[None]:
+    with look():
+        yield
     plt.close("all")
 
 
@@ -95,7 +97,7 @@ def test_a_logarithmic_axis_has_plain_numbers_as_ticks(low: float, high: float) 
     figure, (axes,) = panels(1)
     axes.set_ylim(low, high)
     logarithmic(axes, "y")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     written = [label.get_text() for label in axes.get_yticklabels(which="both")]
     values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in written if text]  # no formula, printed as it is
     assert sum(low <= value <= high for value in values) >= 2
@@ -124,7 +126,7 @@ def test_a_legend_makes_its_figure_taller_and_stays_inside(name: str) -> None:
     assert (figure.legends, figure.get_figheight()) == ([], height), "nothing is drawn that has a name"
     axes.plot([0, 1], label=name)
     legend_below(figure, axes)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (legend,) = figure.legends
     assert [text.get_text().replace("\n", "") for text in legend.get_texts()] == [name]
     box = legend.get_window_extent()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from tiny import registry
 
 from pruneframe import InputError
-from pruneframe.configuration.tuned import Tuned, TunedSettings
+from pruneframe.configuration.tuned import HEAD, Tuned, TunedSettings
 
 NSGA2 = Tuned("nsga2", "nsga2[population=8]", 0.8, 0.9, 30, 11, 1, 4, 4123.5, 61.25)
 HAMP = Tuned("hamp[local=0]", "hamp[floor=0.2,local=0]", 0.5, 0.5, 30, 0, 0, 0, 9000.0, 100.0)
@@ -51,6 +53,24 @@ def test_what_was_changed_is_refused(path: Path, old: str, new: str, words: str)
     path.write_text(text.replace(old, new))
     with pytest.raises(InputError, match=f"tuned.toml must be a file that `pruneframe tune` wrote, but .*{words}"):
         TunedSettings.read(path)
+
+
+HOSTILE = ("nan", "inf", "1979-05-27", "[[1979-05-27]]", "[{a = 1}]", "{a = {}}", "true", '"x"', "1.5", "[]", "{}")
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_another_kind_of_value_is_refused_even_where_the_checksum_fits(value: str, path: Path) -> None:
+    lines, refused = path.read_text().splitlines()[2:], 0
+    for place, line in enumerate(lines):
+        name, equals, _ = line.partition(" = ")
+        changed = [*lines[:place], f"{name} = {value}" if equals else line, *lines[place + 1 :]]
+        body = "".join(f"{one}\n" for one in changed)
+        path.write_text(f'{HEAD}checksum = "{hashlib.sha256(body.encode()).hexdigest()}"\n{body}')
+        try:
+            json.dumps(TunedSettings.read(path).json(), allow_nan=False)  # what is believed can be kept in a study
+        except InputError as error:
+            refused += "tune again" in str(error)
+    assert refused > 10
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[a]\n", b"{}"])

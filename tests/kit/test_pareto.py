@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tiny import layout
 
-from pruneframe.kit.pareto import ParetoSet
+from pruneframe.kit.pareto import ParetoSet, front_numbers, survivors
 from pruneframe.mask import Masks
 
 LAYOUT = layout(a=10, b=7)
@@ -37,3 +37,21 @@ def test_of_equal_values_the_first_stays() -> None:
     for row in range(3):
         pareto.add(masks[[row]], np.array([[0.5, 0.5]]))
     assert pareto.masks.digests() == masks[[0]].digests()
+
+
+@settings(deadline=None, max_examples=60)
+@given(COARSE)
+def test_front_numbers_count_the_fronts_before(values: np.ndarray) -> None:
+    numbers = front_numbers(values)
+    dominates = np.all(values[:, None] <= values, axis=2) & np.any(values[:, None] < values, axis=2)
+    for row, number in enumerate(numbers):
+        before = numbers[dominates[:, row]]
+        assert number == (before.max() + 1 if len(before) else 0)
+
+
+def test_survivors_are_those_of_the_first_fronts_and_spread() -> None:
+    line = np.array([[0.0, 4.0], [1.0, 3.0], [1.1, 2.9], [4.0, 0.0], [5.0, 5.0]])
+    rng = np.random.default_rng(0)
+    assert set(survivors(line, 9, rng)) == set(range(5))
+    assert set(survivors(line, 4, rng)) == set(range(4))
+    assert {0, 3} < set(survivors(line, 3, rng))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision.datasets
-from numpy.typing import NDArray
+from published import write_idx
 
 from pruneframe import Data, InputError, Split
 from pruneframe.model.cifar import cifar10
@@ -30,13 +30,6 @@ def test_digits_are_small_grey_images() -> None:
 def damage(raw: bytes) -> bytes:
     middle = len(raw) // 3
     return raw[:middle] + np.random.default_rng(0).bytes(200) + raw[middle + 200 :]
-
-
-def write_idx(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], part: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind, header, array in (("images-idx3", 16, images), ("labels-idx1", 8, labels.astype(np.uint8))):
-        with gzip.open(folder / f"{part}-{kind}-ubyte.gz", "wb") as file:
-            file.write(bytes(header) + array.tobytes())
 
 
 def fake_mnist(roots: list[Path], name: str = "MNIST", n: int = 7) -> Callable[..., object]:

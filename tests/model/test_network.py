@@ -204,6 +204,17 @@ def test_params_and_macs_of_filters_are_those_of_the_shrunk_module(make) -> None
         assert macs == counted_macs(small, network.input_shape) == tiny.network(small, network.input_shape).total_macs
 
 
+def test_what_remains_is_counted_once_for_masks_that_keep_as_many_filters() -> None:
+    network = tiny_network("filter")
+    masks = network.structure(random_masks(network, 300))
+    names = [name for name, _ in network.module.named_parameters()]
+    rows = [torch.from_numpy(masks.unpack(row)) for row in range(len(masks))]
+    assert network.params(masks).tolist() == [sum(network.places.remaining(kept, names)) for kept in rows]
+    assert network.places.alike
+    counted = network.places.remaining_of.cache_info()  # type: ignore[attr-defined] # what it is made of
+    assert counted.misses == len(np.unique(masks.layer_counts(), axis=0)) < len(masks)
+
+
 def test_macs_of_weights_are_remaining_weights_times_positions() -> None:
     network = tiny_network("weight")
     masks = random_masks(network, 4)

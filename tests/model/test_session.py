@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pruneframe import Data, Recipe
+from pruneframe.files import UNFINISHED
 from pruneframe.model.precision import multiplies_bfloat16
 from pruneframe.model.session import Epoch, Session, read_epochs
 from pruneframe.model.state import digest
@@ -122,7 +123,7 @@ def test_a_checkpoint_of_another_recipe_is_left_aside(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_in_the_middle_of_writing_left_is_removed(tmp_path: Path) -> None:
-    torn = tmp_path / ".checkpoint.safetensors-abc"
+    torn = tmp_path / f"{UNFINISHED}abc"
     torn.write_bytes(b"half")
     trained(tmp_path)
     assert not torn.exists()

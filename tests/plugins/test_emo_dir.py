@@ -118,10 +118,25 @@ def test_a_trained_scheme_is_what_it_was_trained_as_when_statistics_shift(units:
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
 @pytest.mark.parametrize("budget", [1.1, 2, 3, 5, 8, 13])
-@pytest.mark.parametrize("change", ["cuts=1+3", "cuts=none", "least=1"])
-def test_small_budgets_end_quietly(change: str, budget: float, units: str) -> None:
-    task = searched(change, *([CUTS] if change.startswith("least") else []), budget=budget, units=units)
-    assert task.budget.spent <= budget + 1e-9
+def test_small_budgets_end_quietly_where_nothing_is_divided(budget: float, units: str) -> None:
+    assert searched("cuts=none", budget=budget, units=units).budget.spent <= budget + 1e-9
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
+@pytest.mark.parametrize("change", ["detector=linear", "detector=rest", "training=0"])
+def test_a_budget_below_which_nothing_is_pruned_is_refused(
+    change: str, batch_norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"^budget >= [0-9.]+ must hold for 'emo-dir'") as refused:
+        searched(CUTS, change, budget=2, batch_norm=batch_norm)
+    least = float(str(refused.value).split()[2])
+    with pytest.raises(InputError, match=f"budget >= {least:g} must hold"):
+        searched(CUTS, change, budget=0.99 * least, batch_norm=batch_norm)
+    assert searched(CUTS, change, budget=1.001 * least, batch_norm=batch_norm).archive.evaluations
+    monkeypatch.setattr(EmoDir, "_check_budget", lambda *given: None)
+    for share in (0.5, 0.75, 0.99):
+        task = searched(CUTS, change, budget=share * least, batch_norm=batch_norm)
+        assert len(task.archive.evaluations) <= 1, "it could have had a pruned network"
 
 
 def test_impairments_and_schemes_are_as_many_as_the_members() -> None:
@@ -131,9 +146,13 @@ def test_impairments_and_schemes_are_as_many_as_the_members() -> None:
     assert 1 < len(task.archive.evaluations) <= 1 + members
     phases = task.records["phases"].set_index("phase").passes
     network = task.network
+    # The last was searched at the network's own outputs: it is known.
     by_hand = sum(
-        len(task.records[f"front of layers {start} to {stop - 1}"]) * network.share(start, 5)
-        for start, stop in ((0, 1), (1, 3))  # the last was searched at the network's own outputs: it is known
+        len(task.records[f"front of {part}"]) * network.share(start, 5)
+        for start, part in (
+            (0, "layer 0"),
+            (1, "layers 1 to 2"),
+        )
     )
     assert phases[[name for name in phases.index if name.startswith("impairments")]].sum() == pytest.approx(by_hand)
 
@@ -206,5 +225,5 @@ def test_a_run_on_real_digits_is_divided_and_reported(tmp_path: Path) -> None:
     assert run.result["hypervolume"] > 0.5
     diagnostics = run.diagnostics()
     assert diagnostics is not None
-    assert set(diagnostics.record) == {"phases", "front of layers 0 to 0", "front of layers 1 to 3", "joint schemes"}
+    assert set(diagnostics.record) == {"phases", "front of layer 0", "front of layers 1 to 3", "joint schemes"}
     assert list(Records().draw(long_table(study), facts(study)))

@@ -7,8 +7,11 @@ import random
 import numpy as np
 import pytest
 from searches import searched
+from tabled import problem
 
 from pruneframe.errors import Declined
+from pruneframe.kit import IDLE
+from pruneframe.search.desk import REPEATS
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe_plugins.platypus_adapter import Platypus, seeded
 
@@ -43,3 +46,11 @@ def test_pythons_own_generator_is_seeded_for_the_search_alone() -> None:
 def test_another_seed_searches_elsewhere() -> None:
     one, other = (searched("platypus", seed=seed).archive.evaluations for seed in (0, 1))
     assert not np.array_equal([e.mask for e in one], [e.mask for e in other])
+
+
+@pytest.mark.parametrize("algorithm", ["NSGAII", "EpsMOEA"])  # whose step is a generation, and one child
+def test_it_ends_by_itself_where_many_generations_ask_nothing_new(algorithm: str) -> None:
+    task = make_task(problem(), budget=1000)
+    Platypus(algorithm=algorithm, population=5).search(task)
+    assert 3 < task.budget.spent < 32
+    assert IDLE * 5 <= task.account.repeats < REPEATS

@@ -9,7 +9,7 @@ from searches import searched
 from tiny import lookup
 
 import pruneframe as pf
-from pruneframe_plugins import emo_dir, hamp, moead, plain, weighted_ga
+from pruneframe_plugins import emo_dir, hamp, moead, plain, s_nsga2, sparse_ea, weighted_ga
 from pruneframe_plugins.presets import SCORING, Presets
 
 VARIATIONS = {"nsga2": "sbx-pm", "moead": "sbx-pm[mutation=0.3]"}  # of preset=tuned
@@ -61,6 +61,8 @@ def test_presets_work_for_all_units(method: str, settings: str, units: str) -> N
         ("hamp", hamp.PRESETS, "local=3"),
         ("moead", moead.PRESETS, "scorer=l2"),
         ("nsga2", plain.PRESETS, "scorer=l2"),
+        ("s-nsga2", s_nsga2.PRESETS, "spread=5.0"),
+        ("sparse-ea", sparse_ea.PRESETS, "order=score"),
         ("weighted-ga", weighted_ga.PRESETS, "epochs=3"),
     ],
 )

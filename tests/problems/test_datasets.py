@@ -9,7 +9,7 @@ import pytest
 from bundled import sorted_images, united
 
 from pruneframe import Split
-from pruneframe_problems.datasets import CIFAR10, CIFAR100, FASHION, MNIST, Dataset
+from pruneframe_problems.datasets import CIFAR10, CIFAR100, FASHION, MNIST, TINY_IMAGENET, Dataset
 
 
 def images(n: int, seed: int) -> Split:
@@ -45,7 +45,10 @@ def test_a_publishers_statistics_take_the_place_of_the_usual_ones() -> None:
     np.testing.assert_allclose(data.tensor(data.test).numpy()[:, 0], data.test.images[..., 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("data", "held_out"), [(MNIST, 10_000), (FASHION, 10_000), (CIFAR10, 5000), (CIFAR100, 5000)])
+@pytest.mark.parametrize(
+    ("data", "held_out"),
+    [(MNIST, 10_000), (FASHION, 10_000), (CIFAR10, 5000), (CIFAR100, 5000), (TINY_IMAGENET, 10_000)],
+)
 def test_problems_say_how_many_images_are_held_out(data: Dataset, held_out: int) -> None:
     assert data.held_out == held_out
     assert f"{held_out:,} of the official training images" in data.origin

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bundled import check_errors, check_splits, correct, loaded
 from command import in_this_process
+from published import write_idx
 
 from pruneframe import mnist
 
@@ -22,26 +22,22 @@ def test_lenet300_mnist_comes_trained_to_98_percent(real_data: Path) -> None:
     check_errors(problem, 500)
 
 
-def write_idx(folder: Path, part: str, n: int) -> None:
+def write_part(folder: Path, part: str, n: int) -> None:
     """Official files of n images, each of which is bright in the rows that its label says."""
     rng = np.random.default_rng(n)
-    labels = (np.arange(n) % 10).astype(np.uint8)
+    labels = np.arange(n) % 10
     images = rng.integers(0, 60, (n, 28, 28), dtype=np.uint8)
     for label in range(10):
         images[labels == label, 2 * label : 2 * label + 4] += 150
-    headers = {"images-idx3": [2051, n, 28, 28], "labels-idx1": [2049, n]}
-    for (kind, header), values in zip(headers.items(), (images, labels), strict=True):
-        with gzip.open(folder / f"{part}-{kind}-ubyte.gz", "wb", compresslevel=1) as file:
-            file.write(np.array(header, dtype=">i4").tobytes() + values.tobytes())
+    write_idx(folder, images, labels, part)
 
 
 @pytest.fixture
 def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with files in Fashion-MNIST's format, of few images to train on; the cache is empty."""
     folder = tmp_path / "data/FashionMNIST/raw"
-    folder.mkdir(parents=True)
-    write_idx(folder, "train", HELD_OUT + 200)
-    write_idx(folder, "t10k", 100)
+    write_part(folder, "train", HELD_OUT + 200)
+    write_part(folder, "t10k", 100)
     monkeypatch.setenv("PRUNEFRAME_CACHE", str(tmp_path / "cache"))
     return tmp_path / "data"
 
@@ -51,7 +47,7 @@ def test_a_short_bench_on_files_in_fashion_mnists_format(
     units: str, fashion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with in_this_process(tmp_path, capsys) as cli, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pruneframe.cli.report.write", lambda *arguments: ([], []))
+        patch.setattr("pruneframe.comparison.edition.write", lambda *arguments: ([], []))
         named = ("--problems", "lenet300-fashionmnist", "--methods", "magnitude,random", "--units", units)
         done = cli("bench", *named, "--seeds", "0", "--budget", "5", "--search-images", "50", "--data", str(fashion))
         assert done.code == 0, done.err

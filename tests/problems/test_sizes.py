@@ -1,12 +1,15 @@
-"""Every bundled network on MNIST-like and CIFAR images has the size that its literature states."""
+"""Every bundled network on MNIST-like, CIFAR and Tiny-ImageNet images has the size that its literature states."""
 
 from __future__ import annotations
 
 import pytest
 import tiny
 from families import PROBLEMS, shape
+from torch import nn
 
+from pruneframe import Trained
 from pruneframe_problems import mobilenet
+from pruneframe_problems.datasets import SHORT
 
 # Parameters, prunable weights and million multiply-adds, by what states them.
 SIZES: dict[str, tuple[int, int, float]] = {
@@ -51,7 +54,10 @@ SIZES: dict[str, tuple[int, int, float]] = {
     "alexnet-cifar10": (2_472_266, 2_471_104, 14.96),
     # mlcommons/tiny: Keras counts 78,666 values, the 480 running statistics of batch norm among them; 12.5 M.
     "resnet8-cifar10": (78_666 - 480, 77_360, 12.50),
+    # weiaicunzai's pytorch-cifar100, which Synaptic-Flow takes: 11.2 M; 0.56 G for 32x32 images, so four times as many.
+    "resnet18-tinyimagenet": (11_271_432, 11_261_632, 2221.77),
 }
+CLASSES = {"cifar100": 100, "tinyimagenet": 200}  # 10 everywhere else
 
 
 def test_the_sizes_of_all_are_known() -> None:
@@ -66,7 +72,7 @@ def test_a_networks_size_is_what_its_literature_states(name: str) -> None:
     assert network.total_params == params
     assert network.layout.total == weights
     assert network.total_macs / 1e6 == pytest.approx(mmacs, abs=0.005)
-    assert network.outputs == (100 if name.endswith("cifar100") else 10)
+    assert network.outputs == CLASSES.get(name.rpartition("-")[2], 10)
 
 
 def test_mobilenet_has_the_size_of_its_paper_for_imagenet() -> None:
@@ -83,3 +89,12 @@ def test_a_problem_says_what_it_is_and_where_it_comes_from(name: str) -> None:
     assert problem.summary
     assert "trained by us" in problem.source or any(word in problem.source for word in ("BSD", "Apache"))
     assert problem.bibtex.count("@") >= 1
+
+
+@pytest.mark.parametrize("name", [name for name in SIZES if "cifar" in name])
+def test_networks_with_batch_norm_that_are_trained_here_have_the_short_form(name: str) -> None:
+    weights = PROBLEMS[name].weights
+    if isinstance(weights, Trained):
+        normed = any(isinstance(part, nn.BatchNorm2d) for part in PROBLEMS[name].module().modules())
+        assert weights.short == (SHORT if normed else None)
+        assert weights.recipe.source

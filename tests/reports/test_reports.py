@@ -20,6 +20,7 @@ from studies import bundled, hand_made, joined, study_of
 
 import pruneframe as pf
 from pruneframe.comparison.anytime import GAPS
+from pruneframe.comparison.style import look
 from pruneframe.front import hypervolume
 from pruneframe.report import normalised
 from pruneframe.study.facts import facts, summaries
@@ -120,11 +121,11 @@ def test_running_times_count_what_runs_that_fail_have_spent() -> None:
     assert times.data is not None
     curves = [[hypervolume(np.array(points[:k]) / [0.5, 100]) for k in (1, 2)] for points in FIRST]
     assert max(map(max, curves)) == pytest.approx(curves[1][1])
-    found = times.data.set_index(["method", "over", "gap"])
-    near = found.loc[("first", "passes", 0.003)]  # only the second run gets there, with its second answer
+    found = times.data.set_index(["method", "over", "target"])
+    near = found.loc[("first", "passes", "0.003 below")]  # only the second run gets there, with its second answer
     assert (near.expected, near.reached, near.runs) == (6.0 + 6.0, 1, 2)
-    assert found.loc[("first", "seconds", 0.003)].expected == 2.5 + 2.5
-    assert np.isinf(found.loc[("second", "passes", 0.1)].expected)
+    assert found.loc[("first", "seconds", "0.003 below")].expected == 2.5 + 2.5
+    assert np.isinf(found.loc[("second", "passes", "0.1 below")].expected)
     row = times.frame.set_index("method").loc["first"]
     assert (row["0.003 below"], row["0.003 below, s"]) == ("12 (1/2)", "5 (1/2)")
     assert list(times.frame.set_index("method").loc["second"].unique()) == ["never"]
@@ -132,6 +133,24 @@ def test_running_times_count_what_runs_that_fail_have_spent() -> None:
     shares = lines_of(figure)["first"]
     assert shares[-1, 1] == pytest.approx(np.mean([curves[0][1] >= curves[1][1] - GAPS, np.ones(len(GAPS))]))
     assert lines_of(figure)["second"][-1, 1] == 0
+
+
+def test_running_times_are_to_shares_of_the_true_hypervolume_where_that_is_known() -> None:
+    table, study = hand_made()
+    (board,) = study.boards
+    true = 0.5  # of which the runs of `first` reach so much with each of their two answers
+    shares = [[hypervolume(np.array(points[:k]) / [0.5, 100]) / true for k in (1, 2)] for points in FIRST]
+    assert [[round(share, 2) for share in run] for run in shares] == [[0.32, 0.8], [0.64, 0.96]]
+    known = replace(board, instances=(replace(board.instances[0], true_hypervolume=true),))
+    (figure, times) = RunningTimes().draw(table, replace(study, boards=(known,)))
+    assert isinstance(times, pf.Table)
+    assert times.data is not None
+    assert "the true one (0.5000)" in figure.caption
+    assert "the true one (0.5000)" in times.caption
+    assert list(times.frame.columns[1:5]) == ["90 %", "95 %", "99 %", "99.9 %"]
+    found = times.data.set_index(["method", "over", "target"])
+    assert tuple(found.loc[("first", "passes", "95 %"), ["expected", "reached", "runs"]]) == (6.0 + 6.0, 1, 2)
+    assert tuple(found.loc[("first", "passes", "99 %"), ["expected", "reached"]]) == (np.inf, 0)
 
 
 def test_seconds_are_told_by_kind_and_a_pass() -> None:
@@ -362,9 +381,10 @@ def test_reductions_are_chosen_on_search_and_told_with_their_loss_on_test() -> N
     frame = item.frame.set_index("method")
     assert list(frame.loc["a"]) == ["20.0 % (+2.00)", "20.0 % (+2.00)", "60.0 % (+2.90)", "60.0 % (+2.90)"]
     assert list(frame.loc["b"]) == ["30.0 % (+2.00)"] * 4
-    assert item.best == {
-        (list(frame.index).index(method), f"at {x}") for method, x in (("b", 0), ("b", 0.5), ("a", 1), ("a", 2))
-    }
+    assert item.best == {(list(frame.index).index("b"), "at 2")}, "all others lose more on test than their column says"
+    [fair, _] = Reductions().draw(*hand_made(fronts, extra=0.05))
+    rows = list(fair.frame.method)
+    assert fair.best == {(rows.index(m), f"at {x}") for m, x in (("b", 0), ("b", 0.5), ("a", 1), ("a", 2))}
     # 0.2 points are added by hand to what each is sure to lose no more than, so that 0.9 points are too many for 1
     frame = sure.frame.set_index("method")
     assert list(frame.loc["a"]) == ["none", "20.0 % (+2.00)", "20.0 % (+2.00)", "60.0 % (+2.90)"]
@@ -617,9 +637,10 @@ def test_names_beside_a_diagram_of_ranks_lie_in_it(letters: int) -> None:
     table, study = three_boards("a", "b")
     called = {name: f"{name}[{'setting=1,' * 6}".ljust(letters, "x")[:letters] for name in "abc"}
     runs = tuple(replace(run, method=called[run.method]) for run in study.runs)
-    figure, _ = Ranks().draw(table, replace(study, runs=runs))
-    assert isinstance(figure, pf.Figure)
-    figure.figure.canvas.draw()
+    with look():
+        figure, _ = Ranks().draw(table, replace(study, runs=runs))
+        assert isinstance(figure, pf.Figure)
+        figure.figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.figure.axes[0].texts]
     assert min(box.x0 for box in boxes) >= 0
     assert max(box.x1 for box in boxes) <= figure.figure.bbox.width
@@ -747,7 +768,7 @@ def test_a_few_rows_of_a_record_are_called_as_all_runs_call_them(words: list[lis
     assert isinstance(item, pf.Figure)
     axes = item.figure.axes[-1]
     assert [text.get_text() for text in axes.get_xticklabels()][: len(shown)] == shown
-    assert axes.get_xlabel() == ("" if shown else "row")
+    assert axes.get_xlabel() == ("" if shown else "row of the record")
 
 
 def test_strips_name_what_they_draw_above_it_and_bounds_as_a_band() -> None:
@@ -756,7 +777,9 @@ def test_strips_name_what_they_draw_above_it_and_bounds_as_a_band() -> None:
     rows += [head | {"record": "quotas", "low": 1.0 + n, "high": 2.0 + n, "mean": 1.5 + n, "gain": n} for n in range(6)]
     _, study = hand_made()
     study = replace(study, records=pd.DataFrame(rows).assign(board=study.boards[0].hash))
-    timings, quotas = (item.figure for item in Records().draw(pd.DataFrame(), study) if isinstance(item, pf.Figure))
+    with look():
+        drawn = list(Records().draw(pd.DataFrame(), study))
+    timings, quotas = (item.figure for item in drawn if isinstance(item, pf.Figure))
     (axes,) = timings.axes
     assert axes.get_title(loc="left") == "seconds"
     (band,) = axes.collections
@@ -764,6 +787,33 @@ def test_strips_name_what_they_draw_above_it_and_bounds_as_a_band() -> None:
     named = [axes.get_title(loc="left") for axes in quotas.axes]  # of two others, none is what these bound
     assert named == ["low", "high", "mean", "gain"]
     assert not any(axes.collections for axes in quotas.axes)
-    quotas.canvas.draw()
+    with look():
+        quotas.draw_without_rendering()
     boxes = [axes.get_tightbbox().intervaly for axes in quotas.axes]
     assert all(upper[0] > lower[1] for upper, lower in pairwise(boxes))
+
+
+def test_records_are_explained_and_have_no_names_of_masks() -> None:
+    _, study = hand_made()
+    head = {"method": "first", "instance": 0, "seed": 0, "board": study.boards[0].hash}
+    short = {"record": "cuts", "gain": 0.5, "mask": "0123456789abcdef" * 2}
+    long = [{"record": "phases", "after": 0.1 * row, "passes": 1.0 + row} for row in range(6)]
+    found = replace(study, records=pd.DataFrame([head | row for row in (short, *long)]))
+    figure, table = Records().draw(pd.DataFrame(), found)
+    assert list(table.frame) == ["method", "seed", "gain"]
+    assert list(table.data).count("mask") == 1
+    assert "as first recorded it. Gain: by how much the hypervolume on search images grew." in table.caption
+    assert "After: the hypervolume on search images after it. Passes: the compute that each spent." in figure.caption
+
+
+def test_a_sweep_is_said_to_be_no_progress() -> None:
+    table, study = hand_made()
+    [plain] = Progress().draw(table, study)
+    swept = replace(study, runs=tuple(replace(run, deterministic=run.method == "first") for run in study.runs))
+    [told] = Progress().draw(table, swept)
+    assert ["only its end is a result" in figure.caption for figure in (plain, told)] == [False, True]
+
+
+def test_axes_of_running_times_begin_where_the_first_target_is_reached() -> None:
+    [figure, _] = RunningTimes().draw(*hand_made())
+    assert figure.figure.axes[0].get_xlim()[0] == pytest.approx(0.7 * 3), "nothing was reached before 3 passes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runs import planned
 
-from pruneframe.reproduction.estimate import Estimate, estimate, told
+from pruneframe.reproduction.estimate import Estimate, estimate
 
 
 @pytest.mark.parametrize(("budget", "members"), [(20.0, 20), (1000.0, 100)])
@@ -19,11 +19,3 @@ def test_fronts_have_no_more_members_than_passes_and_no_more_than_100(
     assert estimate(found, found.runs, 8) == Estimate(budget * 0.5, pytest.approx(measuring / 2)), "two at once"
     assert estimate(found, found.runs[:1], 8) == Estimate(budget * 0.5, pytest.approx(measuring / 2))
     assert estimate(found, [], 8) == Estimate()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (89, "89 s"), (91, "2 min"), (3600, "60 min"), (5400, "1.5 h"), (90000, "25.0 h")],
-)
-def test_time_as_people_say_it(seconds: float, words: str) -> None:
-    assert told(seconds) == words

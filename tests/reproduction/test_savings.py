@@ -13,8 +13,9 @@ import pruneframe as pf
 from pruneframe.mask import Masks
 from pruneframe.model.network import Network
 from pruneframe.reproduction.savings import chosen, saved
+from pruneframe.study.folder import RunFolder
 from pruneframe.study.paired import loss_bounds
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.store import StudyFolder
 
 
 @pytest.fixture(scope="module")

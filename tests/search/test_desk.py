@@ -17,8 +17,9 @@ from door import HERE, door, random_masks
 
 from pruneframe import Masks, Recipe
 from pruneframe.errors import NotDeterministic
+from pruneframe.search.answer import Question
 from pruneframe.search.desk import Desk
-from pruneframe.search.journal import Journal, Question
+from pruneframe.search.journal import Journal
 from pruneframe.search.ledger import BudgetSpent, Ledger
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.task import Task

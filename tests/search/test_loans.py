@@ -269,7 +269,14 @@ def test_outputs_labels_and_references_cannot_be_written_to() -> None:
     behind, error = door(), lookup(pf.Objective, "error")
     candidate = next(behind.bench.candidates(behind.task.layout.full(), [pf.DENSE], behind.bench.search))
     seen = candidate.seen_by(error, behind.task.network)
-    for array in (seen.logits, seen.labels, seen.dense.logits, seen.dense.labels, behind.task.references):
+    for array in (
+        seen.logits,
+        seen.labels,
+        seen.masks.bits,
+        seen.dense.logits,
+        seen.dense.labels,
+        behind.task.references,
+    ):
         with pytest.raises(ValueError, match="read-only"):
             array[:] = 0
     assert seen.error == candidate.error

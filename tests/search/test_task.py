@@ -402,7 +402,7 @@ def test_references_are_what_counts_as_one(computed: list[str]) -> None:
 
 def test_components_are_looked_up_by_name() -> None:
     task = door().task
-    assert task.encoding("mask").name == "mask"
+    assert task.encoding("mask").encoding.name == "mask"
     with pytest.raises(InputError, match="no encoding is named"):
         task.encoding("msk")
     with pytest.raises(InputError, match="no variation is named"):

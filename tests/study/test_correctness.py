@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from studies import forge
 from tiny import registry
 
 from pruneframe.errors import InputError
 from pruneframe.model.state import reweighted
 from pruneframe.study.correctness import Correctness
+from pruneframe.study.folder import RunFolder
+from pruneframe.study.formats import from_arrays
 from pruneframe.study.member import Front
 from pruneframe.study.paired import paired_drop
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
 
@@ -62,7 +65,7 @@ def test_what_does_not_agree_with_the_errors_is_not_read(
 ) -> None:
     study = StudyFolder(Path(shutil.copytree(small.path, tmp_path / "study")))
     folder = next(iter(study.runs()))
-    np.savez(folder.path / "front.npz", **changed(folder.front(), name))
+    forge(folder, "front.npz", from_arrays(changed(folder.front(), name)))
     with pytest.raises(InputError, match=rf"{folder.path.name} must hold the test images that {who} gets right"):
         long_table(study)
 
@@ -71,6 +74,6 @@ def test_members_without_their_images_are_not_read(small: StudyFolder, tmp_path:
     study = StudyFolder(Path(shutil.copytree(small.path, tmp_path / "study")))
     folder = next(iter(study.runs()))
     front = folder.front()
-    np.savez(folder.path / "front.npz", **front | {"correct": front["correct"][1:]})
+    forge(folder, "front.npz", from_arrays(front | {"correct": front["correct"][1:]}))
     with pytest.raises(InputError, match="must hold each member's"):
         Correctness.of(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 from runs import assert_same_front, planned
 
-from pruneframe.study.executor import LocalExecutor, Standing, carry_out_all
+from pruneframe.study.executor import InPlace, LocalExecutor, Standing, carry_out_all
 from pruneframe.study.facts import summaries
 from pruneframe.study.run import Run
 from pruneframe.study.store import StudyFolder
+from pruneframe.study.terms import ONCE, Terms
 
 PLUGIN = '''
 import os
@@ -40,9 +42,23 @@ class Raises(pf.Method):
         task.evaluate(task.layout.full())
         raise RuntimeError("on purpose")
 
+@dataclass(frozen=True, repr=False)
+class Flaky(pf.Method):
+    """Raises the first two times."""
+    name = "flaky"
+    def search(self, task):
+        print("tried")
+        task.evaluate(task.layout.full())
+        with open(__file__ + ".tries", "a+") as file:
+            file.write("x")
+            file.seek(0)
+            tries = len(file.read())
+        if tries < 3:
+            raise RuntimeError("not yet")
+
 @pf.hookimpl
 def pruneframe_methods():
-    return [Dies, Raises]
+    return [Dies, Raises, Flaky]
 '''
 
 
@@ -59,9 +75,9 @@ def carried_out(
     sources: tuple[str, ...] = (),
     executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(1),
     watch: Callable[[dict[Run, str]], None] = lambda states: None,
-    epochs: int = 0,
+    terms: Terms = ONCE,
 ) -> list[str]:
-    return carry_out_all(runs, StudyFolder(folder), sources, executor, watch, epochs)
+    return carry_out_all(runs, StudyFolder(folder), sources, executor, watch, terms)
 
 
 def statuses(folder: Path) -> dict[str, str]:
@@ -92,8 +108,7 @@ def test_a_worker_that_dies_is_reported_and_the_others_are_done(
     assert [failure for failure in failures if failure.startswith("dies on lenet-digits, seed 0: ")] == failures
     assert len(failures) == 1
     found = statuses(tmp_path / "study")
-    assert found.pop("dies") in ("partial", "failed")
-    assert found == {"random": "done", "magnitude": "done", "nsga2": "done"}
+    assert found == {"random": "done", "magnitude": "done", "nsga2": "done", "dies": "failed"}
 
 
 @pytest.mark.timeout(60)
@@ -142,8 +157,34 @@ def test_what_stops_the_watching_cancels_what_has_not_begun(tmp_path: Path) -> N
 
 def test_the_epochs_of_the_common_fine_tuning_are_passed_on(tmp_path: Path) -> None:
     (run,) = planned(["magnitude"]).runs
-    assert carried_out([run], tmp_path, epochs=1) == []
+    assert carried_out([run], tmp_path, terms=Terms(epochs=1)) == []
     assert run.folder(StudyFolder(tmp_path)).finetuned_epochs == 1
+
+
+def test_a_run_that_fails_is_tried_again_as_often_as_it_may_and_by_the_next_command(
+    tmp_path: Path, plugin: tuple[str, ...]
+) -> None:
+    runs = planned(["flaky", "random"], sources=plugin).runs
+    told: list[str] = []
+
+    def watch(states: dict[Run, str]) -> None:
+        told.extend(state for run, state in states.items() if run == runs[0])
+
+    failures = carried_out(runs, tmp_path / "study", plugin, watch=watch, terms=Terms(retries=1))
+    [failure] = failures
+    assert failure.startswith("flaky on lenet-digits, seed 0: RuntimeError: not yet (plugin ")
+    assert failure.endswith(" (tried 2 times)")
+    assert told.index("failed") == len(told) - 1  # as long as it is tried again it is open
+    assert statuses(tmp_path / "study") == {"flaky": "failed", "random": "done"}
+    assert carried_out(runs, tmp_path / "study", plugin) == []
+    assert all(run.folder(StudyFolder(tmp_path / "study")).finished for run in runs)
+
+
+def test_tries_end_when_all_is_done(tmp_path: Path, plugin: tuple[str, ...]) -> None:
+    runs = planned(["flaky"], sources=plugin).runs
+    assert carried_out(runs, tmp_path / "study", plugin, terms=Terms(retries=5)) == []
+    log = runs[0].folder(StudyFolder(tmp_path / "study")).log.read_text()
+    assert log.count("tried") == 3
 
 
 def process_of(standing: Standing) -> int:
@@ -163,3 +204,23 @@ def test_a_standing_executor_keeps_its_worker_until_it_breaks() -> None:
     assert second != first
     standing.end()
     assert not multiprocessing.active_children()
+
+
+def test_in_place_a_result_is_there_at_once_and_an_interrupt_passes() -> None:
+    with InPlace() as executor:
+        assert executor.submit(os.getpid).result(timeout=0) == os.getpid()
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(interrupted)
+
+
+def test_workers_do_not_run_the_script_that_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__file__", "/does/not/exist.py", raising=False)
+    monkeypatch.setattr(main, "__spec__", None)
+    with LocalExecutor(1, 1) as executor:
+        assert executor.submit(os.getpid).result(timeout=120) != os.getpid()
+    assert sys.modules["__main__"] is main

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import moocore
@@ -12,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from runs import carried_out, run_of, stopped
+from studies import forge, study_of
 
 import pruneframe as pf
 from pruneframe.front import DROPS
 from pruneframe.study import worker
-from pruneframe.study.facts import facts, overview, summaries
+from pruneframe.study.facts import _ranked, facts, overview, summaries
+from pruneframe.study.formats import from_table
 from pruneframe.study.machine import environment
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
@@ -27,6 +30,8 @@ FIELDS = (
     *("hypervolume", "hypervolume_search", "hypervolume_region", "front_size", "dense_error", "dense_test_error"),
     *("reduction_at_0.5", "test_drop_at_0.5", "reduction_at_1", "test_drop_at_1", "reduction_at_2", "test_drop_at_2"),
 )
+NOTHING = "emo-dir[cuts=none]"  # reaches nothing with 3 passes
+STATUSES = ((NOTHING, "empty"), ("nsga2", "done"))
 MEASURED_AT_THE_END = FIELDS[FIELDS.index("hypervolume_region") :]
 
 
@@ -164,11 +169,41 @@ def test_a_run_without_an_answer_is_partial_too(study: StudyFolder) -> None:
 
 def test_a_failed_run_says_why(study: StudyFolder) -> None:
     folder = stopped(run_of("random"), study.path, 5)
-    folder.fail("it broke")
+    folder.fail("it broke", folder.identity)
     (found,) = summaries(study)
     assert (found.status, found.reason, found.done) == ("failed", "it broke", False)
     assert found.evaluations == 5
     assert found.json()["reason"] == "it broke"
+
+
+@pytest.fixture(scope="module")
+def with_nothing(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> StudyFolder:
+    """A study in which 3 passes are too few for one of two methods."""
+    return study_of(tmp_path_factory.mktemp("nothing"), [NOTHING, "nsga2"], [0, 1], budget=3.0)
+
+
+def test_what_has_reached_nothing_is_not_ranked(with_nothing: StudyFolder) -> None:
+    told = summaries(with_nothing)
+    assert [(run.method, run.status) for run in told] == [(m, s) for m, s in STATUSES for _ in range(2)]
+    assert all(run.reason.startswith("no member is better than guessing") for run in told[:2])
+    assert told[0].json()["front_size"] == 1
+    assert facts(with_nothing).methods == ["nsga2"]
+    assert {run.method for run in facts(with_nothing).done(facts(with_nothing).boards[0])} == {"nsga2"}
+
+
+def test_a_board_on_which_nothing_was_reached_is_none(with_nothing: StudyFolder, tmp_path: Path) -> None:
+    copy = StudyFolder(Path(shutil.copytree(with_nothing.path, tmp_path / "copy")))
+    for folder in [folder for folder in copy.runs() if folder.identity["method"] == "nsga2"]:
+        folder.forget()
+    assert facts(copy).boards == ()
+    assert {run.status for run in overview(copy).runs} == {"empty"}
+
+
+def test_one_run_that_reached_nothing_counts_where_others_reached_something(with_nothing: StudyFolder) -> None:
+    good = next(run for run in summaries(with_nothing) if run.done)
+    bad = replace(good, seed=9, hypervolume=0.0, hypervolume_search=0.0)
+    assert [run.status for run in _ranked([good, bad])] == ["done", "done"]
+    assert [run.status for run in _ranked([bad])] == ["empty"]
 
 
 def test_an_empty_study_has_no_summaries(study: StudyFolder) -> None:
@@ -295,7 +330,7 @@ def test_records_say_whose_they_are(small: StudyFolder, tmp_path: Path) -> None:
     study = copied(small, tmp_path / "records")
     folder = next(iter(study.runs()))
     table = pd.DataFrame({"record": ["phases"] * 2, "hypervolume": [0.1, 0.2]})
-    table.to_parquet(folder.path / "diagnostics.parquet", index=False)
+    forge(folder, "diagnostics.parquet", from_table(table))
     found, identity = facts(study).records, folder.identity
     assert found["hypervolume"].tolist() == [0.1, 0.2]
     for name in ("board", "method", "seed"):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runs import planned
 
-from pruneframe.errors import Faulty
+from pruneframe.errors import Faulty, InputError
 from pruneframe.study.executor import LocalExecutor, carry_out_all, fail
+from pruneframe.study.facts import summaries
 from pruneframe.study.patience import TimeUp, printing_to, within
 from pruneframe.study.store import StudyFolder
+from pruneframe.study.terms import Terms
 from pruneframe.study.worker import carry_out
 
 PLUGIN = '''
@@ -19,6 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pruneframe as pf
+
+
+class Leaves(BaseException):
+    """No error."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,11 +54,19 @@ class Faulty(pf.Method):
                     task.layout.full()
                 except Exception:
                     pass
+        if self.does == "leaves":
+            raise Leaves("so long")
         if self.does == "prints":
             print("to be seen")
             print("and this", file=sys.stderr)
+            os.write(1, b"a library" + bytes([10]))
+            os.system("echo and a program >&2")
         if self.does == "records":
             task.record("x", [1, 2])
+        if self.does == "records what no file holds":
+            task.record("x", pd.DataFrame({"a": [object()]}))
+        if self.does == "probes test images":
+            task.probe("error", task.layout.full(), images="test")
         if self.does == "evaluates bits":
             task.evaluate(np.ones((1, task.layout.total), bool))
         if self.does == "asks for weights":
@@ -76,7 +93,32 @@ class Odd(pf.Scorer):
         total = network.layout.total
         if self.gives == "error":
             raise KeyError("gone")
+        while self.gives == "never":
+            pass
+        if self.gives == "one layer nan":
+            scores = np.ones(total, dtype=np.float32)
+            scores[network.layout.slices[1]] = np.nan
+            return scores
         return np.full(total, np.nan) if self.gives == "nan" else np.zeros(total - 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Declares(Odd):
+    """It declares what cannot be charged."""
+
+    name = "declares"
+    images = -5
+    passes = 1
+
+
+@dataclass(frozen=True, repr=False)
+class Checks(Odd):
+    """It fails when it is asked whether it is defined."""
+
+    name = "checks"
+
+    def check(self, network):
+        raise KeyError("gone")
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,7 +140,11 @@ class Strange(pf.Objective):
     gives: str = pf.setting("text", "what it gives")
 
     def measure(self, candidate):
-        return {"text": "seven", "nan": float("nan"), "none": None}.get(self.gives, 1.0)
+        odd = {"text": "seven", "nan": float("nan"), "none": None, "below": -1.0, "huge": 10**400}
+        return odd.get(self.gives, 1.0)
+
+    def measure_all(self, candidates):
+        return None if self.gives == "nothing" else [self.measure(candidate) for candidate in candidates]
 
     def reference(self, dense):
         return 0.0 if self.gives == "zero" else 1.0
@@ -111,7 +157,7 @@ def pruneframe_methods():
 
 @pf.hookimpl
 def pruneframe_scorers():
-    return [Odd]
+    return [Odd, Declares, Checks]
 
 
 @pf.hookimpl
@@ -127,14 +173,18 @@ FAULTS = {
     "raises at once": "RuntimeError: two lines",
     "nothing": "must evaluate something",
     "exits": "SystemExit: 3",
+    "leaves": "Leaves: so long",
     "records": "must be a pandas DataFrame",
+    "records what no file holds": "record 'x' must have columns of one type each",
+    "probes test images": "images must be 'train' or 'search', but got 'test'",
     "evaluates bits": "must be Masks",
     "asks for weights": "'abcdef'",
     "mutates": "changed its 'conv1.weight'",
     "scores nan": "scorer odd must give finite scores",
+    "scores one layer nan": "scorer odd[gives=one layer nan] must give finite scores",
     "scores few": "scorer odd[gives=few] must give finite scores",
     "scores error": "scorer odd[gives=error] fails: KeyError: 'gone'",
-    "varies": "variation few must make 2 children",
+    "varies": "variation few must make 2 binary children",
 }
 
 
@@ -158,7 +208,10 @@ def test_a_fault_ends_its_run_in_one_line_that_names_the_plugin(does: str, plugi
 
 @pytest.mark.parametrize(
     ("gives", "told"),
-    [("text", "['seven']"), ("nan", "[nan]"), ("none", "[None]"), ("zero", "a reference above 0, but gave 0.0")],
+    [
+        *(("text", "['seven']"), ("nan", "[nan]"), ("none", "[None]"), ("below", "[-1.0]"), ("huge", "but gave [...]")),
+        *(("nothing", "TypeError"), ("zero", "a reference above 0, but gave 0.0")),
+    ],
 )
 def test_an_objective_that_gives_no_number_fails_the_runs(gives: str, told: str, plugin: str, tmp_path: Path) -> None:
     objectives = ("error", f"strange[gives={gives}]")
@@ -169,52 +222,203 @@ def test_an_objective_that_gives_no_number_fails_the_runs(gives: str, told: str,
     assert "plugin 'wrong'" in reason
 
 
-def test_a_bundled_method_is_not_blamed_for_a_scorer(plugin: str, tmp_path: Path) -> None:
-    (run,) = planned(["magnitude[scorer=odd[gives=error]]"], sources=[plugin]).runs
-    assert "plugin 'wrong'" in carry_out(run, tmp_path, (plugin,))["reason"]
+@pytest.mark.parametrize(
+    ("scorer", "words"),
+    [
+        ("odd[gives=error]", "fails: KeyError: 'gone'"),
+        ("declares", "must declare whole numbers of images and passes, 0 or more, but declares (-5, 1)"),
+        ("checks", "fails: KeyError: 'gone'"),
+    ],
+)
+def test_a_bundled_method_is_not_blamed_for_a_scorer(scorer: str, words: str, plugin: str, tmp_path: Path) -> None:
+    (run,) = planned([f"magnitude[scorer={scorer}]"], sources=[plugin]).runs
+    reason = carry_out(run, tmp_path, (plugin,))["reason"]
+    assert reason.startswith(f"scorer {scorer} {words} (plugin 'wrong'")
 
 
 def test_what_a_plugin_prints_is_in_the_log_of_its_run(
-    plugin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plugin: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     quiet, loud = planned(["random", "faulty[does=prints]"], sources=[plugin]).runs
     for run in (quiet, loud):
         assert carry_out(run, tmp_path, (plugin,))["status"] == "done"
     study = StudyFolder(tmp_path)
-    assert loud.folder(study).log.read_text() == "to be seen\nand this\n"
+    assert loud.folder(study).log.read_text() == "to be seen\nand this\na library\nand a program\n"
     assert not quiet.folder(study).log.exists()
-    assert capsys.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_scorer_that_never_ends_is_blamed_where_the_method_is_not(plugin: str, tmp_path: Path) -> None:
+    """Whoever is from outside and was at work when the time was up."""
+    runs = planned(["magnitude[scorer=odd[gives=never]]"], sources=[plugin], patience=0.5)
+    [fault] = runs.faults.values()
+    assert "asked nothing (plugin 'wrong'" in fault
 
 
 def test_a_search_ends_in_time_and_goes_on_with_more(plugin: str, tmp_path: Path) -> None:
-    (run,) = planned(["faulty[does=loops]"], sources=[plugin]).runs
-    result = carry_out(run, tmp_path, (plugin,), timeout=0.5)
-    assert "must end within 0.5 s" in result["reason"]
-    assert run.folder(StudyFolder(tmp_path)).journal.exists()
+    """In a process of its own, as runs are: the alarm is the process's, and so is the one of these tests' own limit."""
+    runs = planned(["faulty[does=loops]"], sources=[plugin]).runs
+    study, watch = StudyFolder(tmp_path), lambda states: None
+    [line] = carry_out_all(runs, study, (plugin,), lambda: LocalExecutor(1, 1), watch, Terms(timeout=0.5))
+    assert "must end within 0.5 s" in line
+    assert runs[0].folder(study).journal.exists()
 
 
 def test_one_that_asks_nothing_has_failed_when_it_is_planned_and_others_run(plugin: str, tmp_path: Path) -> None:
     found = planned(["faulty[does=loops at once]", "random"], sources=[plugin], patience=0.5)
     hanging, other = found.runs
     assert [*found.faults] == [hanging]
-    line = fail(hanging, StudyFolder(tmp_path), found.runs, found.faults[hanging])
-    assert "asked nothing" in line
-    assert "plugin 'wrong'" in line
+    fail(hanging, StudyFolder(tmp_path), found.faults[hanging])
+    assert "asked nothing" in found.faults[hanging]
+    assert "plugin 'wrong'" in found.faults[hanging]
+    told = {run.method: (run.status, run.reason) for run in summaries(StudyFolder(tmp_path))}
+    assert told == {hanging.method: ("failed", found.faults[hanging])}
     assert carry_out(other, tmp_path, (plugin,))["status"] == "done"
 
 
-def test_a_plugin_that_ends_its_worker_otherwise_fails_alone(tmp_path: Path) -> None:
+def test_a_plugin_that_ends_its_worker_fails_alone(tmp_path: Path) -> None:
     path = tmp_path / "leaves.py"
-    path.write_text(
-        PLUGIN.replace("sys.exit(3)", 'raise Leaves("so long")').replace(
-            "import pruneframe as pf\n", "import pruneframe as pf\n\nclass Leaves(BaseException): pass\n"
-        )
-    )
+    path.write_text(PLUGIN.replace("sys.exit(3)", "os._exit(0)"))
     study = StudyFolder(tmp_path / "study")
     runs = planned(["faulty[does=exits]", "random"], sources=[str(path)]).runs
     failures = carry_out_all(runs, study, (str(path),), lambda: LocalExecutor(1, 1), lambda states: None)
     assert [line.partition(":")[0] for line in failures] == [f"{runs[0].method} on lenet-digits, seed 0"]
+    assert f"its worker process died (out of memory, or ended by plugin {path} " in str(runs[0].folder(study).failure)
     assert runs[1].folder(study).finished
+
+
+def test_a_thread_that_is_left_running_fails_its_run_and_hinders_nobody(tmp_path: Path) -> None:
+    """Python would wait for it when the worker ends."""
+    path = tmp_path / "threads.py"
+    sleeper = "import threading, time; threading.Thread(target=time.sleep, args=(1e6,), name='sleeper').start()"
+    path.write_text(PLUGIN.replace("sys.exit(3)", sleeper))
+    study = StudyFolder(tmp_path / "study")
+    runs = planned(["faulty[does=exits]", "random"], sources=[str(path)]).runs
+    [line] = carry_out_all(runs, study, (str(path),), lambda: LocalExecutor(1, 1), lambda states: None)
+    assert "a run must leave no thread running, but left 'sleeper'; join it (plugin 'threads'" in line
+    assert runs[1].folder(study).finished
+
+
+LOADING = '''
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+import pruneframe as pf
+from pruneframe.testing import tiny_problem
+
+TINY = tiny_problem()
+
+
+class Odd(nn.Module):
+    """It does not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, images):
+        raise KeyError("gone")
+
+
+@dataclass(frozen=True, repr=False)
+class Own(pf.Units):
+    """Single weights of the first layer, and one fault."""
+
+    name = "own"
+    does: str = pf.setting("nothing", "what goes wrong")
+
+    def layout(self, network):
+        first = network.layers[0]
+        if self.does == "fails":
+            raise KeyError("gone")
+        if self.does == "exits":
+            sys.exit(0)
+        if self.does == "harms":
+            next(network.module.parameters()).zero_()
+        size = 0 if self.does == "no units" else first.weights
+        layout = pf.Layout(repr(self), (pf.Group(first.name, size, first.shape),))
+        return None if self.does == "nothing at all" else layout
+
+
+@pf.hookimpl
+def pruneframe_units():
+    return [Own]
+
+
+def fails():
+    raise KeyError("gone")
+
+
+def shouts():
+    print("to be seen")
+    return TINY.data
+
+
+@pf.hookimpl
+def pruneframe_problems():
+    loaders = {"fails": fails, "exits": lambda: sys.exit(0), "nothing": lambda: None, "shouts": shouts}
+    problems = [pf.Problem(f"data-{does}", TINY.network, load) for does, load in loaders.items()]
+    networks = {"fails": lambda: 1 / 0, "nothing": lambda: None, "odd": Odd}
+    return [TINY, *problems, *(pf.Problem(f"net-{does}", made, TINY.data) for does, made in networks.items())]
+'''
+
+
+@pytest.fixture(scope="module")
+def loading(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("plugin") / "loading.py"
+    path.write_text(LOADING)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        ("data-fails", "KeyError: 'gone'"),
+        ("data-exits", "SystemExit: 0"),
+        ("data-nothing", "data must be Data and the network a Module, but are NoneType and "),
+        ("net-fails", "ZeroDivisionError"),
+        ("net-nothing", "data must be Data and the network a Module, but are Data and NoneType"),
+    ],
+)
+def test_a_problem_that_cannot_be_loaded_is_told_and_the_others_run(problem: str, words: str, loading: str) -> None:
+    found = planned(["random"], sources=[loading], problems=[problem, "tiny"], search_images=40)
+    assert [run.problem for run in found.runs] == ["tiny"]
+    [line] = found.broken
+    assert line.startswith(f"{problem}: problem {problem} fails: ")
+    assert words in line
+    assert f"(plugin 'loading' of {loading}" in line
+    with pytest.raises(Faulty, match=words):
+        planned(["random"], sources=[loading], problems=[problem])
+
+
+def test_a_problem_that_cannot_be_used_is_named(loading: str) -> None:
+    with pytest.raises(InputError, match="net-odd: the network must run on one image"):
+        planned(["random"], sources=[loading], problems=["net-odd"])
+
+
+def test_what_a_loader_prints_is_no_output(loading: str, capsys: pytest.CaptureFixture[str]) -> None:
+    planned(["random"], sources=[loading], problems=["data-shouts"], search_images=40)
+    assert capsys.readouterr() == ("", "to be seen\n")
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("fails", "unit own[does=fails] fails: KeyError: 'gone'"),
+        ("exits", "unit own[does=exits] fails: SystemExit: 0"),
+        ("harms", "units own[does=harms] must leave the network as it is"),
+        ("no units", "units own[does=no units] must give groups of units that the network has"),
+        ("nothing at all", "units own[does=nothing at all] must give a Layout, but gave a NoneType"),
+    ],
+)
+def test_so_are_units_that_cannot_be(does: str, words: str, loading: str) -> None:
+    with pytest.raises(Faulty) as caught:
+        planned(["random"], sources=[loading], problems=["tiny"], units=f"own[does={does}]", search_images=40)
+    assert words in str(caught.value)
+    assert "(plugin 'loading'" in str(caught.value)
 
 
 def for_ever() -> None:
@@ -223,10 +427,16 @@ def for_ever() -> None:
 
 
 def test_patience_ends_a_block_and_leaves_the_next_one_alone() -> None:
-    with pytest.raises(TimeUp), within(0.05):
-        for_ever()
-    with within(None), within(60):
-        pass
+    with pytest.raises(TimeUp):
+        within(0.05, for_ever)
+    within(None, lambda: within(60, lambda: None))
+
+
+def test_an_alarm_that_comes_late_hits_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    rings: list[Any] = []
+    monkeypatch.setattr(signal, "signal", lambda number, ring: rings.append(ring))
+    within(60, lambda: None)
+    assert rings[0](signal.SIGALRM, sys._getframe()) is None
 
 
 def test_nothing_is_kept_of_what_is_printed_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

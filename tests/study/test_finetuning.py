@@ -11,9 +11,11 @@ import pytest
 from runs import carried_out, run_of
 from tiny import load
 
+from pruneframe.comparison.summary import after_training
 from pruneframe.mask import Masks
 from pruneframe.model.recipe import Recipe
-from pruneframe.search.journal import Answer, Journal
+from pruneframe.search.answer import Answer
+from pruneframe.search.journal import Journal
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import DENSE, Workbench
 from pruneframe.study.facts import facts
@@ -135,6 +137,12 @@ def test_a_finished_run_is_fine_tuned_without_a_new_search(
     before = table[(table.kind == "member") & (table.split == "test")]
     np.testing.assert_array_equal(after.removed, before.removed)
     assert after.error.mean() < before.error.mean()
+    [row] = after_training(table, known.boards[0], known.runs).to_dict("records")
+    small = before[before.removed >= 0.5].number
+    search = table[(table.kind == "finetuned") & (table.split == "search") & table.number.isin(small)]
+    best = search.sort_values("error").number.iloc[0]
+    error = float(after[after.number == best].error.iloc[0])
+    assert row["at 50 % removed"].endswith(f" to {100 * (1 - error):.2f}")
     answers.clear()
     carry_out(run, study.path, (), epochs=1)
     assert answers == [], "it is done"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
 
 PLUGIN = '''
+import os
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +42,13 @@ class Harm(pf.Method):
             torch.set_default_dtype(torch.float64)
         elif self.what == "threads":
             torch.set_num_threads(torch.get_num_threads() + 1)
+        elif self.what == "folder":
+            os.chdir("/")
+        elif self.what == "errors":
+            np.seterr(all="raise")
+        elif self.what == "silently":
+            os.environ.clear()
+            warnings.simplefilter("error")
         elif self.what == "scorer":
             task.scores("harmful")
         task.evaluate(task.layout.full() - task.layout.full())
@@ -65,6 +76,8 @@ COMPLAINTS = {
     "pass": "a method must run no more images through the network than it pays for, 0 .*, but ran 5 ",
     "dtype": "a run must leave torch's default dtype as it is",
     "threads": "a run must leave torch's number of threads as it is",
+    "folder": "a run must leave the working folder as it is",
+    "errors": "a run must leave NumPy's handling of errors as it is",
     "scorer": "scorer harmful must leave the network that it is handed as it is, but changed its 'conv1.weight'",
 }
 
@@ -94,6 +107,15 @@ def test_a_run_that_harms_fails_by_name_and_the_next_one_is_as_ever(what: str, t
     assert_same_front(carried_out(innocent, study, sources), reference)
     assert torch.get_default_dtype() == torch.float32
     assert {path: path.read_bytes() for path in (cache_folder() / "weights").glob("*")} == weights
+
+
+def test_what_libraries_change_when_they_are_imported_is_restored_and_blamed_on_nobody(
+    tmp_path: Path, plugin: Path
+) -> None:
+    before, filters = dict(os.environ), list(warnings.filters)
+    carried_out(run_of("harm[what=silently]", sources=(str(plugin),)), tmp_path / "study", (str(plugin),))
+    assert dict(os.environ) == before
+    assert list(warnings.filters) == filters
 
 
 def test_settings_are_restored_also_where_the_block_fails() -> None:

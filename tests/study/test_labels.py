@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from runs import carried_out, run_of
 
 from pruneframe.study import labels
 from pruneframe.study.facts import facts
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.folder import RunFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe.study.table import long_table
 
 PLUGIN = '''
@@ -113,8 +113,9 @@ def folder(path: Path, versions: list[list[str]], **identity: Any) -> RunFolder:
     """A run that has begun."""
     path.mkdir()
     known = {"versions": versions, "method": "own", "board": "b", "instance": 0, "fingerprint": "f"}
-    (path / "identity.json").write_text(json.dumps(known | identity))
-    return RunFolder(path)
+    found = RunFolder(path)
+    found.begin(known | identity)
+    return found
 
 
 def called(tmp_path: Path, *own: tuple[str, str]) -> list[str]:

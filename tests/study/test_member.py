@@ -13,9 +13,10 @@ from tiny import load, registry
 
 from pruneframe.errors import InputError
 from pruneframe.search.workbench import DENSE
+from pruneframe.study.folder import RunFolder
 from pruneframe.study.member import Front
 from pruneframe.study.run import Run
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe.testing import tiny_problem
 
 

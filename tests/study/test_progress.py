@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from runs import carried_out, run_of, stopped
 
-from pruneframe.search.journal import Journal, Question
+from pruneframe.files import write_document
+from pruneframe.search.answer import Question
+from pruneframe.search.journal import Journal
 from pruneframe.study import progress as module
 from pruneframe.study.facts import summaries
 from pruneframe.study.machine import environment
@@ -75,7 +77,7 @@ def test_a_long_answer_is_shown_while_it_is_computed(
     progress.refresh()
     assert (progress.spent, progress.state) == (4 + 8, "searching")  # nothing is under way where nobody computes
     left_behind = progress.folder.journal.with_suffix(".underway")
-    left_behind.write_text('{"what": "training", "share": 0.5, "charge": 4.0, "seconds": 6.0}')
+    write_document(left_behind, {"what": "training", "share": 0.5, "charge": 4.0, "seconds": 6.0})
     progress.refresh()
     assert progress.passes == 4 + 8 + 4
     os.utime(left_behind, (0, 0))
@@ -116,3 +118,22 @@ def test_more_members_are_not_measured_than_a_front_may_have(
     assert progress.members == progress.measured > 4
     monkeypatch.setattr(module, "FRONT_LIMIT", 1)
     assert progress.members == 4
+
+
+def test_it_keeps_the_front_alone_and_reads_each_line_once(
+    study: StudyFolder, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    true = Progress._take
+    monkeypatch.setattr(Progress, "_take", lambda self, answer: taken.append(answer.number) or true(self, answer))
+    progress = Progress(run.folder(study), run.budget)
+    for number in (4, 9):
+        stopped(run, study.path, number)
+        progress.refresh()
+        progress.refresh()
+    once = Progress(run.folder(study), run.budget)
+    before = len(taken)
+    once.refresh()
+    assert (once.spent, once.evaluations, once.points) == (progress.spent, progress.evaluations, progress.points)
+    assert 0 < len(progress.points) < progress.evaluations
+    assert taken[:before] == taken[before:]

@@ -13,8 +13,9 @@ from tiny import load, lookup
 from pruneframe import Objective
 from pruneframe.front import FRONT_LIMIT, non_dominated
 from pruneframe.mask import Masks
+from pruneframe.search.answer import Answer, read_lines
 from pruneframe.search.archive import Archive, Evaluation
-from pruneframe.search.journal import MEMBER, Answer, Journal, read_lines
+from pruneframe.search.journal import MEMBER, Journal
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import DENSE, Workbench
 from pruneframe.study.result import Members, measure_members
@@ -87,6 +88,6 @@ def test_a_front_is_measured_once_and_replayed(tmp_path: Path, monkeypatch: pyte
         one, two = getattr(first, name), getattr(second, name)
         assert np.array_equal(one.values, two.values)
         assert np.array_equal(one.correct, two.correct)
-    answers = [line for line in read_lines(tmp_path / "journal.jsonl")[0] if isinstance(line, Answer)]
+    answers = [line for line in read_lines(tmp_path / "journal.jsonl").lines if isinstance(line, Answer)]
     assert len(answers) == 2 * (4 + 1)
     assert {(answer.kind, answer.charge) for answer in answers} == {(MEMBER, 0.0)}

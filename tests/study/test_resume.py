@@ -18,8 +18,9 @@ import pytest
 from command import PATIENCE, living, wait_for
 from runs import Death, assert_same_front, carried_out, run_of, stopped
 
+from pruneframe import files
 from pruneframe.search.journal import Journal
-from pruneframe.study import formats, store
+from pruneframe.study import folder as folder_module
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
 
@@ -103,7 +104,7 @@ def test_death_between_the_last_files_leaves_a_run_that_can_be_finished(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of("random")
-    write_whole = store.write_whole
+    write_whole = folder_module.write_whole
 
     def die(path: Path, write: Callable[..., object]) -> None:
         if path.name == file:
@@ -111,7 +112,7 @@ def test_death_between_the_last_files_leaves_a_run_that_can_be_finished(
         write_whole(path, write)
 
     with monkeypatch.context() as patch:
-        for module in (formats, store):
+        for module in (files, folder_module):
             patch.setattr(module, "write_whole", die)
         with pytest.raises(Death):
             carry_out(run, tmp_path / "killed", ())

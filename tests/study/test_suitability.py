@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tables import table
 from tiny import load, lookup, registry
 
 import pruneframe as pf
-from pruneframe.errors import Declined, InputError
+from pruneframe.errors import Declined, Faulty, InputError
 from pruneframe.model.trained import Trained
 from pruneframe.problem import Problem
 from pruneframe.study.suitability import check, check_budget
@@ -29,6 +29,19 @@ def test_a_scorer_that_cannot_score_the_units_is_refused_before_it_runs(scorer: 
         planned([f"magnitude[scorer={scorer}]"])
 
 
+SCORED = [
+    name
+    for name in registry().names("method")
+    if "scorer" in {setting.name for setting in fields(registry().entry("method", name).value)}
+]
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_every_method_refuses_a_score_that_is_not_defined_before_it_runs(name: str) -> None:
+    with pytest.raises(InputError, match=r"fpgm|single weights|latency"):
+        planned([f"{name}[{'preset=paper,' * (name == 'hierarchical')}scorer=fpgm]"], budget=300.0)
+
+
 @pytest.mark.parametrize(
     "method", ["nsga2[encoding=mask,variation=sbx-pm]", "moead[encoding=layer-ratio,variation=bit-flip]"]
 )
@@ -40,6 +53,11 @@ def test_a_variation_of_another_kind_of_variables_is_refused_before_it_runs(meth
 def test_a_method_declines_before_anything_runs() -> None:
     with pytest.raises(Declined, match=r"GDE3.*encoding=layer-threshold"):
         planned(["platypus[algorithm=GDE3,encoding=mask]"])
+
+
+def test_who_is_refused_is_named() -> None:
+    with pytest.raises(InputError, match=r"^magnitude\[scorer=fpgm\] cannot run on 'lenet-digits': scorer 'fpgm'"):
+        planned(["random", "magnitude[scorer=fpgm]"])
 
 
 def test_who_declines_is_left_out_and_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,5 +164,5 @@ def test_nothing_is_trained_for_a_method_that_declines(monkeypatch: pytest.Monke
     monkeypatch.setattr(Trained, "learn", never)
     with pytest.raises(Declined, match="--units filter"):
         planned(["hamp"], instances=[4711])
-    with pytest.raises(AssertionError, match="must not be trained"):
+    with pytest.raises(Faulty, match="must not be trained"):
         planned(["hamp", "random"], instances=[4711])

@@ -15,7 +15,8 @@ from runs import carried_out, planned
 from tiny import lookup
 
 from pruneframe import Objective
-from pruneframe.search.journal import Answer, Journal, read_lines
+from pruneframe.search.answer import Answer, read_lines
+from pruneframe.search.journal import Journal
 from pruneframe.search.workbench import DENSE
 from pruneframe.study.timing import Series, interval, measure_series
 from pruneframe.testing import tiny_problem
@@ -59,7 +60,7 @@ def test_a_series_is_measured_once_and_replayed(tmp_path: Path) -> None:
     assert first.noise == second.noise == pytest.approx(abs(first.values[0, 0] - 1))
     compared = first.timings.seconds[0] / first.values[0, 0]  # the unpruned network's other median
     assert first.values[:, 0] == pytest.approx(first.timings.seconds / compared)
-    (answer,) = [line for line in read_lines(tmp_path / "journal.jsonl")[0] if isinstance(line, Answer)]
+    (answer,) = [line for line in read_lines(tmp_path / "journal.jsonl").lines if isinstance(line, Answer)]
     assert answer.charge == 0
 
 

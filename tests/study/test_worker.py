@@ -15,7 +15,8 @@ from runs import assert_same_front, carried_out, run_of
 from pruneframe.engine import kernel
 from pruneframe.front import non_dominated
 from pruneframe.study.facts import summaries
-from pruneframe.study.store import RunFolder, StudyFolder
+from pruneframe.study.folder import RunFolder
+from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
 
 METHODS = (

@@ -1,0 +1,172 @@
+"""What the results book measures: its chapters, each one `pruneframe bench`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from pruneframe.spec import numbers
+
+REPORTS = ("results", "comparisons", "variances", "reductions", "running-times", "seconds")
+TABLED = ("results", "running-times", "seconds")
+SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
+SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
+RANKED = tuple(f"magnitude[scorer={scorer}]" for scorer in ("magnitude", "lamp", "reconstruction"))
+PIECES = ("cuts", "tuned", "factors", "masks", "upper", "edge")  # of `hierarchical`; the others get what one does not
+ABLATIONS = (
+    "hierarchical",
+    *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
+    *(f"hierarchical[sources={piece}]" for piece in PIECES[:2]),
+    *(f"hierarchical[scorers={scorers}]" for scorers in ("magnitude", "magnitude+lamp", "reconstruction")),
+)
+TOLD = ("nsga2", "moead", "platypus", "magnitude", "netadapt", "hamp", "random")  # a table answers all that they ask
+BUNDLED = ("hierarchical", "emo-dir", "weighted-ga", *TOLD)
+SPARSE = ("s-nsga2", "pm-moea", "ts-sparse-ea")  # on any units
+RIVALS = ("evopress", "nndrea", "iterative-magnitude")
+BLIND = (  # to the order of a score
+    *("nsga2[preset=textbook]", "moead[preset=textbook]", "platypus[encoding=mask]"),
+    "random[encoding=mask[noise=0.3]]",
+)
+TEXTBOOK = ("nsga2[preset=textbook]", "moead[preset=textbook]", "hierarchical[preset=paper]", "random")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One study: `bench` with these methods and further arguments; the first method is the control.
+
+    Chapters of one `part` are other problems under like rules: they stand beside each other in one table, each in the
+    column of its name, and in one PDF, with ranks over them.
+    """
+
+    name: str
+    title: str
+    methods: tuple[str, ...]
+    arguments: tuple[str, ...]
+    reports: tuple[str, ...] = REPORTS
+    part: str = ""
+
+    @property
+    def runs(self) -> int:
+        """How many runs it has when it is whole, where no method declines."""
+        values = dict(zip(self.arguments[::2], self.arguments[1::2], strict=True))
+        numbered = [numbers([values.get(name, "0")], name) for name in ("--instances", "--seeds")]
+        return len(self.methods) * math.prod(map(len, numbered))
+
+    def command(self, folder: Path | str) -> list[str]:
+        """What is typed."""
+        methods = ",".join(self.methods)
+        return ["bench", "--methods", methods, *self.arguments, "--control", self.methods[0], "--output", str(folder)]
+
+
+CHAPTERS = (
+    Chapter(
+        "digits",
+        "Weights of a small LeNet on digits, ten networks",
+        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPARSE, *RIVALS, *SWEEPS, *TEXTBOOK),
+        ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
+        part="weights",
+    ),
+    Chapter(
+        "digits-filter",
+        "Filters of a small LeNet on digits, ten networks",
+        (
+            *("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", "sparse-ea", "moea-psl", *SPARSE, *RIVALS),
+            *("fast-nas", *RANKED, "netadapt", *TEXTBOOK),
+        ),
+        ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300", "--units", "filter"),
+        part="filters",
+    ),
+    Chapter(
+        "digits-latency",
+        "Filters of a small LeNet on digits, with latency by formula, ten networks",
+        (
+            *("hamp", "hierarchical", "netadapt", "netadapt[scorer=reconstruction]", "halp", "fast-nas", "evopress"),
+            *("iterative-magnitude", "sparse-ea", "moea-psl", *SPARSE, "nsga2", "moead", "emo-dir", "random"),
+        ),
+        (
+            *("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
+            *("--units", "filter", "--objectives", "error,params,latency", "--target", "analytic"),
+        ),
+    ),
+    Chapter(
+        "rematch",
+        "Filters of ResNet-8 on CIFAR-10, with latency as ONNX Runtime measures it, seven splits",
+        ("hamp", "netadapt"),
+        (
+            *("--problems", "resnet8-cifar10", "--instances", "0-6", "--seeds", "0", "--budget", "60"),
+            *("--search-images", "1000", "--units", "filter"),
+            *("--objectives", "error,params,latency", "--target", "onnxruntime"),
+        ),
+    ),
+    Chapter(
+        "mnist",
+        "Weights of LeNet-5 on MNIST",
+        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPARSE, *RIVALS, *RANKED, *TEXTBOOK),
+        ("--problems", "lenet-mnist", "--seeds", "0-5", "--budget", "300"),
+        part="weights",
+    ),
+    Chapter(
+        "resnet20",
+        "Weights of ResNet-20 on CIFAR-10, ten splits",
+        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPARSE, *RIVALS, *RANKED, *TEXTBOOK),
+        (
+            *("--problems", "resnet20-cifar10", "--instances", "0-9", "--seeds", "0"),
+            *("--budget", "300", "--search-images", "1000"),
+        ),
+        part="weights",
+    ),
+    Chapter(
+        "ablation-digits",
+        "What each piece of `hierarchical` adds, at equal budgets, on ten small LeNets",
+        ABLATIONS,
+        ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
+        REPORTS[:2],
+    ),
+    Chapter(
+        "ablation-resnet20",
+        "What each piece of `hierarchical` adds, at equal budgets, on ResNet-20",
+        ABLATIONS,
+        (
+            *("--problems", "resnet20-cifar10", "--instances", "0-4", "--seeds", "0"),
+            *("--budget", "100", "--search-images", "1000"),
+        ),
+        REPORTS[:2],
+    ),
+    Chapter(
+        "resnet56",
+        "Weights of ResNet-56 on CIFAR-10",
+        ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
+        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000"),
+        part="weights",
+    ),
+    Chapter(
+        "resnet56-shifted",
+        "Weights of ResNet-56 on CIFAR-10, with batch norm that follows",
+        ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
+        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--batch-norm", "shifted"),
+    ),
+    Chapter(
+        "tiny-lenet",
+        "Filters of a tiny LeNet on digits, whose true front is known",
+        (*BUNDLED, *BLIND, "sparse-ea", "moea-psl", *SPARSE, "evopress", "fast-nas"),
+        ("--problems", "tiny-lenet", "--seeds", "0-29", "--budget", "3000"),
+        TABLED,
+        part="filters",
+    ),
+    Chapter(
+        "tiny-attention",
+        "Heads and hidden units of a tiny transformer on digits, whose true front is known",
+        (*BUNDLED, *BLIND, "hamp[encoding=channel-count,scorer=taylor]", "sparse-ea", "moea-psl", *SPARSE, "evopress"),
+        ("--problems", "tiny-attention", "--seeds", "0-29", "--budget", "500"),
+        TABLED,
+        part="filters",
+    ),
+    Chapter(
+        "tiny-resnet20",
+        "Residual branches of ResNet-20 on CIFAR-10, whose true front is known; methods that look at no image",
+        (*TOLD, *BLIND, "sparse-ea", "moea-psl", *SPARSE),
+        ("--problems", "tiny-resnet20", "--seeds", "0-29", "--budget", "300"),
+        TABLED,
+    ),
+)

@@ -1,0 +1,1 @@
+"""What `pruneframe plugins new` writes: a whole project around one plugin."""
