@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -430,6 +431,23 @@ def test_patience_ends_a_block_and_leaves_the_next_one_alone() -> None:
     with pytest.raises(TimeUp):
         within(0.05, for_ever)
     within(None, lambda: within(60, lambda: None))
+
+
+def test_an_alarm_that_a_destructor_swallows_rings_again_and_is_not_talked_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Slow:
+        def __del__(self) -> None:
+            for_ever()
+
+    def work() -> None:
+        Slow()  # the first alarm rings in its destructor, where Python ignores what is raised
+        for_ever()
+
+    with pytest.raises(TimeUp):
+        within(0.05, work)
+    gc.collect()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_an_alarm_that_comes_late_hits_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
