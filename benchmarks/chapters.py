@@ -35,8 +35,8 @@ TEXTBOOK = ("nsga2[preset=textbook]", "moead[preset=textbook]", "hierarchical[pr
 class Chapter:
     """One study: `bench` with these methods and further arguments; the first method is the control.
 
-    Chapters of one `part` are other problems under like rules: they stand beside each other in one table, each in the
-    column of its name, and in one PDF, with ranks over them.
+    Chapters of one `part` are other problems under like rules: they stand beside each other in one table, with ranks
+    over them.
     """
 
     name: str
@@ -45,6 +45,12 @@ class Chapter:
     arguments: tuple[str, ...]
     reports: tuple[str, ...] = REPORTS
     part: str = ""
+    problem: str = ""  # what its column is called, where several chapters share one, each with some of the methods
+
+    @property
+    def column(self) -> str:
+        """What it is called in the table of its part."""
+        return self.problem or self.name
 
     @property
     def runs(self) -> int:
@@ -103,18 +109,51 @@ CHAPTERS = (
         "mnist",
         "Weights of LeNet-5 on MNIST",
         ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPARSE, *RIVALS, *RANKED, *TEXTBOOK),
-        ("--problems", "lenet-mnist", "--seeds", "0-5", "--budget", "300"),
+        ("--problems", "lenet-mnist", "--seeds", "0-5", "--budget", "300", "--search-images", "1000"),
         part="weights",
     ),
-    Chapter(
-        "resnet20",
-        "Weights of ResNet-20 on CIFAR-10, ten splits",
-        ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPARSE, *RIVALS, *RANKED, *TEXTBOOK),
-        (
-            *("--problems", "resnet20-cifar10", "--instances", "0-9", "--seeds", "0"),
-            *("--budget", "300", "--search-images", "1000"),
-        ),
-        part="weights",
+    *(
+        Chapter(
+            f"resnet20-{name}",
+            f"Weights of ResNet-20 on CIFAR-10, eight splits: {title}",
+            ("hierarchical", *methods),
+            (
+                *("--problems", "resnet20-cifar10", "--instances", "0-7", "--seeds", "0"),
+                *("--budget", "300", "--search-images", "1000"),
+            ),
+            part="weights",
+            problem="resnet20",
+        )
+        for name, title, methods in (  # six each: as many as eight splits can tell apart, and a few hours
+            ("leaders", "what leads on digits", ("nsga2", "moead", "evopress", "iterative-magnitude", *RANKED[::2])),
+            ("sparse", "the sparse ones and the flagships", (*SPARSE, "nndrea", "emo-dir", "weighted-ga")),
+            ("textbook", "from the textbook", (*TEXTBOOK, RANKED[1])),
+        )
+    ),
+    *(
+        Chapter(
+            f"order-{problem}{ending}",
+            f"{title}: {units}s, 100 passes, seven splits",
+            ("hierarchical", "nsga2", *RANKED[::2]),
+            (
+                *("--problems", f"{problem}-cifar10", "--instances", "0-6", "--seeds", "0", "--budget", "100"),
+                *("--search-images", "1000", "--units", units),
+            ),
+            part="residual networks",
+            problem=f"{problem}{ending}",
+        )
+        for problem, title in (("resnet8", "ResNet-8 on CIFAR-10"), ("resnet20", "ResNet-20 on CIFAR-10"))
+        for units, ending in (("weight", ""), ("filter", "-filter"))
+    ),
+    *(
+        Chapter(
+            f"efficientnet{ending}",
+            f"EfficientNet-Lite0 on 500 images of ImageNet: {units}s, 40 passes, one run each",
+            ("hierarchical", "nsga2", "magnitude"),
+            ("--problems", "efficientnet-lite0-imagenet", "--seeds", "0", "--budget", "40", "--units", units),
+            part="residual networks",
+        )
+        for units, ending in (("weight", ""), ("filter", "-filter"))
     ),
     Chapter(
         "ablation-digits",

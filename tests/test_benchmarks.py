@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -292,22 +293,36 @@ def test_every_chapter_of_the_results_is_a_command_and_the_ablation_leaves_out_e
         assert [Registry().component(Report, name).name for name in chapter.reports] == [*chapter.reports]
 
 
-def test_at_a_glance_every_method_has_its_median_and_what_is_claimed(
+def test_a_chapter_is_printed_once_and_the_book_from_what_stands_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
+    import pages
     import results
 
-    study = studied(tmp_path / "weights", ["magnitude", "random"], 10.0, 6)
-    chapter = results.Chapter("weights", "Weights", ("magnitude", "random"), (), part="weights")
+    study = studied(tmp_path / "first", ["magnitude", "random"], 10.0, 6)
+    methods = ("magnitude", "random")
+    chapters = [results.Chapter(name, name, methods, (), pages.TYPESET.split(",")[:1], "weights") for name in "ab"]
+    pages.write(chapters[0], study, "the commit", tmp_path / "book")
+    for ending in ("md", "csv"):
+        shutil.copy(tmp_path / "book" / f"a.{ending}", tmp_path / "book" / f"b.{ending}")
     (told,) = [
-        row["weights"] for row in results.glance([chapter], tmp_path).to_dict("records") if row["method"] == "random"
+        row["a"] for row in results.glance(chapters, tmp_path / "book").to_dict("records") if row["method"] == "random"
     ]
     values = {run.method: [] for run in summaries(study)}
     for run in summaries(study):
         values[run.method].append(run.hypervolume)
     ahead = np.median(values["random"]) > np.median(values["magnitude"])
     assert told == f"{np.median(values['random']):.4f} {'better' if ahead else 'worse'}"
+    assert (tmp_path / "book" / "a.pdf").read_bytes().startswith(b"%PDF")
+
+    monkeypatch.setattr(results, "CHAPTERS", [*chapters, results.Chapter("c", "c", methods, (), part="weights")])
+    shutil.rmtree(study.path)
+    book = "\n".join(results._book(tmp_path / "book"))
+    assert "Not run yet: c." in book
+    assert f"| random | {told} | {told} |" in book
+    assert "| 12 of " in book
+    assert "| the commit |" in book
 
 
 def test_orders_of_scores_leave_something_of_a_true_front_to_be_found() -> None:

@@ -1,0 +1,106 @@
+"""A chapter of the results as files: its page, a PDF, and a row for every run, from which all chapters are told again.
+
+The studies themselves take gigabytes; the rows (RUNS) are what is kept of them where the page stands.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from chapters import Chapter
+
+from pruneframe.comparison.document import close, compose
+from pruneframe.errors import Faulty
+from pruneframe.item import Remark, Table
+from pruneframe.registry import Registry
+from pruneframe.report import Report, RunSummary, StudyFacts
+from pruneframe.study.facts import facts
+from pruneframe.study.store import StudyFolder
+from pruneframe.study.table import long_table
+
+RUNS = (
+    *("problem", "units", "method", "instance", "seed", "status", "budget", "search_images", "deterministic"),
+    *("passes_spent", "evaluations", "processor_seconds", "front_size", "dense_error", "dense_test_error"),
+    *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
+)
+TYPESET = "results,difference,comparisons,fronts,progress,reductions,running-times,seconds,profile"
+MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
+
+
+def write(chapter: Chapter, study: StudyFolder, commit: str, output: Path) -> None:
+    """A chapter's page, its runs and its PDF, all three into a folder and under the chapter's name."""
+    output.mkdir(parents=True, exist_ok=True)
+    known = facts(study)
+    rows = pd.DataFrame([asdict(run) for run in known.runs])
+    rows[[*RUNS]].assign(commit=commit).to_csv(output / f"{chapter.name}.csv", index=False, float_format="%.9g")
+    _typeset(study.path, output / f"{chapter.name}.pdf")
+    (output / f"{chapter.name}.md").write_text("\n".join(_page(chapter, study, known, commit)))
+
+
+def runs(rows: Path) -> list[RunSummary]:
+    """The finished runs of a chapter from its rows, with what these say of them."""
+    frame = pd.read_csv(rows)
+    told = frame[frame["status"] == "done"].drop(columns="commit").to_dict("records")
+    return [RunSummary(**{str(name): value for name, value in row.items()}) for row in told]
+
+
+def _typeset(study: Path, path: Path) -> None:
+    """The comparison of a study, without its figures as files of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, path.name)
+        words = ["report", str(study), "-o", str(made), "--reports", TYPESET]
+        subprocess.run([str(Path(sys.executable).with_name("pruneframe")), *words], check=True)
+        path.write_bytes(made.read_bytes())
+
+
+def _page(chapter: Chapter, study: StudyFolder, known: StudyFacts, commit: str) -> Iterator[str]:
+    """The lines of a chapter's page."""
+    name = chapter.name
+    yield from (f"# {chapter.title}", "", "```", f"pruneframe {typed(chapter.command(name))}", "```", "")
+    machine = study.settings["environments"][-1]
+    told = ", ".join(f"{one} {machine[one]}" for one in MACHINE if one in machine)
+    yield f"Printed by `python benchmarks/results.py`, nothing corrected by hand; runs at {commit}: {told}."
+    counts = Counter(run.status for run in known.runs)
+    ended = ", ".join(f"{count:,} runs {status}" for status, count in sorted(counts.items()))
+    yield f"{ended}, of {chapter.runs:,} that the command asks for. With figures: [{name}.pdf]({name}.pdf). "
+    yield f"Every run: [{name}.csv]({name}.csv)."
+    yield from _tables(study, known, chapter.reports)
+    yield ""
+
+
+def _tables(study: StudyFolder, known: StudyFacts, names: Sequence[str]) -> Iterator[str]:
+    """What some reports print of a study."""
+    if not known.boards:
+        return
+    registry = Registry()
+    reports = [registry.component(Report, name) for name in names]
+    complaints: list[Faulty] = []
+    comparison = compose(reports, long_table(study), known, [study.settings], complaints.append)
+    close(comparison)
+    for item in comparison.items:
+        if isinstance(item, Table):
+            yield from ("", item.caption, "", *markdown(item.frame, item.best))
+    for remark in (item for section in comparison.sections for item in section.items if isinstance(item, Remark)):
+        yield from ("", remark.text)
+    yield from map(str, complaints)
+
+
+def typed(words: Sequence[str]) -> str:
+    """A command as a shell takes it."""
+    return " ".join(f"'{word}'" if "[" in word else word for word in words)
+
+
+def markdown(frame: pd.DataFrame, best: frozenset[tuple[int, str]] = frozenset()) -> Iterator[str]:
+    """A table, its best cells in bold."""
+    yield "| " + " | ".join(map(str, frame.columns)) + " |"
+    yield "|" + " --- |" * len(frame.columns)
+    for number, row in enumerate(frame.to_dict("records")):
+        cells = [f"**{value}**" if (number, name) in best else str(value) for name, value in row.items()]
+        yield "| " + " | ".join(cells) + " |"
