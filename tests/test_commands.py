@@ -15,7 +15,8 @@ from pruneframe.registry import Registry
 from pruneframe.spec import names
 
 ROOT = Path(__file__).parent.parent
-PAGES = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(DOCS)): path.read_text() for path in (*DOCS.glob("*.md"), *DOCS.glob("results/*.md"))}
 PAGES |= {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
 STORIES = ("tutorial.md", "clusters.md", "targets.md", "hamp.md")  # run from top to bottom in one empty folder
 ELSEWHERE = {  # pages whose commands would take too long there, and what runs them instead
@@ -29,11 +30,11 @@ ELSEWHERE = {  # pages whose commands would take too long there, and what runs t
     "problems.md": "benchmarks/results.py",
     "report.md": "tests/cli/test_report.py",
     "reproduce.md": "tests/cli/test_reproduce.py",
-    "results.md": "benchmarks/results.py",
     "sparse.md": "benchmarks/results.py",
     "training.md": "tests/test_examples.py",
     "tuning.md": "benchmarks/tuning.py",
 }
+ELSEWHERE |= {page: "benchmarks/results.py" for page in PAGES if page.startswith("results/")}
 NAMED = {"--methods": "method", "--problems": "problem", "--objectives": "objective", "--units": "unit"}
 NAMED |= {"--target": "target", "--control": "method"}
 OWN = {
