@@ -119,7 +119,7 @@ CHAPTERS = (
             ("hierarchical", *methods),
             (
                 *("--problems", "resnet20-cifar10", "--instances", "0-7", "--seeds", "0"),
-                *("--budget", "300", "--search-images", "1000"),
+                *("--budget", "300", "--search-images", "1000", "--precision", "bfloat16"),
             ),
             part="weights",
             problem="resnet20",
@@ -137,7 +137,7 @@ CHAPTERS = (
             ("hierarchical", "nsga2", *RANKED[::2]),
             (
                 *("--problems", f"{problem}-cifar10", "--instances", "0-6", "--seeds", "0", "--budget", "100"),
-                *("--search-images", "1000", "--units", units),
+                *("--search-images", "1000", "--units", units, "--precision", "bfloat16"),
             ),
             part="residual networks",
             problem=f"{problem}{ending}",
@@ -176,14 +176,17 @@ CHAPTERS = (
         "resnet56",
         "Weights of ResNet-56 on CIFAR-10",
         ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
-        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000"),
+        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--precision", "bfloat16"),
         part="weights",
     ),
     Chapter(
         "resnet56-shifted",
         "Weights of ResNet-56 on CIFAR-10, with batch norm that follows",
         ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
-        ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--batch-norm", "shifted"),
+        (
+            *("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--batch-norm", "shifted"),
+            *("--precision", "bfloat16"),
+        ),
     ),
     Chapter(
         "tiny-lenet",
