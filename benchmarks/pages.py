@@ -30,7 +30,7 @@ RUNS = (
     *("passes_spent", "evaluations", "processor_seconds", "front_size", "dense_error", "dense_test_error"),
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
 )
-TYPESET = "results,difference,comparisons,fronts,progress,reductions,running-times,seconds,profile"
+TYPESET = "results,difference,comparisons,fronts,reductions,running-times"
 MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
 
 
