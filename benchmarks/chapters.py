@@ -45,6 +45,7 @@ class Chapter:
     arguments: tuple[str, ...]
     reports: tuple[str, ...] = REPORTS
     part: str = ""
+    raced: bool = False  # whether its final fronts are timed once more, in one series
     problem: str = ""  # what its column is called, where several chapters share one, each with some of the methods
 
     @property
@@ -104,6 +105,7 @@ CHAPTERS = (
             *("--search-images", "1000", "--units", "filter"),
             *("--objectives", "error,params,latency", "--target", "onnxruntime"),
         ),
+        raced=True,
     ),
     Chapter(
         "mnist",

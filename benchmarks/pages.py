@@ -72,7 +72,21 @@ def _page(chapter: Chapter, study: StudyFolder, known: StudyFacts, commit: str) 
     yield f"{ended}, of {chapter.runs:,} that the command asks for. With figures: [{name}.pdf]({name}.pdf). "
     yield f"Every run: [{name}.csv]({name}.csv)."
     yield from _tables(study, known, chapter.reports)
+    if race_of(study.path).exists():
+        yield from ("", "All final fronts timed once more in one series (`benchmarks/rematch.py`).", "")
+        yield from markdown(_raced(race_of(study.path)))
     yield ""
+
+
+def race_of(study: Path) -> Path:
+    """Where that stands which rematch.py printed of a study."""
+    return study.with_name(f"{study.name}-race.jsonl")
+
+
+def _raced(path: Path) -> pd.DataFrame:
+    """Who beats whom in every objective, one row per instance and ordered pair of methods."""
+    rows = pd.read_json(path, lines=True).drop(columns="board")
+    return rows.assign(noise=[f"{share:.1%}" for share in rows["noise"]])
 
 
 def _tables(study: StudyFolder, known: StudyFacts, names: Sequence[str]) -> Iterator[str]:

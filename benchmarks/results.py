@@ -20,7 +20,7 @@ import click
 import numpy as np
 import pandas as pd
 from chapters import CHAPTERS, Chapter
-from pages import markdown, runs, write
+from pages import markdown, race_of, runs, write
 
 from pruneframe.comparison.drawing import saved
 from pruneframe.comparison.verdicts import NO_DIFFERENCE, values_of, verdicts
@@ -70,6 +70,10 @@ def _run(chapter: Chapter, folder: Path, jobs: int | None) -> None:
     code = subprocess.run([str(Path(sys.executable).with_name("pruneframe")), *command], check=False).returncode
     if code not in (0, 1):
         raise SystemExit(code)
+    if chapter.raced:
+        race = [sys.executable, str(Path(__file__).with_name("rematch.py")), str(folder / chapter.name), "--json"]
+        rows = subprocess.run(race, check=True, capture_output=True, text=True).stdout
+        race_of(folder / chapter.name).write_text(rows)
 
 
 def commit() -> str:

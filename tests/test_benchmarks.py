@@ -303,7 +303,10 @@ def test_a_chapter_is_printed_once_and_the_book_from_what_stands_there(
     study = studied(tmp_path / "first", ["magnitude", "random"], 10.0, 6)
     methods = ("magnitude", "random")
     chapters = [results.Chapter(name, name, methods, (), pages.TYPESET.split(",")[:1], "weights") for name in "ab"]
+    row = {"board": "b", "instance": 0, "method": "random", "other": "magnitude", "beat": 1, "noise": 0.125}
+    pages.race_of(study.path).write_text(json.dumps(row) + "\n")
     pages.write(chapters[0], study, "the commit", tmp_path / "book")
+    assert "| 0 | random | magnitude | 1 | 12.5% |" in (tmp_path / "book" / "a.md").read_text()
     for ending in ("md", "csv"):
         shutil.copy(tmp_path / "book" / f"a.{ending}", tmp_path / "book" / f"b.{ending}")
     (told,) = [
