@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from .datasets import CIFAR10, CIFAR100, SHORT, Dataset
 PUBLISHER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
 CREDIT = "weights by Yerlan Idelbayev, pytorch_resnet_cifar10, BSD-2-Clause"
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # by which that publisher standardises
+NOISE = Path(__file__).parent / "noise"
 WIDTHS = (16, 32, 64)
 DEPTHS = {20: "0.27", 32: "0.46", 44: "0.66", 56: "0.85", 110: "1.7"}  # million parameters, table 6 of the paper
 OPTION_A = {20: "12fca82f", 32: "d509ac18", 44: "014dd654", 56: "4bfd9763", 110: "1d1ed7c2"}  # SHA-256s of the files
@@ -114,8 +116,10 @@ class CifarResNet(nn.Module):
 def problem(depth: int, data: Dataset, option: str) -> pf.Problem:
     """The network of so many layers, 6n+2 of them; published weights where there are any, else trained here."""
     weights = published(depth, data, option)
+    name = f"resnet{depth}{'' if option == 'A' else 'b'}-{data.name}"
+    noise = NOISE / f"{name}.json"
     return pf.Problem(
-        f"resnet{depth}{'' if option == 'A' else 'b'}-{data.name}",
+        name,
         resnet(depth, data.classes, option),
         _splits(data, option, weights),
         weights=weights or pf.Trained(WARM if depth == 110 else RECIPE, SHORT, "bfloat16"),
@@ -124,6 +128,7 @@ def problem(depth: int, data: Dataset, option: str) -> pf.Problem:
         summary=f"ResNet-{depth} (option-{option} shortcuts) on {data.title}, about {DEPTHS[depth]} M parameters",
         source=f"He et al., CVPR 2016, section 4.2; {_origin(data, option, weights)}",
         bibtex=BIBTEX + data.bibtex,
+        noise=noise if noise.exists() else None,
     )
 
 

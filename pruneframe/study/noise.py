@@ -69,7 +69,7 @@ class Told:
     def line(self) -> str:
         """For people."""
         told = f"{self.images:>8}  {self.cuts:.2f}".ljust(32) + f"{self.searched:.2f}".ljust(22)
-        return told + f"{self.flattered:.2f}".ljust(25) + f"{self.members.middle:g}"
+        return told + f"{self.flattered:.2f}".ljust(25) + f"{self.members:.2g}"
 
 
 @dataclass(frozen=True)

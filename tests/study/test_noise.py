@@ -90,6 +90,11 @@ def test_that_many_images_make_an_interval_without_zero() -> None:
     assert low > 0
 
 
+def test_what_no_search_told_is_none() -> None:
+    none = Spread.of(np.array([]))
+    assert Told(100, Spread.of(np.array([0.5, 0.7])), none, none, none).line.split()[-3:] == ["none"] * 3
+
+
 def test_noise_is_read_as_it_was_written(noise: Noise, tmp_path: Path) -> None:
     for one in (noise, replace(noise, discordance=Spread(math.nan, math.nan, math.nan))):
         one.write(tmp_path / "noise.json")
