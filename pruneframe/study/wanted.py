@@ -105,9 +105,9 @@ class Wanted:
         """
         import torch  # takes seconds, which no mistake so far has to wait for
 
+        from ..patience import PLANNING
         from ..target import Target
         from .plan import most_jobs, plan
-        from .suitability import PLANNING
 
         if self.rules["target"] is not None:
             self.registry.component(Target, self.rules["target"])
