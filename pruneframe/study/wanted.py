@@ -124,10 +124,10 @@ class Wanted:
         )
         if found.measured and (self.jobs or 1) > 1:
             raise InputError(
-                f"--jobs must be 1 where latency or memory are measured, but got {self.jobs}; see --target"
+                f"--jobs must be 1 where latency is measured, but got {self.jobs}; see --target"
             )
         if found.measured and self.dask is not None:
-            raise InputError("--dask must not be given where latency or memory are measured: workers differ")
+            raise InputError("--dask must not be given where latency is measured: workers differ")
         self._check_used(found)
         if self.dask is not None:
             from .cluster import size_of
