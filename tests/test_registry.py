@@ -192,7 +192,7 @@ def test_two_plugins_that_claim_one_name_are_both_named(install: Install) -> Non
     install("third", "1.2", one=scorer("same"))
     install("zulu", "3.4", two=scorer("same"))
     [complaint] = Registry().complaints
-    assert "scorer 'same' is already brought by third 1.2; rename one of them, or leave that one out by -p no:" in complaint
+    assert "scorer 'same' is already brought by third 1.2; rename one of them, or leave that one out by -p" in complaint
     assert "zulu 3.4" in complaint
 
 

@@ -123,9 +123,7 @@ class Wanted:
             min(PLANNING, timeout or PLANNING),
         )
         if found.measured and (self.jobs or 1) > 1:
-            raise InputError(
-                f"--jobs must be 1 where latency is measured, but got {self.jobs}; see --target"
-            )
+            raise InputError(f"--jobs must be 1 where latency is measured, but got {self.jobs}; see --target")
         if found.measured and self.dask is not None:
             raise InputError("--dask must not be given where latency is measured: workers differ")
         self._check_used(found)
