@@ -35,12 +35,15 @@ def within(seconds: float | None, work: Callable[[], Given]) -> Given:
     until it has ended. Raises RuntimeError for a KeyboardInterrupt that no user has caused.
     """
 
+    own: list[FrameType] = []
+
     def timed() -> Given:
+        own.append(sys._getframe())
         return work()
 
     def ring(number: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_code is timed.__code__:
+            if frame in own:
                 raise TimeUp
             frame = frame.f_back
 
@@ -49,9 +52,10 @@ def within(seconds: float | None, work: Callable[[], Given]) -> Given:
     before = signal.signal(signal.SIGALRM, ring)
     begun, (left, every) = time.monotonic(), signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
-        with _unsaid(TimeUp), _users_interrupts():
+        with _unsaid(TimeUp), users_interrupts():
             return timed()
     finally:
+        own.clear()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if left:
@@ -64,7 +68,7 @@ def interruptible() -> bool:
 
 
 @contextmanager
-def _users_interrupts() -> Iterator[None]:
+def users_interrupts() -> Iterator[None]:
     """Only a signal interrupts the block; a KeyboardInterrupt that its own code raises becomes a RuntimeError."""
     before, arrived = signal.getsignal(signal.SIGINT), list[int]()
 
@@ -72,7 +76,7 @@ def _users_interrupts() -> Iterator[None]:
         arrived.append(number)
         before(number, frame)  # type: ignore[misc, operator] # set where it can be called
 
-    if callable(before):
+    if callable(before) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, heard)
     try:
         yield

@@ -381,6 +381,10 @@ def fails():
     raise KeyError("gone")
 
 
+def interrupts():
+    raise KeyboardInterrupt
+
+
 def shouts():
     print("to be seen")
     return TINY.data
@@ -389,6 +393,7 @@ def shouts():
 @pf.hookimpl
 def pruneframe_problems():
     loaders = {"fails": fails, "exits": lambda: sys.exit(0), "nothing": lambda: None, "shouts": shouts}
+    loaders["interrupts"] = interrupts
     problems = [pf.Problem(f"data-{does}", TINY.network, load) for does, load in loaders.items()]
     networks = {"fails": lambda: 1 / 0, "nothing": lambda: None, "odd": Odd}
     return [TINY, *problems, *(pf.Problem(f"net-{does}", made, TINY.data) for does, made in networks.items())]
@@ -407,6 +412,7 @@ def loading(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         ("data-fails", "KeyError: 'gone'"),
         ("data-exits", "SystemExit: 0"),
+        ("data-interrupts", "RuntimeError: it raises KeyboardInterrupt"),
         ("data-nothing", "data must be Data and the network a Module, but are NoneType and "),
         ("net-fails", "ZeroDivisionError"),
         ("net-nothing", "data must be Data and the network a Module, but are Data and NoneType"),
