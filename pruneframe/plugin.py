@@ -171,7 +171,7 @@ def _found(module: str) -> Any:
 
 def _why(error: BaseException) -> str:
     """Why it cannot be, in a few words."""
-    over = f"it has not ended within {IMPORTING:g} s"
+    over = f"it must end within {IMPORTING:g} s, but goes on; a problem's functions may take longer"
     return over if isinstance(error, TimeUp) else f"{type(error).__name__}: {error}"
 
 

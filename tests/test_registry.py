@@ -134,7 +134,7 @@ def test_a_faulty_file_is_an_error_that_names_it(fault: str, write: Write) -> No
 
 
 HANGING = {
-    "import": ("while True: pass", "it cannot be imported: it has not ended within 0.3 s"),
+    "import": ("while True: pass", "it cannot be imported: it must end within 0.3 s, but goes on; "),
     "hook": (
         HEADER + "@pf.hookimpl\ndef pruneframe_problems():\n    while True: pass",
         "pruneframe_problems must end within 0.3 s, but goes on",
@@ -152,7 +152,8 @@ def test_a_plugin_that_never_ends_is_named_and_everything_else_works(
     source, reason = HANGING[where]
     install("third", "1.2", healthy=scorer("sound"), broken=source)
     found = Registry()
-    assert found.complaints == [f"plugin 'broken' of third 1.2: {reason}"]
+    [complaint] = found.complaints
+    assert complaint.startswith(f"plugin 'broken' of third 1.2: {reason}")
     assert everything(found) == before | {("scorer", "sound")}
     with pytest.raises(InputError, match=re.escape(reason.removeprefix("it "))):
         Registry([write(source)])

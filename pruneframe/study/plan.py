@@ -119,7 +119,8 @@ def _loaded(registry: Registry, problem: Problem, report: Callable[[str], None])
         with redirect_stdout(sys.stderr):
             return problem.load(registry.component, report)
     except InputError as error:
-        raise error if problem.name in str(error) else InputError(f"{problem.name}: {error}") from error
+        named = any(repr(name) in str(error) for name in (problem.name, problem.called))
+        raise error if named else InputError(f"{problem.name}: {error}") from error
 
 
 def _answer(

@@ -396,6 +396,7 @@ def pruneframe_problems():
     loaders["interrupts"] = interrupts
     problems = [pf.Problem(f"data-{does}", TINY.network, load) for does, load in loaders.items()]
     networks = {"fails": lambda: 1 / 0, "nothing": lambda: None, "odd": Odd}
+    problems.append(pf.Problem("image", Odd, TINY.data))
     return [TINY, *problems, *(pf.Problem(f"net-{does}", made, TINY.data) for does, made in networks.items())]
 '''
 
@@ -430,8 +431,10 @@ def test_a_problem_that_cannot_be_loaded_is_told_and_the_others_run(problem: str
 
 
 def test_a_problem_that_cannot_be_used_is_named(loading: str) -> None:
-    with pytest.raises(InputError, match="net-odd: the network must run on one image"):
+    with pytest.raises(InputError, match="^net-odd: the network must run on one image"):
         planned(["random"], sources=[loading], problems=["net-odd"])
+    with pytest.raises(InputError, match="^image: the network must run on one image"):  # not by chance
+        planned(["random"], sources=[loading], problems=["image"])
 
 
 def test_what_a_loader_prints_is_no_output(loading: str, capsys: pytest.CaptureFixture[str]) -> None:
