@@ -431,9 +431,9 @@ def test_a_problem_that_cannot_be_loaded_is_told_and_the_others_run(problem: str
 
 
 def test_a_problem_that_cannot_be_used_is_named(loading: str) -> None:
-    with pytest.raises(InputError, match="^net-odd: the network must run on one image"):
+    with pytest.raises(InputError, match=r"^net-odd: the network must run on one image"):
         planned(["random"], sources=[loading], problems=["net-odd"])
-    with pytest.raises(InputError, match="^image: the network must run on one image"):  # not by chance
+    with pytest.raises(InputError, match=r"^image: the network must run on one image"):  # not by chance
         planned(["random"], sources=[loading], problems=["image"])
 
 
