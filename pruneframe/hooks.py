@@ -16,6 +16,7 @@ import pluggy
 from . import hookspecs
 from .errors import unknown
 from .index import Described
+from .patience import PLANNING, TimeUp, within
 
 KINDS = {  # what hooks bring, with the public class of each
     "method": "Method",
@@ -63,10 +64,13 @@ def brought_by(module: ModuleType, complain: Complain, who: str = "") -> list[Br
 def _asked(name: str, hook: pluggy.HookImpl, complain: Complain, who: str) -> Iterator[Brought]:
     kind = name.removeprefix("pruneframe_").removesuffix("s")
     try:
-        values: list[Any] = list(hook.function())  # type: ignore[call-overload] # checked one by one below
+        values: list[Any] = within(PLANNING, lambda: list(hook.function()))  # type: ignore[call-overload] # checked one by one below
     except (Exception, SystemExit) as error:  # any failure of one plugin stays its own
         complain(f"{name} fails: {type(error).__name__}: {error}")
         _trace(who, name, f"{type(error).__name__}: {error}")
+        return
+    except TimeUp:
+        complain(f"{name} must end within {PLANNING:g} s, but goes on")
         return
     _trace(who, name, ", ".join(str(getattr(value, "name", value)) for value in values) or "nothing")
     for value in values:

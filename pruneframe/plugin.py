@@ -24,10 +24,13 @@ from .errors import InputError
 from .files import read_plain
 from .hooks import Brought, brought_by
 from .index import owner
+from .patience import TimeUp, within
 
 GROUP = "pruneframe"
 HOME = "pruneframe"  # the distribution whose plugins are bundled
 REQUIRES = "pruneframe_requires"  # what a module calls the versions that it was written for
+
+IMPORTING = 600.0  # seconds; libraries may lie on a slow disk
 
 HANDLING = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}  # of errors, as NumPy begins
 
@@ -125,9 +128,9 @@ def imported(plugin: Plugin, entry_point: EntryPoint) -> list[Brought]:
     """Import an installed plugin; whatever is wrong with it becomes a complaint."""
     try:
         with _harmless():
-            module = entry_point.load()
-    except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
-        plugin.complaints.append(f"it cannot be imported: {type(error).__name__}: {error}")
+            module = within(IMPORTING, entry_point.load)
+    except (Exception, SystemExit, TimeUp) as error:  # a plugin may fail in any way while it is imported
+        plugin.complaints.append(f"it cannot be imported: {_why(error)}")
         return []
     return brought_by(module, plugin.complaints.append, f"{plugin.name} of {plugin.who}")
 
@@ -149,9 +152,9 @@ def given(source: str) -> tuple[Plugin, list[Brought]]:
         return plugin, []
     try:
         with _harmless():
-            module = _executed(spec) if origin == "file" else importlib.import_module(source)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{source} cannot be imported: {type(error).__name__}: {error}") from error
+            module = within(IMPORTING, lambda: _executed(spec) if origin == "file" else importlib.import_module(source))
+    except (Exception, SystemExit, TimeUp) as error:
+        raise InputError(f"{source} cannot be imported: {_why(error)}") from error
     return plugin, brought_by(module, plugin.complaints.append, f"{plugin.name} of {plugin.who}")
 
 
@@ -159,11 +162,17 @@ def _found(module: str) -> Any:
     """Where a module lies, or None; raises InputError where a package around it cannot be imported."""
     try:
         with _harmless():
-            return importlib.util.find_spec(module)
+            return within(IMPORTING, lambda: importlib.util.find_spec(module))
     except ModuleNotFoundError:
         return None
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit, TimeUp) as error:
+        raise InputError(f"{module} cannot be imported: {_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    """Why it cannot be, in a few words."""
+    over = f"it must end within {IMPORTING:g} s, but goes on; a problem's functions may take longer"
+    return over if isinstance(error, TimeUp) else f"{type(error).__name__}: {error}"
 
 
 def _executed(spec: Any) -> ModuleType:

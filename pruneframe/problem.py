@@ -29,6 +29,7 @@ from .model.tabular import EVALUATED, Outcomes, Tabular
 from .model.trained import Trained
 from .model.weights import Progress, Published
 from .objective import Objective
+from .patience import users_interrupts
 from .spec import ranges
 from .target import Meter, Target
 from .units import Units
@@ -143,7 +144,7 @@ class Problem:
     def untrained(self) -> bool:
         """Whether its weights would have to be trained when it is loaded; raises Faulty as `load` does."""
         weights = self.weights
-        with faults_of("problem", self.name):
+        with faults_of("problem", self.name), users_interrupts():
             return weights is not None and not weights.at_hand(self.module(), self.images, self.instance, self.name)
 
     def images(self) -> Data:
@@ -177,7 +178,7 @@ class Problem:
         Raises Faulty where the problem's own functions fail, and InputError where what they give cannot be used.
         """
         units = lookup(Units, self.units)
-        with faults_of("problem", self.name):
+        with faults_of("problem", self.name), users_interrupts():
             data, module = self.images(), self.module()
             if not isinstance(data, Data) or not isinstance(module, nn.Module):
                 raise TypeError(

@@ -185,9 +185,11 @@ class Registry:
     def _enter(self, plugin: Plugin, described: Described, value: Any) -> None:
         entries = self._entries[described.kind]
         if described.name in entries:
-            other = entries[described.name].plugin.who
-            complaint = f"{described.kind} {described.name!r} is already brought by {other}; rename one of them"
-            plugin.complaints.append(complaint)
+            other = entries[described.name].plugin
+            way_out = f", or leave that one out by -p no:{other.name}" if other.origin == "installed" else ""
+            plugin.complaints.append(
+                f"{described.kind} {described.name!r} is already brought by {other.who}; rename one of them{way_out}"
+            )
             return
         entries[described.name] = Entry(described, plugin, value)
         plugin.brings.append(f"{described.kind} {described.name}")

@@ -12,6 +12,7 @@ import pytest
 from tiny import registry
 
 from pruneframe.engine import Precision
+from pruneframe.patience import PLANNING
 from pruneframe.registry import Registry
 from pruneframe.search.answer import Answer
 from pruneframe.search.journal import Journal
@@ -19,7 +20,6 @@ from pruneframe.study.folder import RunFolder
 from pruneframe.study.plan import Plan, plan
 from pruneframe.study.run import Run
 from pruneframe.study.store import StudyFolder
-from pruneframe.study.suitability import PLANNING
 from pruneframe.study.worker import carry_out
 
 

@@ -111,6 +111,10 @@ IMPORT_FAULTS = {  # what importing a module finds
     "import that fails": ("import no_such_module", "it cannot be imported: ModuleNotFoundError: No module named"),
     "syntax error": ("def (", "cannot be imported: SyntaxError"),
     "import that exits": ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+    "import that interrupts": (
+        "raise KeyboardInterrupt",
+        "cannot be imported: RuntimeError: it raises Keyboard",
+    ),
     "not frozen": (scorer().replace("frozen=True, ", ""), "cannot inherit non-frozen dataclass from a frozen one"),
 }
 

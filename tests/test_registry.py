@@ -133,6 +133,32 @@ def test_a_faulty_file_is_an_error_that_names_it(fault: str, write: Write) -> No
     assert reason.removeprefix("it ") in str(caught.value)
 
 
+HANGING = {
+    "import": ("while True: pass", "it cannot be imported: it must end within 0.3 s, but goes on; "),
+    "hook": (
+        HEADER + "@pf.hookimpl\ndef pruneframe_problems():\n    while True: pass",
+        "pruneframe_problems must end within 0.3 s, but goes on",
+    ),
+}
+
+
+@pytest.mark.parametrize("where", HANGING)
+def test_a_plugin_that_never_ends_is_named_and_everything_else_works(
+    where: str, install: Install, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(Registry())
+    monkeypatch.setattr("pruneframe.plugin.IMPORTING", 0.3 if where == "import" else 60)
+    monkeypatch.setattr("pruneframe.hooks.PLANNING", 0.3)
+    source, reason = HANGING[where]
+    install("third", "1.2", healthy=scorer("sound"), broken=source)
+    found = Registry()
+    [complaint] = found.complaints
+    assert complaint.startswith(f"plugin 'broken' of third 1.2: {reason}")
+    assert everything(found) == before | {("scorer", "sound")}
+    with pytest.raises(InputError, match=re.escape(reason.removeprefix("it "))):
+        Registry([write(source)])
+
+
 @pytest.mark.parametrize("path", ["nowhere.py", "."])
 def test_a_file_that_is_none_is_told(path: str) -> None:
     with pytest.raises(
@@ -167,7 +193,7 @@ def test_two_plugins_that_claim_one_name_are_both_named(install: Install) -> Non
     install("third", "1.2", one=scorer("same"))
     install("zulu", "3.4", two=scorer("same"))
     [complaint] = Registry().complaints
-    assert "scorer 'same' is already brought by third 1.2" in complaint
+    assert "scorer 'same' is already brought by third 1.2; rename one of them, or leave that one out by -p" in complaint
     assert "zulu 3.4" in complaint
 
 

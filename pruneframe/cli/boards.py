@@ -59,7 +59,7 @@ machine = options.several(
     click.option(
         "--jobs",
         type=click.IntRange(1),
-        help="Runs at the same time [default: one per core; 1 on a GPU, and where latency or memory are measured].",
+        help="Runs at the same time [default: one per core; 1 on a GPU, and where latency is measured].",
     ),
     click.option(
         "--threads",

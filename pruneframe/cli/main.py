@@ -69,7 +69,7 @@ def main() -> None:
 
 def _leave(code: int) -> None:
     """End the process, also where a plugin has left threads running, for which Python would wait."""
-    from ..study.patience import lasting
+    from ..patience import lasting
 
     if lasting():
         atexit._run_exitfuncs()

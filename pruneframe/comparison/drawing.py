@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 from ..errors import Faulty, PruneframeError, faults_of
 from ..item import Figure, Item, check_item
+from ..patience import TimeUp, within
 from ..report import Report, StudyFacts
-from ..study.patience import TimeUp, within
 from .style import look
 
 MOST = 1000  # items of a report

@@ -9,14 +9,18 @@ from torch import nn
 
 from ..errors import Faulty, Overstepped, faults_of
 from ..mask import Group, Layout, Slices
+from ..patience import PLANNING, TimeUp, within
 from .state import State, digest
 
 
 def laid_out(lay: Callable[[], object], spec: str, module: nn.Module) -> Layout:
     """What units of this spec give for a module; raises Faulty where they fail, Overstepped where they change it."""
     before = digest(module.state_dict())
-    with faults_of("unit", spec):
-        found = lay()
+    try:
+        with faults_of("unit", spec):
+            found = within(PLANNING, lay)
+    except TimeUp:
+        raise _faulty(spec, f"a Layout within {PLANNING:g} s, but go on") from None
     if digest(module.state_dict()) != before:
         raise Overstepped(f"units {spec} must leave the network as it is, but changed its weights", "unit", spec)
     return laid(found, spec, module)

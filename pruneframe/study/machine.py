@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 
 from ..engine import kernel, may_take, multiplier
 from ..errors import Overstepped
+from ..patience import lasting
 from ..target import Meter, processor_name
-from .patience import lasting
 
 LOCK = Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / "pruneframe-measuring.lock"  # of the machine
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..engine import Precision, search_precision
 from ..errors import Declined, Faulty, InputError
 from ..method import Method
+from ..patience import PLANNING
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
 from ..search.shelf import Shelf
@@ -20,7 +21,7 @@ from ..search.workbench import DENSE, Workbench
 from ..target import Meter
 from .machine import cores, memory
 from .run import Run, told
-from .suitability import PLANNING, check, check_budget
+from .suitability import check, check_budget
 
 WORKER = 500_000_000  # bytes of a worker process that has loaded torch, without its problem
 TIMED = 3  # passes behind an estimate
@@ -118,7 +119,8 @@ def _loaded(registry: Registry, problem: Problem, report: Callable[[str], None])
         with redirect_stdout(sys.stderr):
             return problem.load(registry.component, report)
     except InputError as error:
-        raise error if problem.name in str(error) else InputError(f"{problem.name}: {error}") from error
+        named = any(repr(name) in str(error) for name in (problem.name, problem.called))
+        raise error if named else InputError(f"{problem.name}: {error}") from error
 
 
 def _answer(

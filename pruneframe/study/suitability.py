@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import Declined, Faulty, InputError
 from ..method import Method
+from ..patience import PLANNING, TimeUp, within
 from ..problem import LoadedProblem
 from ..registry import Registry
 from ..search.journal import Journal
@@ -13,10 +14,8 @@ from ..search.shelf import Shelf
 from ..search.task import Task
 from ..search.workbench import Workbench
 from ..target import Meter
+from .log import printing_to
 from .machine import same_settings
-from .patience import TimeUp, printing_to, within
-
-PLANNING = 60.0  # seconds in which a method must have asked its first question
 
 
 def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: float = PLANNING) -> None:
@@ -31,7 +30,7 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: fl
     meter = loaded.problem.meter(registry.component)
     bench = Workbench(loaded, "cpu", Shelf(None), meter)
     if meter is not None:
-        _check_meter(meter, bench)
+        _check_meter(meter, bench, seconds)
     task = Task(bench, Journal(None, {}), ledger, 0, registry.component)
     try:
         with same_settings(), printing_to(None):
@@ -56,12 +55,19 @@ def check(registry: Registry, loaded: LoadedProblem, method: Method, seconds: fl
         return
 
 
-def _check_meter(meter: Meter, bench: Workbench) -> None:
-    """Raise InputError if a target cannot judge the network."""
-    dense = bench.dense(bench.search)
-    meter.gauge.memory(dense)
-    if meter.timed and not meter.measured:
-        meter.gauge.latencies([dense])
+def _check_meter(meter: Meter, bench: Workbench, seconds: float) -> None:
+    """Raise InputError if a target cannot judge the network, and Faulty if it does not within so many seconds."""
+    dense, spec = bench.dense(bench.search), repr(meter.target)
+
+    def judge() -> None:
+        meter.gauge.memory(dense)
+        if meter.timed and not meter.measured:
+            meter.gauge.latencies([dense])
+
+    try:
+        within(seconds, judge)
+    except TimeUp:
+        raise Faulty(f"target {spec} must judge a network within {seconds:g} s, but goes on", "target", spec) from None
 
 
 def check_budget(loaded: LoadedProblem, meter: Meter | None) -> None:

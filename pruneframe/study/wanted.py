@@ -105,9 +105,9 @@ class Wanted:
         """
         import torch  # takes seconds, which no mistake so far has to wait for
 
+        from ..patience import PLANNING
         from ..target import Target
         from .plan import most_jobs, plan
-        from .suitability import PLANNING
 
         if self.rules["target"] is not None:
             self.registry.component(Target, self.rules["target"])
@@ -123,11 +123,9 @@ class Wanted:
             min(PLANNING, timeout or PLANNING),
         )
         if found.measured and (self.jobs or 1) > 1:
-            raise InputError(
-                f"--jobs must be 1 where latency or memory are measured, but got {self.jobs}; see --target"
-            )
+            raise InputError(f"--jobs must be 1 where latency is measured, but got {self.jobs}; see --target")
         if found.measured and self.dask is not None:
-            raise InputError("--dask must not be given where latency or memory are measured: workers differ")
+            raise InputError("--dask must not be given where latency is measured: workers differ")
         self._check_used(found)
         if self.dask is not None:
             from .cluster import size_of

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import Damaged, Faulty, Gone, InputError, Overstepped
 from ..method import Method
 from ..objective import Objective
+from ..patience import TimeUp, interruptible, within
 from ..problem import LoadedProblem, Problem
 from ..registry import Registry
 from ..search.desk import Account
@@ -25,9 +26,9 @@ from ..target import Meter
 from .finetuning import finetune
 from .folder import RunFolder
 from .indicators import anytime, indicators
+from .log import printing_to
 from .machine import environment, measuring, prepare_torch, same_settings
 from .member import Front
-from .patience import TimeUp, printing_to, within
 from .result import Members, measure_members
 from .run import Run, told
 from .store import StudyFolder
@@ -85,9 +86,9 @@ def _carried_out(
             if epochs and folder.finetuned_epochs != epochs:
                 _finetune(run, folder, loaded, epochs)
             return folder.result
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # a method may fail in any way; the other runs go on
+        if isinstance(error, KeyboardInterrupt) and interruptible():
+            raise
         _loaded.cache_clear()  # whatever became of the problem here, the next run has it anew
         reason = told(error, _registry(tuple(sources)), run.method)
         with contextlib.suppress(OSError):

@@ -13,12 +13,12 @@ from typing import Any
 
 from ..errors import InputError, NotDeterministic, Overstepped
 from ..method import Method
+from ..patience import TimeUp, within
 from ..registry import Registry
 from ..search.journal import Journal
 from ..search.ledger import BudgetSpent
 from ..search.shelf import Shelf
 from ..search.task import Task
-from ..study.patience import TimeUp, within
 from .rule import Case, Contract, refused
 from .settings import with_settings
 from .tiny import make_task, tiny_problem, units_there

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 from runs import planned
 
 from pruneframe.errors import Faulty, InputError
+from pruneframe.patience import TimeUp, within
 from pruneframe.study.executor import LocalExecutor, carry_out_all, fail
 from pruneframe.study.facts import summaries
-from pruneframe.study.patience import TimeUp, printing_to, within
+from pruneframe.study.log import printing_to
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.terms import Terms
 from pruneframe.study.worker import carry_out
@@ -41,6 +44,8 @@ class Faulty(pf.Method):
     def search(self, task):
         if self.does == "raises at once":
             raise RuntimeError("two\\nlines")
+        if self.does == "interrupts":
+            raise KeyboardInterrupt
         if self.does == "loops at once":
             while True:
                 task.layout.full()
@@ -288,6 +293,27 @@ def test_a_plugin_that_ends_its_worker_fails_alone(tmp_path: Path) -> None:
     assert runs[1].folder(study).finished
 
 
+def test_an_interrupt_of_its_own_is_a_fault_of_the_plugin_and_no_users(plugin: str, tmp_path: Path) -> None:
+    study = StudyFolder(tmp_path)
+    runs = planned(["faulty[does=interrupts]", "random"], sources=[plugin]).runs
+    [line] = carry_out_all(runs, study, (plugin,), lambda: LocalExecutor(1, 1), lambda states: None)
+    assert "KeyboardInterrupt" in line
+    assert f"(plugin 'wrong' of {plugin}" in line
+    assert runs[1].folder(study).finished
+
+
+def test_what_interrupts_itself_is_told_apart_from_what_a_signal_interrupts() -> None:
+    def raises() -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RuntimeError, match="it raises KeyboardInterrupt, which is for users alone"):
+        within(60, raises)
+    with pytest.raises(KeyboardInterrupt):
+        within(60, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_thread_that_is_left_running_fails_its_run_and_hinders_nobody(tmp_path: Path) -> None:
     """Python would wait for it when the worker ends."""
     path = tmp_path / "threads.py"
@@ -335,6 +361,8 @@ class Own(pf.Units):
         first = network.layers[0]
         if self.does == "fails":
             raise KeyError("gone")
+        while self.does == "never":
+            pass
         if self.does == "exits":
             sys.exit(0)
         if self.does == "harms":
@@ -353,6 +381,10 @@ def fails():
     raise KeyError("gone")
 
 
+def interrupts():
+    raise KeyboardInterrupt
+
+
 def shouts():
     print("to be seen")
     return TINY.data
@@ -361,8 +393,10 @@ def shouts():
 @pf.hookimpl
 def pruneframe_problems():
     loaders = {"fails": fails, "exits": lambda: sys.exit(0), "nothing": lambda: None, "shouts": shouts}
+    loaders["interrupts"] = interrupts
     problems = [pf.Problem(f"data-{does}", TINY.network, load) for does, load in loaders.items()]
     networks = {"fails": lambda: 1 / 0, "nothing": lambda: None, "odd": Odd}
+    problems.append(pf.Problem("image", Odd, TINY.data))
     return [TINY, *problems, *(pf.Problem(f"net-{does}", made, TINY.data) for does, made in networks.items())]
 '''
 
@@ -379,6 +413,7 @@ def loading(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         ("data-fails", "KeyError: 'gone'"),
         ("data-exits", "SystemExit: 0"),
+        ("data-interrupts", "RuntimeError: it raises KeyboardInterrupt"),
         ("data-nothing", "data must be Data and the network a Module, but are NoneType and "),
         ("net-fails", "ZeroDivisionError"),
         ("net-nothing", "data must be Data and the network a Module, but are Data and NoneType"),
@@ -396,8 +431,10 @@ def test_a_problem_that_cannot_be_loaded_is_told_and_the_others_run(problem: str
 
 
 def test_a_problem_that_cannot_be_used_is_named(loading: str) -> None:
-    with pytest.raises(InputError, match="net-odd: the network must run on one image"):
+    with pytest.raises(InputError, match=r"^net-odd: the network must run on one image"):
         planned(["random"], sources=[loading], problems=["net-odd"])
+    with pytest.raises(InputError, match=r"^image: the network must run on one image"):  # not by chance
+        planned(["random"], sources=[loading], problems=["image"])
 
 
 def test_what_a_loader_prints_is_no_output(loading: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -413,13 +450,48 @@ def test_what_a_loader_prints_is_no_output(loading: str, capsys: pytest.CaptureF
         ("harms", "units own[does=harms] must leave the network as it is"),
         ("no units", "units own[does=no units] must give groups of units that the network has"),
         ("nothing at all", "units own[does=nothing at all] must give a Layout, but gave a NoneType"),
+        ("never", "units own[does=never] must give a Layout within 0.5 s, but go on"),
     ],
 )
-def test_so_are_units_that_cannot_be(does: str, words: str, loading: str) -> None:
+def test_so_are_units_that_cannot_be(does: str, words: str, loading: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruneframe.model.laid.PLANNING", 0.5 if does == "never" else 60)
     with pytest.raises(Faulty) as caught:
         planned(["random"], sources=[loading], problems=["tiny"], units=f"own[does={does}]", search_images=40)
     assert words in str(caught.value)
     assert "(plugin 'loading'" in str(caught.value)
+
+
+HANGING = """
+from dataclasses import dataclass
+import pruneframe as pf
+
+
+@dataclass(frozen=True, repr=False)
+class Hangs(pf.Target):
+    \"\"\"It never says anything.\"\"\"
+
+    name = "hangs"
+
+    def latencies(self, networks):
+        while True:
+            pass
+
+    def memory(self, network):
+        return 1.0
+
+
+@pf.hookimpl
+def pruneframe_targets():
+    return [Hangs]
+"""
+
+
+def test_a_target_that_never_answers_fails_the_runs_that_it_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "hanging.py"
+    path.write_text(HANGING)
+    board = {"units": "filter", "objectives": ("error", "latency"), "target": "hangs"}
+    [fault] = planned(["random"], sources=[str(path)], patience=0.5, **board).faults.values()
+    assert fault.startswith("target hangs must judge a network within 0.5 s, but goes on (plugin 'hanging' of ")
 
 
 def for_ever() -> None:
@@ -431,6 +503,11 @@ def test_patience_ends_a_block_and_leaves_the_next_one_alone() -> None:
     with pytest.raises(TimeUp):
         within(0.05, for_ever)
     within(None, lambda: within(60, lambda: None))
+
+
+def test_an_outer_alarm_waits_for_the_inner_block_and_rings() -> None:
+    with pytest.raises(TimeUp):
+        within(0.05, lambda: (within(60, lambda: time.sleep(0.1)), for_ever()))
 
 
 def test_an_alarm_that_a_destructor_swallows_rings_again_and_is_not_talked_of(

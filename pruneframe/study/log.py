@@ -1,4 +1,4 @@
-"""Patience: for how long a plugin's code may run, and where what it prints goes."""
+"""Logs: where what a plugin prints goes."""
 
 from __future__ import annotations
 
@@ -6,71 +6,12 @@ import contextlib
 import ctypes
 import io
 import os
-import signal
-import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 MOST = 1_000_000  # characters of a log; what is printed beyond them is lost
-
-
-def lasting() -> list[threading.Thread]:
-    """The threads that run and that Python waits for when a process ends."""
-    return [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
-
-
-class TimeUp(BaseException):
-    """The time is up; no Exception, so that plugins that catch those do not catch it."""
-
-
-def within(seconds: float | None, work: Callable[[], object]) -> None:
-    """Do some work; raise TimeUp in it once so many seconds have passed, and again every second; None: never.
-
-    Only while the work is on the stack: on a busy machine the next second may be over before the alarm is off, and
-    nobody else may be hit. It works where signals do, in the main thread; elsewhere the work takes as long as it takes.
-    Code of a library that does not return to Python is not broken off.
-    """
-
-    def timed() -> None:
-        work()
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        while frame is not None:
-            if frame.f_code is timed.__code__:
-                raise TimeUp
-            frame = frame.f_back
-
-    if seconds is None or threading.current_thread() is not threading.main_thread():
-        work()
-        return
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
-    try:
-        with _unsaid(TimeUp):
-            timed()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def _unsaid(kind: type[BaseException]) -> Iterator[None]:
-    """Python says nothing of such exceptions where it ignores them, in a destructor or a weak reference's callback."""
-    before = sys.unraisablehook
-
-    def hook(one: sys.UnraisableHookArgs) -> None:
-        if not issubclass(one.exc_type, kind):
-            before(one)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
 
 
 @contextmanager
