@@ -13,10 +13,14 @@ import torch
 from command import Command
 from command import parsed as parsed  # for those who still ask for it here
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from studies import study_of
 from tiny import lookup, registry
 
 from pruneframe.study.store import StudyFolder
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # nothing is wrong with what takes long on a machine that has other work
 
 REAL_DATA = os.environ.get("PRUNEFRAME_DATA")  # the tests themselves run without it
 
