@@ -25,6 +25,11 @@ settings.load_profile("busy")  # nothing is wrong with what takes long on a mach
 REAL_DATA = os.environ.get("PRUNEFRAME_DATA")  # the tests themselves run without it
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first: no worker is left alone with it when the others have nothing to do any more."""
+    items.sort(key=lambda item: not any("minutes" in mark.args for mark in item.iter_markers("slow")))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cache for the whole session and all its workers, so that networks are trained once; never the user's own."""
