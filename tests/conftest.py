@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from studies import study_of
 from tiny import lookup, registry
 
+from pruneframe.deploy.reader import opened
 from pruneframe.study.store import StudyFolder
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,6 +63,19 @@ def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("PRUNEFRAME_DATA names no folder with cifar10.npz, MNIST and weights")
     monkeypatch.setenv("PRUNEFRAME_DATA", str(Path(REAL_DATA).resolve()))
     return Path(REAL_DATA)
+
+
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exported files are read back in this process: for tests that are not about its being a fresh one."""
+
+    def here(
+        files: Sequence[Path], identity: dict[str, Any], sources: Sequence[str], batches: Iterable[torch.Tensor]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        predict = opened(files, identity, sources)
+        return ((images, predict(images)) for images in batches)
+
+    monkeypatch.setattr("pruneframe.deploy.exported.read_back", here)
 
 
 @pytest.fixture
