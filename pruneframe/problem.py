@@ -145,7 +145,7 @@ class Problem:
         """Whether its weights would have to be trained when it is loaded; raises Faulty as `load` does."""
         weights = self.weights
         with faults_of("problem", self.name), users_interrupts():
-            return weights is not None and not weights.at_hand(self.module(), self.images, self.instance, self.name)
+            return weights is not None and not weights.at_hand(self.module, self.images, self.instance, self.name)
 
     def images(self) -> Data:
         """Its data, loaded, as this instance splits them; what is tabular loads images when some are first read."""

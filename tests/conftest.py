@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from command import Command
 from command import parsed as parsed  # for those who still ask for it here
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from studies import study_of
 from tiny import lookup, registry
 
+from pruneframe.deploy.reader import opened
 from pruneframe.study.store import StudyFolder
 
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # nothing is wrong with what takes long on a machine that has other work
+
 REAL_DATA = os.environ.get("PRUNEFRAME_DATA")  # the tests themselves run without it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first: no worker is left alone with it when the others have nothing to do any more."""
+    items.sort(key=lambda item: not any("minutes" in mark.args for mark in item.iter_markers("slow")))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,6 +63,19 @@ def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("PRUNEFRAME_DATA names no folder with cifar10.npz, MNIST and weights")
     monkeypatch.setenv("PRUNEFRAME_DATA", str(Path(REAL_DATA).resolve()))
     return Path(REAL_DATA)
+
+
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exported files are read back in this process: for tests that are not about its being a fresh one."""
+
+    def here(
+        files: Sequence[Path], identity: dict[str, Any], sources: Sequence[str], batches: Iterable[torch.Tensor]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        predict = opened(files, identity, sources)
+        return ((images, predict(images)) for images in batches)
+
+    monkeypatch.setattr("pruneframe.deploy.exported.read_back", here)
 
 
 @pytest.fixture

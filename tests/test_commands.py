@@ -135,7 +135,7 @@ def test_every_page_with_commands_is_run_somewhere() -> None:
     assert [path for path in ELSEWHERE.values() if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow("minutes")
 @pytest.mark.parametrize("page", STORIES)
 def test_a_story_runs_from_top_to_bottom(page: str, pruneframe) -> None:
     for line in blocks(PAGES[page]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from specs import single_specs, specs
 
@@ -85,7 +85,6 @@ samples = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(samples)
 def test_what_repr_writes_is_read_back(sample: Sample) -> None:
     again = read(repr(sample))

@@ -14,7 +14,7 @@ def test_killed_runs_end_as_undisturbed_ones() -> None:
     assert found["differing"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow("minutes")
 def test_killed_runs_of_all_methods_end_as_undisturbed_ones() -> None:
     found = printed("kill_test.py", "--kills", "40")
     assert sum(row.get("kills", 0) for row in found) >= 30

@@ -50,7 +50,7 @@ def shell(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.slow("minutes")
 def test_the_story_of_all_commands_runs_from_top_to_bottom_in_an_empty_folder(
     shell: Callable[[str], subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

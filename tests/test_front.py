@@ -52,7 +52,6 @@ def random_front(n: int, width: int, seed: int) -> np.ndarray:
     return 0.05 + 0.9 * points
 
 
-@settings(deadline=None)
 @given(grid(STEPS, smallest=1))
 def test_the_front_is_pymoos_with_the_first_of_equal_points(points: np.ndarray) -> None:
     front = set(NonDominatedSorting().do(points, only_non_dominated_front=True).tolist())
@@ -67,7 +66,6 @@ def test_no_points_have_an_empty_front() -> None:
     assert thin(np.empty((0, 2))).shape == (0,)
 
 
-@settings(deadline=None)
 @given(grid(STEPS + 3))
 def test_the_hypervolume_is_the_share_of_dominated_cells(points: np.ndarray) -> None:
     assert hypervolume(points) == pytest.approx(cells_dominated(points), abs=1e-12)
@@ -83,7 +81,6 @@ def test_the_hypervolume_of_one_objective_is_what_is_left_of_it() -> None:
     assert hypervolume(np.array([[0.7], [0.25], [1.5]])) == 0.75
 
 
-@settings(deadline=None)
 @given(grid(STEPS - 1, smallest=1), st.integers(0, 2), st.floats(1, 3))
 def test_a_point_at_or_beyond_1_adds_nothing(points: np.ndarray, axis: int, value: float) -> None:
     beyond = np.zeros((1, points.shape[1]))
@@ -96,7 +93,6 @@ def test_points_better_than_the_ideal_fill_the_box_and_no_more() -> None:
     assert hypervolume(np.array([[-0.5, 0.25]])) == 0.75
 
 
-@settings(deadline=None)
 @given(grid(STEPS + 2, smallest=1))
 def test_the_curve_is_the_hypervolume_of_every_beginning(points: np.ndarray) -> None:
     curve = hypervolume_curve(points)
@@ -112,7 +108,6 @@ def test_a_long_curve_is_that_of_its_points_one_by_one() -> None:
     assert curve == pytest.approx([hypervolume(points[: i + 1]) for i in range(len(points))], abs=1e-12)
 
 
-@settings(deadline=None)
 @given(grid(STEPS + 2), st.integers(2, 10))
 def test_thinning_keeps_at_most_the_limit_in_order(points: np.ndarray, limit: int) -> None:
     kept = thin(points, limit)
@@ -148,7 +143,7 @@ def test_half_of_two_fronts_attain_what_either_reaches() -> None:
     assert sorted(attainment(fronts, 1.0).tolist()) == [[0.4, 0.8], [0.8, 0.4]]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(arrays(np.int64, (3, 2), elements=st.integers(0, 4)), min_size=1, max_size=6), st.data())
 def test_a_point_is_attained_exactly_where_enough_fronts_dominate_it(
     fronts: list[np.ndarray], data: st.DataObject

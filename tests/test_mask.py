@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import tiny
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -81,7 +81,6 @@ def test_layouts_are_equal_where_they_name_the_same_entries() -> None:
     assert layout != Layout("row", layout.groups)
 
 
-@settings(deadline=None)
 @given(kept())
 def test_unpacking_gives_back_what_was_packed(case: tuple[Layout, list[np.ndarray]]) -> None:
     layout, [keep] = case
@@ -91,7 +90,6 @@ def test_unpacking_gives_back_what_was_packed(case: tuple[Layout, list[np.ndarra
     assert np.array_equal(unpacked(masks), keep)
 
 
-@settings(deadline=None)
 @given(kept())
 def test_counts_are_those_of_the_boolean_arrays(case: tuple[Layout, list[np.ndarray]]) -> None:
     layout, [keep] = case
@@ -102,7 +100,6 @@ def test_counts_are_those_of_the_boolean_arrays(case: tuple[Layout, list[np.ndar
     assert masks.layer_counts().tolist() == layers
 
 
-@settings(deadline=None)
 @given(kept())
 def test_digests_are_equal_exactly_where_masks_are(case: tuple[Layout, list[np.ndarray]]) -> None:
     layout, [keep] = case
@@ -113,7 +110,6 @@ def test_digests_are_equal_exactly_where_masks_are(case: tuple[Layout, list[np.n
         assert (digests[i] == digests[j]) == np.array_equal(keep[i], keep[j])
 
 
-@settings(deadline=None)
 @given(kept(families=2))
 def test_set_operations_are_those_of_boolean_arrays(case: tuple[Layout, list[np.ndarray]]) -> None:
     layout, [a, b] = case
@@ -126,7 +122,6 @@ def test_set_operations_are_those_of_boolean_arrays(case: tuple[Layout, list[np.
     assert first.within(first | second).all()
 
 
-@settings(deadline=None)
 @given(kept(families=2))
 def test_rows_are_chosen_and_joined_in_order(case: tuple[Layout, list[np.ndarray]]) -> None:
     layout, [a, b] = case
@@ -136,7 +131,6 @@ def test_rows_are_chosen_and_joined_in_order(case: tuple[Layout, list[np.ndarray
     assert np.array_equal(unpacked(joined[[0, 0]]), np.array([a[0], a[0]]))
 
 
-@settings(deadline=None)
 @given(layouts)
 def test_the_full_mask_keeps_every_unit(layout: Layout) -> None:
     full = layout.full(2)
@@ -144,7 +138,6 @@ def test_the_full_mask_keeps_every_unit(layout: Layout) -> None:
     assert full.layer_counts().tolist() == [list(layout.sizes)] * 2
 
 
-@settings(deadline=None)
 @given(layouts)
 def test_splitting_cuts_at_the_layers(layout: Layout) -> None:
     units = np.arange(2 * layout.total).reshape(2, -1)
@@ -181,7 +174,6 @@ def test_packing_another_number_of_units_is_refused(units: int) -> None:
         Masks.pack(np.zeros((1, units), dtype=bool), layout_of([4, 6]))
 
 
-@settings(deadline=None)
 @given(kept(), st.data())
 def test_flipping_is_xor_and_twice_is_nothing(case: tuple[Layout, list[np.ndarray]], data: st.DataObject) -> None:
     layout, [keep] = case

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from specs import specs, words
 from tiny import registry
@@ -51,14 +51,12 @@ def test_text_that_is_no_component_is_told_what_one_looks_like(text: str, rule: 
         parse_spec(text)
 
 
-@settings(deadline=None)
 @given(st.lists(specs, min_size=1))
 def test_commas_inside_brackets_do_not_split(parts: list[str]) -> None:
     assert split(",".join(parts)) == parts
     assert split(" , ".join(parts)) == parts
 
 
-@settings(deadline=None)
 @given(words, st.dictionaries(words, specs, min_size=1, max_size=3))
 def test_a_spec_is_taken_apart_into_what_it_was_made_of(name: str, given_settings: dict[str, str]) -> None:
     text = f"{name}[{','.join(f'{key}={value}' for key, value in given_settings.items())}]"
@@ -107,7 +105,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(TYPES)).flatmap(lambda name: st.tuples(st.just(name), VALUES[name])))
 def test_a_value_that_is_written_is_read_back_and_fits(case: tuple[str, Any]) -> None:
     name, value = case
@@ -116,7 +113,6 @@ def test_a_value_that_is_written_is_read_back_and_fits(case: tuple[str, Any]) ->
     assert fits(write(value), name)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(TYPES)), st.sampled_from(["", "1", "1.5", "-1", "3", "true", "none", "nan", "1+2", "1+x"])
 )

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import PruneframeError
 from ..registry import Registry
@@ -76,9 +76,16 @@ def _receive(stream: IO[bytes]) -> NDArray[Any]:
     return np.load(io.BytesIO(body), allow_pickle=False)
 
 
-def _dense(identity: dict[str, Any], sources: Sequence[str]) -> Callable[[], nn.Module]:
-    """Makes the unpruned network of a run, once."""
-    return cache(lambda: Run.of(identity).load(Registry(sources)).network.module)
+def opened(files: Sequence[Path], identity: dict[str, Any], sources: Sequence[str]) -> Callable[[Tensor], Tensor]:
+    """What files predict of images [n, ...], logits float32[files, n, classes]."""
+    dense = cache(lambda: Run.of(identity).load(Registry(sources)).network.module)  # for those that need it
+    each = [of(path.suffix).open(path, dense) for path in files]
+
+    def predict(images: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return torch.stack([one(images) for one in each])
+
+    return predict
 
 
 def main() -> None:
@@ -86,15 +93,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a plugin may print
     order = json.loads(sys.argv[1])
-    dense = _dense(order["identity"], order["sources"])
-    opened = [of(path.suffix).open(path, dense) for path in map(Path, order["files"])]
-    with torch.inference_mode():
-        while True:
-            try:
-                images = torch.from_numpy(_receive(sys.stdin.buffer))
-            except EOFError:  # who asked has gone
-                return
-            _send(answers, torch.stack([predict(images) for predict in opened]).numpy())
+    predict = opened(list(map(Path, order["files"])), order["identity"], order["sources"])
+    while True:
+        try:
+            images = torch.from_numpy(_receive(sys.stdin.buffer))
+        except EOFError:  # who asked has gone
+            return
+        _send(answers, predict(images).numpy())
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ..model.precision import Precision, multiplier, search_precision
 from ..model.rows import Source, Stream
 from ..model.state import State
 from ..model.trace import device_of
-from .agreement import Reference, check_copies
+from .agreement import Logits, Reference, check_copies
 from .batch_norm import shifted_statistics
 from .gpu import Gpu
 from .halves import WORTH, Halves, foldable
@@ -70,8 +70,8 @@ class Engine:
         if reference is not None:
             check_copies(network, reference)
         self._rounded = self.precision == "bfloat16"  # what torch computes of the search
-        if self._rounded and reference and not reference.rounds(partial(Plain(network).logits, rounded=True)):
-            self._rounded = False
+        if self._rounded and reference:
+            self._rounded = reference.known("torch in bfloat16", reference.rounds, _torch_rounded(network))
         self._gpu = None
         if self._plain.device.type != "cpu":
             used = self.precision if self._rounded else search_precision(device)
@@ -79,7 +79,7 @@ class Engine:
         try:
             self._sparse = None if self._gpu else Sparse(network)
             self._notice = "sparse kernel"
-            if self._sparse and reference and not reference.agrees(partial(self._uncalibrated, self._sparse)):
+            if self._sparse and reference and not self._agrees(self._sparse, reference):
                 self._sparse = None
                 self._notice = "torch alone: the kernel would compute something else"
         except Unsupported as reason:
@@ -102,7 +102,10 @@ class Engine:
             rounding = Sparse(self.network, bfloat16=True)
         except Unsupported:
             return None
-        if rounding.rounded < MOST or (reference and not reference.rounds(partial(self._uncalibrated, rounding))):
+        if rounding.rounded < MOST:
+            return None
+        logits = partial(self._uncalibrated, rounding)
+        if reference and not reference.known("kernel in bfloat16", reference.rounds, logits):
             return None
         return rounding
 
@@ -116,7 +119,12 @@ class Engine:
             for row, state in enumerate(states):
                 yield halves.logits(sparse.pruned(masks, row, state, {}), images)
 
-        return halves if halves.least <= 1 and (reference is None or reference.rounds(logits)) else None
+        if halves.least > 1 or (reference and not reference.known("beside the kernel", reference.rounds, logits)):
+            return None
+        return halves
+
+    def _agrees(self, sparse: Sparse, reference: Reference) -> bool:
+        return reference.known("kernel", reference.agrees, partial(self._uncalibrated, sparse))
 
     @staticmethod
     def _uncalibrated(
@@ -226,3 +234,12 @@ class Engine:
         if id(images) not in self._groups:
             self._groups[id(images)] = (images, self._sparse.groups(images.contiguous()))
         return [self._groups[id(images)][1]]
+
+
+def _torch_rounded(network: Network) -> Logits:
+    """Torch's own answers in bfloat16, by a copy that is made when they are asked for."""
+
+    def logits(masks: Masks, states: Sequence[State], images: Tensor) -> Iterator[NDArray[np.float32]]:
+        return Plain(network).logits(masks, states, images, rounded=True)
+
+    return logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from .trainable import Trainable
 
 SMALL_BATCH = 512  # of a small network, whose layers the kernel runs one after the other
 BATCH = 125  # larger batches of CIFAR images fall out of the processor's cache
+
+_formats: WeakKeyDictionary[Network, torch.memory_format] = WeakKeyDictionary()  # of networks that were tried
 
 
 class Plain:
@@ -143,8 +146,14 @@ def memory_format(network: Network) -> torch.memory_format:
     """Channels last, the faster one, unless the network cannot read it (`view` wants torch's default) or errs in it.
 
     torch 2.15 does on processors: a convolution of one channel whose output is one pixel wide gives anything at all, at
-    some numbers of images and threads. So one channel is never laid out that way, and the others are tried.
+    some numbers of images and threads. So one channel is never laid out that way, and the others are tried, once.
     """
+    if network not in _formats:
+        _formats[network] = _tried_format(network)
+    return _formats[network]
+
+
+def _tried_format(network: Network) -> torch.memory_format:
     if len(network.input_shape) != 3:  # there are no channels last but of images
         return torch.contiguous_format
     if any(isinstance(module, nn.Conv2d) and module.in_channels == 1 for module in network.module.modules()):

@@ -29,7 +29,9 @@ class Given:
         """Where they come from, for people."""
         return [f"given: weights/{self.file}; {self.origin}", f"SHA-256: {self.sha256}"]
 
-    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
+    def at_hand(
+        self, module: Callable[[], nn.Module], data: Callable[[], Data], instance: int = 0, problem: str = ""
+    ) -> bool:
         """Whether nothing must be trained."""
         return True
 

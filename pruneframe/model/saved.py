@@ -28,7 +28,9 @@ class Saved:
         """Where they come from, for people."""
         return [f"saved: {self.path}", *([f"SHA-256: {self.digest}..."] if self.digest else [])]
 
-    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
+    def at_hand(
+        self, module: Callable[[], nn.Module], data: Callable[[], Data], instance: int = 0, problem: str = ""
+    ) -> bool:
         """Whether nothing must be trained."""
         return True
 

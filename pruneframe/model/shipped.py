@@ -46,7 +46,9 @@ class Shipped:
         """Where they come from, for people."""
         return [f"shipped: those of instances {ranges(self.instances)}", *self.trained.lines]
 
-    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
+    def at_hand(
+        self, module: Callable[[], nn.Module], data: Callable[[], Data], instance: int = 0, problem: str = ""
+    ) -> bool:
         """Whether nothing must be trained any more."""
         return instance in self.instances or self.trained.at_hand(module, data, instance, problem)
 

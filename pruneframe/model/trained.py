@@ -72,9 +72,11 @@ class Trained:
         forms = [("trained here", self.recipe), *([("short form", self.short)] if self.short else [])]
         return [f"{name}: {form!r}" + (f"; {form.source}" if form.source else "") for name, form in forms]
 
-    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
+    def at_hand(
+        self, module: Callable[[], nn.Module], data: Callable[[], Data], instance: int = 0, problem: str = ""
+    ) -> bool:
         """Whether nothing must be trained any more."""
-        return self._found(Pupil(module, data(), instance, problem)) is not None
+        return self._found(Pupil(module(), data(), instance, problem)) is not None
 
     def load(
         self, module: nn.Module, data: Callable[[], Data], report: Progress, instance: int = 0, problem: str = ""

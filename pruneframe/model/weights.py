@@ -39,7 +39,9 @@ class Published:
     sha256: str = ""
     vary: ClassVar[bool] = False  # from instance to instance
 
-    def at_hand(self, module: nn.Module, data: Callable[[], Data], instance: int = 0, problem: str = "") -> bool:
+    def at_hand(
+        self, module: Callable[[], nn.Module], data: Callable[[], Data], instance: int = 0, problem: str = ""
+    ) -> bool:
         """Whether nothing must be trained."""
         return True
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from ..engine import Engine
 from ..errors import InputError
 from ..report import place
+from ..search.shelf import Shelf
+from ..search.workbench import Workbench
 from . import executor
 from .machine import say_if_busy, versions
 from .plan import Plan
@@ -91,7 +92,7 @@ def say_beforehand(planned: Plan, missing: Sequence[Run], say: Say) -> None:
         for one in planned.problems:
             if one.outcomes is not None and missing[0].precision == "float32":
                 continue  # a table answers
-            notice = Engine(one.network, precision=missing[0].precision).notice
+            notice = Workbench(one, "cpu", Shelf(None), precision=missing[0].precision).notice
             if notice.startswith("torch alone"):
                 say(f"note: {one.problem.name} is evaluated by {notice}; that takes longer")
             elif missing[0].precision == "bfloat16":

@@ -146,9 +146,10 @@ def inventory(problem: Problem, kinds: Sequence[str], lookup: Lookup, say: Say) 
     if networks:
         network = networks.get(problem.units, next(iter(networks.values())))
         found.macs, found.layers = network.total_macs, _layers(network)
-        found.evaluated_by = Engine(network).notice
         if trained:
             _measured(problem, network, data, found, lookup, say)
+        else:
+            found.evaluated_by = Engine(network).notice
     return found
 
 
@@ -161,7 +162,7 @@ def _weighted(problem: Problem, module: nn.Module, data: Data, found: Inventory,
     weights = problem.weights
     if weights is None:
         return True
-    if not weights.at_hand(module, lambda: data, problem.instance, problem.name):
+    if not weights.at_hand(lambda: module, lambda: data, problem.instance, problem.name):
         found.missing.append(f"weights: not trained here yet; `pruneframe train {problem.name}` does")
         return False
     try:
@@ -217,8 +218,7 @@ def _measured(problem: Problem, network: Network, data: Data, found: Inventory, 
     """What takes passes: errors of the unpruned network on all search and test images, and references."""
     loaded = LoadedProblem(replace(problem, units=network.units.name), network, data)
     bench = Workbench(loaded, "cpu", Shelf(None))
-    if loaded.outcomes is not None:
-        found.evaluated_by = bench.notice
+    found.evaluated_by = bench.notice
     say(f"measuring the unpruned network on {len(loaded.search)} search and {len(data.test)} test images")
     found.errors = {
         "search": bench.dense(bench.search).error,

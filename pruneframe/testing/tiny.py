@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..model.data import Data, Split
+from ..plugin import from_environment
 from ..problem import BatchNorm, LoadedProblem, Problem
 from ..registry import Registry
 from ..search.journal import Journal
@@ -93,9 +95,20 @@ def _labelled(module: TinyNetwork | TinyAttention, shape: tuple[int, ...]) -> Da
     return Data(train, search, test)
 
 
+def installed() -> Registry:
+    """What is installed; looked for once, and not for every task."""
+    return _installed(tuple(from_environment()))
+
+
+@cache
+def _installed(named: tuple[str, ...]) -> Registry:
+    """The same, with the sources that `PRUNEFRAME_PLUGINS` lists now."""
+    return Registry()
+
+
 def loaded(units: str = "weight", registry: Registry | None = None) -> LoadedProblem:
     """The tiny problem in memory."""
-    return tiny_problem(units).load((registry or Registry()).component)
+    return tiny_problem(units).load((registry or installed()).component)
 
 
 def units_there(registry: Registry) -> list[str]:
@@ -117,7 +130,7 @@ def make_task(
     spent: float = 0,
 ) -> Task:
     """A task on a problem, of whose budget so much is spent; journal and weights are in memory if none are given."""
-    lookup = (registry or Registry()).component
+    lookup = (registry or installed()).component
     bench = Workbench(problem.load(lookup), "cpu", shelf or Shelf(None), problem.meter(lookup))
     ledger = Ledger(budget)
     ledger.spent = spent

@@ -35,6 +35,7 @@ def error_of(module: torch.nn.Module, state: dict[str, torch.Tensor], loaded: An
     return float((predicted != split.labels).mean())
 
 
+@pytest.mark.usefixtures("read_here")
 def test_a_member_is_exported_by_the_hash_of_its_run(cli: Cli, study: Path, here: Path) -> None:
     run = cli("summary", study, "--json").parsed[-1]
     found = cli("export", study, "--run", run["hash"], "--member", "0", "-o", "pruned.safetensors")
@@ -75,7 +76,7 @@ def test_an_exported_member_is_the_network_that_was_measured(cli: Cli, study: Pa
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "shifted"])
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "read_here")
 def test_exported_filters_are_zero_and_predict_as_measured(batch_norm: str, cli: Cli, here: Path) -> None:
     settings = ("--units", "filter", "--batch-norm", batch_norm, "--budget", "300")
     assert cli("bench", "--methods", "magnitude", *QUICK, *settings).code == 0
@@ -96,6 +97,7 @@ def test_exported_filters_are_zero_and_predict_as_measured(batch_norm: str, cli:
 
 
 @pytest.mark.parametrize("drop", [0.5, 2.0, 100.0])
+@pytest.mark.usefixtures("read_here")
 def test_max_drop_takes_the_smallest_member_that_qualifies_on_search(
     drop: float, cli: Cli, study: Path, here: Path
 ) -> None:
@@ -173,6 +175,7 @@ def test_filters_are_taken_out_of_a_network_that_other_programs_load(
     assert files(here) == {here / f"few.{suffix}", here / "few.md"}
 
 
+@pytest.mark.usefixtures("read_here")
 def test_weights_leave_a_network_of_the_same_shapes(cli: Cli, study: Path, here: Path) -> None:
     found = cli("export", study, "--problem", "lenet-digits", "--max-drop", "10", "-o", "some.onnx")
     assert found.code == 0, found.err
@@ -180,6 +183,7 @@ def test_weights_leave_a_network_of_the_same_shapes(cli: Cli, study: Path, here:
     assert "no smaller and no faster" in found.out
 
 
+@pytest.mark.usefixtures("read_here")
 def test_a_file_that_predicts_otherwise_is_not_left_behind(
     cli: Cli, filters: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import QUICK, Cli, living, started, wait_for
+from command import PATIENCE, QUICK, Cli, living, started, wait_for
 
 from pruneframe.errors import LONGEST
 from pruneframe.study.store import StudyFolder
@@ -209,7 +209,7 @@ def test_a_second_interrupt_ends_at_once_and_without_a_traceback(here: Path) -> 
         for _ in range(20):
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
         wait_for(lambda: not living(process.pid), "the workers' end")
     finally:
         for member in living(process.pid):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command import QUICK, Cli, files, living, loaded_by, run_command, started, wait_for
+from command import PATIENCE, QUICK, Cli, files, living, loaded_by, run_command, started, wait_for
 
 import pruneframe as pf
 from pruneframe.cli import main
@@ -185,7 +185,7 @@ def test_an_interrupt_is_130_and_ends_everything(early: bool, alone: bool, here:
     try:
         wait_for(under_way, "workers")
         (os.kill if alone else os.killpg)(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
         wait_for(lambda: not living(process.pid), "the workers' end")
     finally:
         for member in living(process.pid):

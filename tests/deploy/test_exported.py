@@ -63,6 +63,7 @@ def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("read_here")
 @pytest.mark.parametrize(("problem", "units"), LENET + RESNET + MOBILENET + VIT)
 def test_a_member_predicts_the_same_classes_in_onnxruntime(
     problem: str, units: str, cli: Cli, request: pytest.FixtureRequest

@@ -70,6 +70,26 @@ def test_a_path_that_is_off_by_little_is_found_out():
     assert not reference.agrees(lambda *question: (1.01 * answer for answer in plain.logits(*question)))
 
 
+def test_a_path_is_compared_once_for_the_same_weights_and_images():
+    found, images, asked = network(TinyNetwork(), SHAPE), torch.randn(4, *SHAPE), []
+
+    def compared(path: str, given: Tensor) -> int:
+        assert Reference(found, given).known(path, lambda logits: asked.append(path) is None, Plain(found).logits)
+        return len(asked)
+
+    assert [compared("kernel", images), compared("kernel", images.clone())] == [1, 1]
+    assert [compared("kernel", images + 1), compared("another", images)] == [2, 3]
+    found.module.linear.weight.mul_(2)
+    assert compared("kernel", images) == 4
+
+
+def test_a_second_engine_of_a_network_compares_nothing(monkeypatch: pytest.MonkeyPatch):
+    found = network(TinyNetwork(), SHAPE)
+    first = Engine(found)
+    monkeypatch.setattr(Reference, "agrees", lambda *asked: pytest.fail("it is known already"))
+    assert Engine(found).notice == first.notice
+
+
 def test_a_network_whose_copies_keep_its_own_weights_is_refused():
     module = TinyNetwork()
     linear = module.linear

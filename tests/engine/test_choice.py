@@ -33,7 +33,7 @@ def test_logits_are_those_of_a_plain_forward_pass(name: str, units: str) -> None
         assert_close(found, naive_logits(name, network, state, masks.unpack(row), images))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), units=st.sampled_from(["weight", "filter"]), n=st.integers(1, 300))
 def test_logits_are_those_of_a_plain_forward_pass_for_any_mask_and_number_of_images(
     seed: int, units: str, n: int

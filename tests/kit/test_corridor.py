@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import layout
 
@@ -61,7 +61,6 @@ def test_samples_keep_as_much_as_asked_and_the_important_more_often() -> None:
         assert importance[keep].mean() > importance[~keep].mean() + 0.2
 
 
-@settings(deadline=None)
 @given(seeds, st.floats(0.01, 1), st.floats(0, 1))
 def test_chances_keep_the_wanted_number_and_rise_with_importance(seed: int, temperature: float, share: float) -> None:
     counts = np.random.default_rng(seed).integers(0, 100, LEVELS)

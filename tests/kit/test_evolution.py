@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
@@ -245,7 +245,6 @@ def test_what_these_tests_prune_can_be_pruned_badly() -> None:
     assert task.evaluate(empty)[0, 0] > task.evaluate(task.layout.full())[0, 0]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(2, 120))
 def test_reference_directions_are_spread_over_the_simplex(objectives: int, population: int) -> None:
     directions = reference_directions(objectives, population)

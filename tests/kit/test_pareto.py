@@ -20,7 +20,7 @@ def different(n: int) -> Masks:
     return Masks.pack(np.arange(n)[:, None] >> np.arange(LAYOUT.total) & 1 == 1, LAYOUT)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(COARSE, st.integers(1, 7))
 def test_a_pareto_set_is_the_non_dominated_part_of_all_that_was_added(values: np.ndarray, step: int) -> None:
     pareto, masks = ParetoSet(LAYOUT, 2), different(len(values))
@@ -39,7 +39,7 @@ def test_of_equal_values_the_first_stays() -> None:
     assert pareto.masks.digests() == masks[[0]].digests()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(COARSE)
 def test_front_numbers_count_the_fronts_before(values: np.ndarray) -> None:
     numbers = front_numbers(values)

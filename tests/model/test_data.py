@@ -27,7 +27,7 @@ def numbered(labels: NDArray[np.int64]) -> Split:
 LABELS = arrays(np.int64, st.integers(1, 300), elements=st.integers(0, 6))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(labels=LABELS, share=st.floats(0, 1))
 def test_stratified_parts_have_the_size_and_the_class_shares_asked_for(labels: NDArray[np.int64], share: float) -> None:
     n = max(1, round(share * len(labels)))

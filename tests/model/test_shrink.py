@@ -84,7 +84,7 @@ def masked_and_shrunk(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_shrunk_network_predicts_what_the_masked_one_does(name: str, seed: int) -> None:
     network = named(name)

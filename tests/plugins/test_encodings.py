@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import layout
 
@@ -56,7 +56,6 @@ def test_the_contract_holds(encoding: Encoding, units: str) -> None:
     check_encoding(encoding, units)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_a_mask_genome_is_the_mask(seed: int) -> None:
     keep = np.random.default_rng(seed).random((4, LAYOUT.total)) < 0.5
@@ -80,7 +79,6 @@ def test_sampled_masks_are_evenly_spread_over_densities() -> None:
     assert counts == pytest.approx(np.linspace(2000, 100, 20), abs=2)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_a_threshold_removes_that_quantile_of_every_layer(seed: int) -> None:
     genomes, scores = genomes_of(LayerThreshold(), 5, seed), scores_of(seed)
@@ -90,7 +88,6 @@ def test_a_threshold_removes_that_quantile_of_every_layer(seed: int) -> None:
     assert removes_the_lowest(masks, scores)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_a_ratio_keeps_that_share_of_every_layer_and_at_least_one_unit(seed: int) -> None:
     genomes, scores = genomes_of(LayerRatio(), 5, seed), scores_of(seed)
@@ -103,7 +100,6 @@ def test_a_ratio_keeps_that_share_of_every_layer_and_at_least_one_unit(seed: int
     assert removes_the_lowest(masks, scores)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, 9))
 def test_a_channel_count_keeps_so_many_steps_of_every_layer(seed: int, step: int) -> None:
     encoding = ChannelCount(step=step)
@@ -124,7 +120,6 @@ def test_one_end_of_the_bounds_is_the_dense_network(encoding: Encoding, bound: s
     assert encoding.decode(genome, LAYOUT, scores_of(0)).counts().tolist() == [LAYOUT.total]
 
 
-@settings(deadline=None)
 @given(seeds)
 @pytest.mark.parametrize("encoding", PER_LAYER, ids=repr)
 def test_larger_genes_nest(encoding: Encoding, seed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pruneframe.encoding import Variables
@@ -34,7 +34,6 @@ def test_the_contract_holds(kind: type[WeightedFlip | BlockShift], rate: float) 
     check_variation(kind(rate))
 
 
-@settings(deadline=None)
 @given(seeds, st.floats(0, 0.3), st.floats(0.05, 0.95))
 def test_as_many_free_bits_flip_as_the_rate_says(seed: int, rate: float, density: float) -> None:
     rng = np.random.default_rng(seed)

@@ -81,7 +81,7 @@ def test_the_contract_holds(spec: str, units: str) -> None:
     check_method(method_of(spec if "hierarchical" in spec else f"hierarchical[preset={preset},{spec}]"), units)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(SEEDS, st.sampled_from(["nsga2", "moead"]), st.sampled_from(["anchors", "survivors"]))
 def test_every_child_lies_in_the_corridor(seed: int, algorithm: str, corridor: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -91,7 +91,7 @@ def test_every_child_lies_in_the_corridor(seed: int, algorithm: str, corridor: s
     assert seen.corridor[0].holds(asked).all()
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(SEEDS)
 def test_the_final_front_weakly_dominates_phase_1s_and_the_gain_is_recorded(seed: int) -> None:
     task = searched(PAPER, seed=seed)
@@ -105,7 +105,7 @@ def test_the_final_front_weakly_dominates_phase_1s_and_the_gain_is_recorded(seed
     assert phases.passes.sum() == pytest.approx(task.budget.spent)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(SEEDS)
 def test_what_the_sources_spent_and_gained_adds_up(seed: int) -> None:
     task = searched("hierarchical", budget=120, seed=seed)
@@ -118,7 +118,7 @@ def test_what_the_sources_spent_and_gained_adds_up(seed: int) -> None:
     assert sources.turns.min() >= 1
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(SEEDS)
 def test_the_fine_source_stays_in_the_corridor(seed: int) -> None:
     task, seen = make_task(tiny_problem(), 120, seed), list[tuple[Corridor, Masks]]()
@@ -179,7 +179,7 @@ def test_a_score_that_the_units_have_not_is_left_out_and_an_unknown_one_is_an_er
     assert task.budget.spent == 0
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @example(937)  # phase 1's front fills the population, so that phase 2 has nothing to ask
 @given(SEEDS)
 def test_without_crossover_and_rate_a_child_is_its_parent(seed: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runs import planned
 
@@ -36,7 +36,6 @@ def test_the_contract_holds(encoding: Encoding) -> None:
     check_encoding(encoding)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, 4), st.integers(1, 3))
 def test_so_many_of_every_m_stay_and_they_are_the_best(seed: int, n: int, more: int) -> None:
     m, scores = n + more, scores_of(seed)
@@ -63,7 +62,6 @@ def test_two_of_four() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, 4), st.integers(1, 4))
 def test_the_weights_of_a_block_stay_or_go_together(seed: int, rows: int, columns: int) -> None:
     encoding, rng = Blocks(rows=rows, columns=columns), np.random.default_rng(seed)

@@ -18,7 +18,7 @@ def task_of_three() -> Task:
     return make_task(tiny_problem(**PHYSICAL), registry=registry())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.lists(st.floats(0, 1), min_size=3, max_size=3), st.floats(0, 1 / 3))
 def test_a_portfolio_fills_all_places_by_quota(seed: int, gains: list[float], floor: float) -> None:
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kinds import problem_of
 from torch import nn
@@ -36,7 +36,6 @@ def test_every_unit_has_a_score_of_its_own_that_is_not_negative(units: str) -> N
     assert len(np.unique(scores)) > 0.9 * len(scores)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, 12))
 def test_removal_is_greedy_and_damages_are_what_the_sums_lose(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -51,6 +51,12 @@ def script(tmp_path: Path) -> Write:
     return write
 
 
+@pytest.fixture
+def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For commands that do not look into their file: an export takes a second."""
+    monkeypatch.setattr(pf, "to_onnx", lambda module, inputs: b"a model")
+
+
 @pytest.mark.parametrize("target", [OnnxRuntime(repeats=3, warmup=1), OpenVino(repeats=3, warmup=1)])
 def test_the_contract_holds_for_a_runtime(target: Target) -> None:
     check_target(target)
@@ -112,12 +118,14 @@ def test_a_command_may_come_in_quotes() -> None:
         ("import time; time.sleep(60)", "must end within 0.5 s"),
     ],
 )
+@pytest.mark.usefixtures("unexported")
 def test_a_command_that_measures_nothing(text: str, words: str, script: Write) -> None:
     target = Command(run=script(text), patience=0.5 if "within" in words else 60.0)
     with pytest.raises(pf.InputError, match=words):
         target.series([nn.Linear(2, 2)], [(2,)])
 
 
+@pytest.mark.usefixtures("unexported")
 def test_a_program_that_is_not_there() -> None:
     with pytest.raises(pf.InputError, match="no-such-program cannot be run"):
         Command(run="no-such-program {file}").series([nn.Linear(2, 2)], [(2,)])

@@ -46,7 +46,7 @@ def test_the_first_masks_as_published_are_sparse() -> None:
     assert sizes[0] < 0.4 * task.references[task.objectives.index("params")]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(KEEPS, KEEPS, st.integers(0, 2**32))
 def test_what_parents_agree_on_stays(first: list[bool], second: list[bool], seed: int) -> None:
     one, other = mask(first), mask(second)
@@ -61,7 +61,7 @@ def test_a_crossover_of_pairs_both_ways_keeps_the_number_of_zeros() -> None:
     assert sum(int(child.counts()[0]) for child in both) == 17
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(KEEPS, st.integers(0, 17), st.integers(0, 2**32))
 def test_a_change_of_density_sets_or_clears_just_so_many(keep: list[bool], count: int, seed: int) -> None:
     before = mask(keep)

@@ -45,7 +45,7 @@ def candidates(task: Task, masks: pf.Masks) -> list[pf.Candidate]:
     return list(bench.candidates(masks, [DENSE] * len(masks), bench.search))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_widths_are_those_of_the_shrunk_network(seed: int) -> None:
     task = tiny_task()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pruneframe.encoding import Variables
@@ -67,7 +67,6 @@ def test_sbx_refuses_bits() -> None:
         SbxPm().vary(np.ones((2, 1), np.uint8), 2, binary(8), np.random.default_rng(0))
 
 
-@settings(deadline=None)
 @given(seeds, st.lists(st.integers(1, 20), min_size=1, max_size=4))
 @pytest.mark.parametrize("kind", [Uniform, LayerCrossover])
 def test_every_bit_of_a_crossed_child_is_a_parents(kind: type[Variation], seed: int, groups: list[int]) -> None:
@@ -176,7 +175,6 @@ def test_guided_mutation_works_without_scores() -> None:
     assert not np.array_equal(children, parents)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, 6), st.floats(0, 1), st.floats(0, 1))
 @pytest.mark.parametrize("kind", ["real", "integer"])
 def test_sbx_stays_within_bounds_and_kind(kind: str, seed: int, number: int, crossover: float, mutation: float) -> None:

@@ -36,7 +36,7 @@ def coarse_values(objectives: int) -> st.SearchStrategy[np.ndarray]:
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_the_front_is_the_non_dominated_set_of_all_values(objectives: int, data: st.DataObject) -> None:
     values = data.draw(coarse_values(objectives))

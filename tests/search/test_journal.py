@@ -66,7 +66,7 @@ def test_answers_are_given_back_in_order_and_exactly(path: Path) -> None:
     assert [answer.number for answer in written] == [0, 1, 2, 3]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(values=st.lists(st.floats(allow_nan=False) | st.text() | st.integers(), max_size=4), charge=st.floats(0, 1e9))
 def test_every_value_survives_the_journal(
     values: list[Any], charge: float, tmp_path_factory: pytest.TempPathFactory
@@ -113,7 +113,7 @@ def test_a_torn_last_line_is_dropped(cut: int, path: Path) -> None:
     assert replayed(path)[3] == again
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(share=st.floats(0, 1))
 def test_wherever_a_journal_is_cut_the_whole_lines_are_kept(
     share: float, tmp_path_factory: pytest.TempPathFactory

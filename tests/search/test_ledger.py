@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pruneframe.search.ledger import ROUNDING, Budget, BudgetSpent, Ledger
@@ -24,7 +24,6 @@ def spend_all(ledger: Ledger, price: float) -> int:
         return count
 
 
-@settings(deadline=None)
 @given(st.floats(0, 100), st.lists(prices, max_size=50))
 def test_the_budget_is_never_exceeded_and_refuses_only_what_does_not_fit(total: float, charges: list[float]) -> None:
     ledger, booked = Ledger(total), 0.0
@@ -56,7 +55,6 @@ def test_a_budget_cut_into_equal_charges_is_spent_exactly(total: float, count: i
     assert ledger.spent == pytest.approx(total, rel=1e-9)
 
 
-@settings(deadline=None)
 @given(st.floats(0.1, 50), prices)
 def test_as_many_are_affordable_as_can_be_charged(total: float, price: float) -> None:
     afforded = Ledger(total).affordable(price, 10**9)

@@ -99,7 +99,7 @@ def test_every_evaluation_is_charged_its_price(batch_norm: str, price: float) ->
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     budget=st.floats(0.1, 30),
     batches=st.lists(st.integers(0, 9), max_size=8),

@@ -132,7 +132,7 @@ def _answers(run: Run, study: StudyFolder) -> list[Any]:
     return []
 
 
-@pytest.mark.slow
+@pytest.mark.slow("minutes")
 @pytest.mark.timeout(1800)
 def test_a_hundred_runs_are_there_once_whatever_is_killed(
     study: StudyFolder, plugin: str, release: Path, tmp_path: Path

@@ -205,7 +205,7 @@ def cleared(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("minutes")
 def test_ten_sigkills_through_the_command_line(tmp_path: Path) -> None:
     method, budget = "nsga2", 3000
     run = run_of(method, budget=budget, search_images=None)

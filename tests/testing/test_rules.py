@@ -296,7 +296,7 @@ def test_what_is_bundled_keeps_the_same_rules(kind: str) -> None:
         assert [one for one in testing.verdicts(kind, component, registry()) if one.state != "kept"] == [], name
 
 
-@pytest.mark.slow
+@pytest.mark.slow("minutes")
 def test_bundled_methods_keep_them_on_all_units() -> None:
     """Each is tried on some units in tests/plugins."""
     for name in registry().names("method"):
