@@ -38,15 +38,20 @@ def write(chapter: Chapter, study: StudyFolder, commit: str, output: Path) -> No
     """A chapter's page, its runs and its PDF, all three into a folder and under the chapter's name."""
     output.mkdir(parents=True, exist_ok=True)
     known = facts(study)
-    rows = pd.DataFrame([asdict(run) for run in known.runs])
-    rows[[*RUNS]].assign(commit=commit).to_csv(output / f"{chapter.name}.csv", index=False, float_format="%.9g")
+    told = pd.DataFrame([asdict(run) for run in known.runs])
+    told[[*RUNS]].assign(commit=commit).to_csv(output / f"{chapter.name}.csv", index=False, float_format="%.9g")
     _typeset(study.path, output / f"{chapter.name}.pdf")
     (output / f"{chapter.name}.md").write_text("\n".join(_page(chapter, study, known, commit)))
 
 
-def runs(rows: Path) -> list[RunSummary]:
+def rows(path: Path) -> pd.DataFrame:
+    """A chapter's runs as they were written; a commit may look like a number."""
+    return pd.read_csv(path, dtype={"commit": str})
+
+
+def runs(path: Path) -> list[RunSummary]:
     """The finished runs of a chapter from its rows, with what these say of them."""
-    frame = pd.read_csv(rows)
+    frame = rows(path)
     told = frame[frame["status"] == "done"].drop(columns="commit").to_dict("records")
     return [RunSummary(**{str(name): value for name, value in row.items()}) for row in told]
 
@@ -85,8 +90,8 @@ def race_of(study: Path) -> Path:
 
 def _raced(path: Path) -> pd.DataFrame:
     """Who beats whom in every objective, one row per instance and ordered pair of methods."""
-    rows = pd.read_json(path, lines=True).drop(columns="board")
-    return rows.assign(noise=[f"{share:.1%}" for share in rows["noise"]])
+    told = pd.read_json(path, lines=True).drop(columns="board")
+    return told.assign(noise=[f"{share:.1%}" for share in told["noise"]])
 
 
 def _tables(study: StudyFolder, known: StudyFacts, names: Sequence[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ import click
 import numpy as np
 import pandas as pd
 from chapters import CHAPTERS, Chapter
-from pages import markdown, race_of, runs, write
+from pages import markdown, race_of, rows, runs, write
 
 from pruneframe.comparison.drawing import saved
 from pruneframe.comparison.verdicts import NO_DIFFERENCE, values_of, verdicts
@@ -72,8 +72,8 @@ def _run(chapter: Chapter, folder: Path, jobs: int | None) -> None:
         raise SystemExit(code)
     if chapter.raced:
         race = [sys.executable, str(Path(__file__).with_name("rematch.py")), str(folder / chapter.name), "--json"]
-        rows = subprocess.run(race, check=True, capture_output=True, text=True).stdout
-        race_of(folder / chapter.name).write_text(rows)
+        told = subprocess.run(race, check=True, capture_output=True, text=True).stdout
+        race_of(folder / chapter.name).write_text(told)
 
 
 def commit() -> str:
@@ -137,12 +137,12 @@ def _book(folder: Path) -> Iterator[str]:
 
 def _told(chapter: Chapter, folder: Path) -> dict[str, str]:
     """A chapter's row in the table of all."""
-    rows = pd.read_csv(folder / f"{chapter.name}.csv")
+    told = rows(folder / f"{chapter.name}.csv")
     where = f"{folder.name}/{chapter.name}"
     return {
         "chapter": f"[{chapter.title}]({where}.md)",
-        "runs": f"{(rows['status'] != 'missing').sum():,} of {chapter.runs:,}",
-        "at": rows["commit"].iloc[0],
+        "runs": f"{(told['status'] != 'missing').sum():,} of {chapter.runs:,}",
+        "at": told["commit"].iloc[0],
         "with figures": f"[PDF]({where}.pdf)",
         "every run": f"[CSV]({where}.csv)",
     }
