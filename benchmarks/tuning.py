@@ -17,7 +17,8 @@ from pathlib import Path
 
 import click
 import pandas as pd
-from results import COMMITS, MACHINE, commit, markdown, typed
+from pages import MACHINE, markdown, typed
+from results import COMMITS, commit
 
 from pruneframe.comparison.verdicts import Verdict, verdicts
 from pruneframe.configuration.tuned import NAME, Tuned, TunedSettings
