@@ -1,6 +1,6 @@
 """A chapter of the results as files: its page, a PDF, and a row for every run, from which all chapters are told again.
 
-The studies themselves take gigabytes; the rows (RUNS) are what is kept of them where the page stands.
+A study takes a hundred megabytes and more; the rows (RUNS) are what is kept of it where the page stands.
 """
 
 from __future__ import annotations
