@@ -50,23 +50,26 @@ class Slopes:
         """Training images that there are."""
         return len(self._data.train)
 
-    def __call__(self, factors: Tensor, rows: NDArray[np.int64], known: bool = False) -> Tensor:
-        """Summed over some training images, float32[units], at the factors given.
+    def __call__(self, factors: Tensor, rows: NDArray[np.int64], known: bool = False) -> tuple[Tensor, float]:
+        """Summed over some training images, float32[units], at the factors given; and how far the outputs lie away.
 
+        That is the total variation between the two networks' chances of classes, from 0 to 1, the mean over the images.
         `known`: the unpruned network's outputs for all training images are computed once and kept, as pays where all
         are looked at; not where statistics shift with every batch.
         """
         masked, slopes_by = self._masked(factors)
         known = known and not self._shifted and self.images * self._network.outputs * 4 <= WHOLE
         total: list[Tensor] = []
+        distance = torch.zeros((), device=self.device)
         for chunk in torch.from_numpy(rows).tensor_split(math.ceil(len(rows) / self._chunk)):
             images = self._read(chunk)
             wanted = self._known[chunk.to(self.device)] if known else self._chances(images)
             done = self._pruned.forward(images, masked)
             away = done.outputs.detach().softmax(dim=1) - wanted  # the divergence's derivative by an output
+            distance += away.abs().sum()
             found = _given(done.gradients(away, list(masked.values())), masked.values())
             total = [one + other for one, other in zip(total, found, strict=True)] if total else found
-        return slopes_by(total)
+        return slopes_by(total), float(distance) / 2 / len(rows)
 
     def _masked(self, factors: Tensor) -> tuple[dict[str, Tensor], Callable[[list[Tensor]], Tensor]]:
         """Parameters times their factors, and what makes slopes by the factors of gradients by those parameters."""

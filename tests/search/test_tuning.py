@@ -19,7 +19,7 @@ from pruneframe.search.ledger import BudgetSpent
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.slopes import Slopes
 from pruneframe.search.task import Task
-from pruneframe.search.tuning import _batches, tune
+from pruneframe.search.tuning import BLOCK, FALL, RISE, Descent, _batches, tune
 from pruneframe.search.workbench import Workbench
 from pruneframe.testing import tiny_problem
 
@@ -71,6 +71,34 @@ def test_nothing_moves_without_a_rate() -> None:
     assert np.array_equal(task.tune(scores, Tuning(images=40, batch=20, rate=0.0)), scores)
 
 
+def test_a_rate_that_is_far_too_high_falls_and_does_no_harm() -> None:
+    task = door(registry().problem("lenet-digits"), budget=1e4).task
+    scores = task.scores("reconstruction")
+    tuned = task.tune(scores, Tuning(images=10_000, batch=50, rate=0.2, least=0.2, most=0.4))
+    assert distortion(task, tuned, 0.3) < distortion(task, scores, 0.3)
+
+
+def test_ranks_go_back_to_where_the_best_block_was_and_the_rate_falls() -> None:
+    descent = Descent(torch.zeros(4), Tuning(momentum=0, least=0.25, most=1), np.random.default_rng(0))
+
+    def block(away: float) -> tuple[float, set[int]]:
+        """The first rank after ten steps that are so far away, and how many units they kept."""
+        kept = set()
+        for _ in range(BLOCK):
+            kept.add(int(descent.factors().sum()))
+            descent.step(torch.tensor([-1.0, 1.0, 1.0, 1.0]), away, 1.0)
+        return float(descent.ranks[0]), kept
+
+    mean = (BLOCK - 1) / 2  # of the ranks in a block that begins at 0, with the whole rate
+    assert block(0.5) == (BLOCK, {1, 2, 3, 4})  # every part of the range once
+    assert block(0.4) == (2 * BLOCK, {1, 2, 3, 4})
+    assert block(0.4)[0] == 3 * BLOCK
+    assert block(0.6)[0] == BLOCK + mean  # where the best was
+    for share in (1 / FALL, RISE / FALL, RISE**2 / FALL, RISE**3 / FALL, 1):
+        before = float(descent.ranks[0])
+        assert block(0.4)[0] == pytest.approx(before + share * BLOCK)
+
+
 @pytest.mark.parametrize("units", ["weight", "filter"])
 @pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize("kernel", [False, True])
@@ -97,7 +125,7 @@ def test_slopes_are_the_divergences_derivative_by_a_factor_before_each_unit(
         outputs = torch.func.functional_call(pruned, masked, (images.double(),))
         return float(F.kl_div(F.log_softmax(outputs, dim=1), wanted, reduction="sum", log_target=True))
 
-    slopes = Slopes(network, loaded.data, CPU, shifted)(factors, np.arange(len(images))).numpy()
+    slopes = Slopes(network, loaded.data, CPU, shifted)(factors, np.arange(len(images)))[0].numpy()
     largest = float(np.abs(slopes).max())
     for unit in np.argsort(-np.abs(slopes))[:8].tolist():
         step = torch.zeros(len(factors), dtype=torch.float64)
@@ -115,7 +143,7 @@ def test_slopes_in_bfloat16_point_the_same_way_and_shifting_statistics_stay_exac
     factors = (torch.rand(network.layout.total, generator=torch.Generator().manual_seed(0)) < 0.6).float()
 
     def slopes(halves: bool, shifted: bool, first: int = 0) -> torch.Tensor:
-        return Slopes(network, loaded.data, CPU, shifted, halves)(factors, np.arange(first, first + 100))
+        return Slopes(network, loaded.data, CPU, shifted, halves)(factors, np.arange(first, first + 100))[0]
 
     exact, rounded = slopes(False, False), slopes(True, False)
     assert not torch.equal(exact, rounded)
@@ -139,7 +167,9 @@ def test_an_unpruned_network_has_no_divergence_to_lessen(
     network, rows = loaded.network, np.arange(0, 60, 2)
     slopes, everything = Slopes(network, loaded.data, CPU, shifted, halves), torch.ones(network.layout.total)
     half = (torch.arange(network.layout.total) % 2).float()
-    assert slopes(everything, rows, known).abs().max() < rounding * slopes(half, rows, known).abs().max()
+    (none, near), (some, far) = slopes(everything, rows, known), slopes(half, rows, known)
+    assert none.abs().max() < rounding * some.abs().max()
+    assert near < rounding * far <= rounding
 
 
 @pytest.mark.parametrize("kernel", [False, True])
@@ -151,16 +181,19 @@ def test_what_is_known_of_the_unpruned_network_gives_the_same_slopes(
     loaded = load(tiny_problem())
     factors = (torch.arange(loaded.network.layout.total) % 2).float()
     rows = np.random.default_rng(0).permutation(60)[:37]
-    one, other = (Slopes(loaded.network, loaded.data, CPU)(factors, rows, known) for known in (False, True))
+    (one, away), (other, as_far) = (
+        Slopes(loaded.network, loaded.data, CPU)(factors, rows, known) for known in (False, True)
+    )
+    assert away == pytest.approx(as_far, rel=1e-4)
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
 
 
 def test_images_that_are_many_are_read_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load(tiny_problem())
     factors, rows = (torch.arange(loaded.network.layout.total) % 2).float(), np.arange(5, 40)
-    whole = Slopes(loaded.network, loaded.data, CPU)(factors, rows)
+    whole, _ = Slopes(loaded.network, loaded.data, CPU)(factors, rows)
     monkeypatch.setattr("pruneframe.search.slopes.WHOLE", 0)
-    assert torch.equal(Slopes(loaded.network, loaded.data, CPU)(factors, rows, known=True), whole)
+    assert torch.equal(Slopes(loaded.network, loaded.data, CPU)(factors, rows, known=True)[0], whole)
 
 
 def test_four_passes_are_charged_for_each_image_and_no_more_than_there_are() -> None:
