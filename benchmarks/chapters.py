@@ -28,6 +28,10 @@ BLIND = (  # to the order of a score
     *("nsga2[preset=textbook]", "moead[preset=textbook]", "platypus[encoding=mask]"),
     "random[encoding=mask[noise=0.3]]",
 )
+LEADING = (  # what README shows
+    *("hierarchical", "iterative-magnitude", "evopress", "nsga2", "magnitude[scorer=reconstruction]"),
+    *("pm-moea", "emo-dir", "magnitude", "random"),
+)
 TEXTBOOK = ("nsga2[preset=textbook]", "moead[preset=textbook]", "hierarchical[preset=paper]", "random")
 
 
@@ -47,6 +51,7 @@ class Chapter:
     part: str = ""
     raced: bool = False  # whether its final fronts are timed once more, in one series
     problem: str = ""  # what its column is called, where several chapters share one, each with some of the methods
+    shown: tuple[str, ...] = ()  # methods whose fronts are its picture
 
     @property
     def column(self) -> str:
@@ -73,6 +78,7 @@ CHAPTERS = (
         ("hierarchical", "nsga2", "moead", "emo-dir", "weighted-ga", *SPARSE, *RIVALS, *SWEEPS, *TEXTBOOK),
         ("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
         part="weights",
+        shown=LEADING,
     ),
     Chapter(
         "digits-filter",

@@ -10,15 +10,16 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 from chapters import Chapter
 
 from pruneframe.comparison.document import close, compose
+from pruneframe.comparison.drawing import drawn, saved
 from pruneframe.errors import Faulty
-from pruneframe.item import Remark, Table
+from pruneframe.item import Figure, Remark, Table
 from pruneframe.registry import Registry
 from pruneframe.report import Report, RunSummary, StudyFacts
 from pruneframe.study.facts import facts
@@ -35,13 +36,17 @@ MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "tor
 
 
 def write(chapter: Chapter, study: StudyFolder, commit: str, output: Path) -> None:
-    """A chapter's page, its runs and its PDF, all three into a folder and under the chapter's name."""
+    """A chapter's page, its runs, its PDF and its picture into a folder, all under the chapter's name."""
     output.mkdir(parents=True, exist_ok=True)
     known = facts(study)
     told = pd.DataFrame([asdict(run) for run in known.runs])
     told[[*RUNS]].assign(commit=commit).to_csv(output / f"{chapter.name}.csv", index=False, float_format="%.9g")
     _typeset(study.path, output / f"{chapter.name}.pdf")
-    (output / f"{chapter.name}.md").write_text("\n".join(_page(chapter, study, known, commit)))
+    pictures = list(_picture(chapter, study, known))
+    for figure in pictures:
+        (output / f"{chapter.name}.png").write_bytes(saved(figure, "png"))
+    captions = [figure.caption for figure in pictures]
+    (output / f"{chapter.name}.md").write_text("\n".join(_page(chapter, study, known, commit, captions)))
 
 
 def rows(path: Path) -> pd.DataFrame:
@@ -65,7 +70,21 @@ def _typeset(study: Path, path: Path) -> None:
         path.write_bytes(made.read_bytes())
 
 
-def _page(chapter: Chapter, study: StudyFolder, known: StudyFacts, commit: str) -> Iterator[str]:
+def _picture(chapter: Chapter, study: StudyFolder, known: StudyFacts) -> Iterator[Figure]:
+    """The final fronts of the methods that are shown."""
+    own = replace(known, runs=tuple(run for run in known.runs if run.method in chapter.shown))
+    if own.runs:
+        fronts = drawn(Registry().component(Report, "fronts"), long_table(study), own, _fail)
+        yield from (item for item in fronts if isinstance(item, Figure))
+
+
+def _fail(fault: Faulty) -> None:
+    raise fault
+
+
+def _page(
+    chapter: Chapter, study: StudyFolder, known: StudyFacts, commit: str, captions: Sequence[str]
+) -> Iterator[str]:
     """The lines of a chapter's page."""
     name = chapter.name
     yield from (f"# {chapter.title}", "", "```", f"pruneframe {typed(chapter.command(name))}", "```", "")
@@ -76,6 +95,8 @@ def _page(chapter: Chapter, study: StudyFolder, known: StudyFacts, commit: str) 
     ended = ", ".join(f"{count:,} runs {status}" for status, count in sorted(counts.items()))
     yield f"{ended}, of {chapter.runs:,} that the command asks for. With figures: [{name}.pdf]({name}.pdf). "
     yield f"Every run: [{name}.csv]({name}.csv)."
+    for caption in captions:
+        yield from ("", f"![Final fronts]({name}.png)", "", caption)
     yield from _tables(study, known, chapter.reports)
     if race_of(study.path).exists():
         yield from ("", "All final fronts timed once more in one series (`benchmarks/rematch.py`).", "")

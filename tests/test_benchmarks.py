@@ -302,7 +302,10 @@ def test_a_chapter_is_printed_once_and_the_book_from_what_stands_there(
 
     study = studied(tmp_path / "first", ["magnitude", "random"], 10.0, 6)
     methods = ("magnitude", "random")
-    chapters = [results.Chapter(name, name, methods, (), pages.TYPESET.split(",")[:1], "weights") for name in "ab"]
+    chapters = [
+        results.Chapter(name, name, methods, (), pages.TYPESET.split(",")[:1], "weights", shown=("random",))
+        for name in "ab"
+    ]
     row = {"board": "b", "instance": 0, "method": "random", "other": "magnitude", "beat": 1, "noise": 0.125}
     pages.race_of(study.path).write_text(json.dumps(row) + "\n")
     pages.write(chapters[0], study, "0e78381", tmp_path / "book")
@@ -318,6 +321,8 @@ def test_a_chapter_is_printed_once_and_the_book_from_what_stands_there(
     ahead = np.median(values["random"]) > np.median(values["magnitude"])
     assert told == f"{np.median(values['random']):.4f} {'better' if ahead else 'worse'}"
     assert (tmp_path / "book" / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "book" / "a.png").read_bytes()[1:4] == b"PNG"
+    assert "![Final fronts](a.png)" in (tmp_path / "book" / "a.md").read_text()
 
     monkeypatch.setattr(results, "CHAPTERS", [*chapters, results.Chapter("c", "c", methods, (), part="weights")])
     shutil.rmtree(study.path)
