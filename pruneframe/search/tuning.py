@@ -74,7 +74,7 @@ def tune(
         descent.step(found, away, tuning.last_rate + (tuning.rate - tuning.last_rate) * falling)
         if tell:
             tell((step + 1) / steps)
-    return _reordered(scores, descent.ranks.cpu().numpy(), tuning)
+    return _reordered(scores, descent.found.cpu().numpy(), tuning)
 
 
 class Descent:
@@ -96,6 +96,7 @@ class Descent:
         self._share = 1.0  # of the rate
         self._best: NDArray[np.float64] | None = None  # how far away in each part
         self._at_best = ranks
+        self._further = (0.0, 0.0)  # than the best was the last whole block, and the standard error of that
         self._begin()
 
     def _begin(self) -> None:
@@ -124,14 +125,21 @@ class Descent:
     def _judge(self) -> None:
         """Whether the block has led astray; if not, whether it is the best so far."""
         further = self._away - (self._away + 1 if self._best is None else self._best)
-        if further.mean() > SURE * further.std() / math.sqrt(BLOCK):
+        mean, error = self._further = (float(further.mean()), float(further.std()) / math.sqrt(BLOCK))
+        if mean > SURE * error:
             self.ranks.copy_(self._at_best)
             self._velocity.zero_()
             self._share /= FALL
             return
         self._share = min(1, RISE * self._share)
-        if further.mean() < 0:
+        if mean < 0:
             self._best, self._at_best = self._away, self._mean
+
+    @property
+    def found(self) -> Tensor:
+        """The ranks at the end: those of the best block where the last lay further away by a standard error."""
+        mean, error = self._further
+        return self._at_best if mean > error else self.ranks
 
 
 def _batches(there: int, images: int, steps: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:

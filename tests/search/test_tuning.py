@@ -97,6 +97,9 @@ def test_ranks_go_back_to_where_the_best_block_was_and_the_rate_falls() -> None:
     for share in (1 / FALL, RISE / FALL, RISE**2 / FALL, RISE**3 / FALL, 1):
         before = float(descent.ranks[0])
         assert block(0.4)[0] == pytest.approx(before + share * BLOCK)
+    assert torch.equal(descent.found, descent.ranks)
+    block(0.41)
+    assert descent.found[0] == BLOCK + mean, "the last was no better"
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
