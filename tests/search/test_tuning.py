@@ -71,11 +71,16 @@ def test_nothing_moves_without_a_rate() -> None:
     assert np.array_equal(task.tune(scores, Tuning(images=40, batch=20, rate=0.0)), scores)
 
 
-def test_a_rate_that_is_far_too_high_falls_and_does_no_harm() -> None:
-    task = door(registry().problem("lenet-digits"), budget=1e4).task
-    scores = task.scores("reconstruction")
-    tuned = task.tune(scores, Tuning(images=10_000, batch=50, rate=0.2, least=0.2, most=0.4))
-    assert distortion(task, tuned, 0.3) < distortion(task, scores, 0.3)
+def test_at_a_rate_that_is_too_high_going_back_does_less_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    def harm() -> float:
+        """Of three tunings where pruning is hardly felt, and nothing is left to be gained."""
+        tasks = [door(registry().problem("lenet-digits"), budget=1e4, seed=seed).task for seed in range(3)]
+        tuning = Tuning(images=10_000, batch=50, rate=0.05, least=0.5, most=0.8)
+        return sum(distortion(task, task.tune(task.scores("reconstruction"), tuning), 0.65) for task in tasks)
+
+    back = harm()
+    monkeypatch.setattr(Descent, "_judge", lambda self: None)
+    assert back < 0.2 * harm()
 
 
 def test_ranks_go_back_to_where_the_best_block_was_and_the_rate_falls() -> None:
