@@ -13,11 +13,19 @@ TABLED = ("results", "running-times", "seconds")
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
 RANKED = tuple(f"magnitude[scorer={scorer}]" for scorer in ("magnitude", "lamp", "reconstruction"))
-PIECES = ("cuts", "tuned", "factors", "masks", "upper", "edge")  # of `hierarchical`; the others get what one does not
+PIECES = (
+    "cuts",
+    "tuned",
+    "trained",
+    "factors",
+    "masks",
+    "upper",
+    "edge",
+)  # of `hierarchical`; what one lacks others get
 ABLATIONS = (
     "hierarchical",
     *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
-    *(f"hierarchical[sources={piece}]" for piece in PIECES[:2]),
+    *(f"hierarchical[sources={piece}]" for piece in PIECES[:3]),
     *(f"hierarchical[scorers={scorers}]" for scorers in ("magnitude", "magnitude+lamp", "reconstruction")),
 )
 TOLD = ("nsga2", "moead", "platypus", "magnitude", "netadapt", "hamp", "random")  # a table answers all that they ask

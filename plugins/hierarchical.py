@@ -21,7 +21,7 @@ from .presets import Presets, written
 from .rates import Rates
 from .sources import Sources, opening
 
-SOURCES = ("cuts", "tuned", "factors", "masks", "upper", "edge")
+SOURCES = ("cuts", "tuned", "trained", "factors", "masks", "upper", "edge")
 BOTH: dict[str, Any] = {
     "delta": 2.0,
     "corridor": "survivors",
@@ -33,6 +33,7 @@ BEST = BOTH | {
     "scorers": ("magnitude", "lamp", "reconstruction"),
     "sources": SOURCES,
     "tuning_rate": 0.05,
+    "training_rate": 0.05,
     "rate": 0.002,
 }
 PAPER = BOTH | {
@@ -66,7 +67,8 @@ class Hierarchical(pf.Method):
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction (preset=paper). preset=best keeps the hierarchy, coarse "
         "thresholds before masks in the corridor, and is otherwise ours: several scores to begin with, tuning by "
-        "gradient where the front falls, factors per layer, and turns given by what each source has gained."
+        "gradient where the front falls, retraining there, factors per layer, and turns given by what each source has "
+        "gained."
     )
     bibtex = """
     @article{khan2026hierarchical,
@@ -81,14 +83,15 @@ class Hierarchical(pf.Method):
     scorers: tuple[str, ...] = PRESETS.setting(
         "scorers", "scores that compete at the start, the first at once", kind="scorer"
     )
-    sources: tuple[str, ...] = PRESETS.setting(
-        "sources", "what competes for turns: cuts, tuned, factors, masks, upper, edge"
-    )
+    sources: tuple[str, ...] = PRESETS.setting("sources", f"what competes for turns: {', '.join(SOURCES)}")
     tuning_rate: float = PRESETS.setting(
         "tuning_rate",
         "how far a piece of tuning would move ranks, from 0 to 1, if gradients were noise, at first",
         above=0,
         most=1,
+    )
+    training_rate: float = PRESETS.setting(
+        "training_rate", "learning rate that a retraining begins with", above=0, tried=(0.01, 0.2)
     )
     phase2: Literal["nsga2", "moead"] = PRESETS.setting("phase2", "algorithm of phase 2")
     share: float = PRESETS.setting(
@@ -153,7 +156,7 @@ class Hierarchical(pf.Method):
         stairs = Staircase(task)
         with recorded(task, "opening"):
             curves = opening(task, stairs, self.scorers)
-        sources = Sources(task, stairs, curves, self.tuning_rate, self._breed)
+        sources = Sources(task, stairs, curves, self._breed, self.tuning_rate, self.training_rate)
         with recorded(task, "turns"):
             Turns(task, {name: getattr(sources, name) for name in self.sources})()
 

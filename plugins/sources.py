@@ -12,6 +12,7 @@ from pruneframe.kit import FELT, Curve, Staircase, Tuner, ablest, edge, middles,
 
 from .encodings import keep_best
 from .encodings import least as least_of
+from .retraining import Retraining
 
 FIRST = 6  # cuts by the first score
 PLACES = 4  # sizes by which curves are compared
@@ -51,29 +52,50 @@ class Sources:
     """What each source does in a turn.
 
     One score is tuned for small networks, where the front falls, and one for large ones, above that place: of the
-    curves that the opening has found, those that err least there. Elsewhere whichever errs least at a size serves it.
+    curves that the opening has found, those that err least there. Where the front falls, pruned networks are retrained
+    as well. Elsewhere whichever curve errs least at a size serves it, with the weights that it has.
     """
 
-    def __init__(self, task: pf.Task, stairs: Staircase, curves: Sequence[Curve], rate: float, breed: Breed) -> None:
+    def __init__(
+        self,
+        task: pf.Task,
+        stairs: Staircase,
+        curves: Sequence[Curve],
+        breed: Breed,
+        tuning_rate: float,
+        training_rate: float,
+    ) -> None:
         self._task = task
         self._stairs = stairs
         self._found = list(curves)
         self._steep, self._flat = (self._ablest(*place(stairs)) for place in (slope, shoulder))
-        self._steeply, self._flatly = Tuner(task, stairs, rate), Tuner(task, stairs, rate)
+        self._steeply, self._flatly = Tuner(task, stairs, tuning_rate), Tuner(task, stairs, tuning_rate)
+        self._retraining = Retraining(task, stairs, training_rate)
         self._breed = breed
 
     @property
-    def _curves(self) -> list[Curve]:
-        """All of them, the latest last."""
+    def _untrained(self) -> list[Curve]:
+        """Those of the unpruned network's weights, the latest last."""
         return [*self._found, self._flat, self._steep]
+
+    @property
+    def _curves(self) -> list[Curve]:
+        """All of them; of equal ones the last is taken, whose weights nobody had to train."""
+        return [*self._retraining.curves, *self._untrained]
 
     def cuts(self) -> None:
         """Cuts in the largest gaps, each by the score that errs least there."""
         split(self._stairs, self._curves, TURN)
 
     def tuned(self) -> None:
-        """A piece of tuning where the front falls, and cuts that judge it."""
-        self._steep = self._piece(self._steeply, self._steep, *slope(self._stairs))
+        """A piece of tuning where the front falls, and cuts that judge it, until trained networks err less there."""
+        least, most = slope(self._stairs)
+        if not self._overtaken(least, most):
+            self._steep = self._piece(self._steeply, self._steep, least, most)
+
+    def trained(self) -> None:
+        """A round of pruning and retraining, and a few cuts below it."""
+        self._retraining.round(lambda kept: self._untrained[ablest(self._untrained, np.array([kept]))[0]])
 
     def upper(self) -> None:
         """The same above that place, where pruning is felt."""
@@ -81,6 +103,19 @@ class Sources:
 
     def _piece(self, tuner: Tuner, curve: Curve, least: float, most: float) -> Curve:
         return tuner.piece(curve, min(PIECE, SHARE * self._task.budget.total), least, most)
+
+    def _overtaken(self, least: float, most: float) -> bool:
+        """Whether trained networks err less between two shares kept, on average up to the largest of them."""
+        trained = self._retraining.curves
+        if not trained:
+            return False
+        kept = middles(
+            least, min(most, max(curve.most for curve in trained) / self._stairs.total), PLACES, self._stairs.total
+        )
+        theirs, ours = (
+            np.min([curve.errors(kept) for curve in curves], axis=0) for curves in (trained, self._untrained)
+        )
+        return bool(theirs.mean() < ours.mean())
 
     def edge(self) -> None:
         """Cuts and thresholds per layer where pruning is hardly felt.
@@ -107,14 +142,14 @@ class Sources:
         children *= np.exp(STEP * task.rng.standard_normal(children.shape) * changed)
         counts = np.clip(np.rint(children).astype(np.int64), least_of(task.layout), task.layout.sizes)
         for curve, rows in self._owners(counts.sum(axis=1)):
-            self._stairs.evaluate(keep_best(counts[rows], task.layout, curve.scores))
+            self._stairs.evaluate(keep_best(counts[rows], task.layout, curve.scores), curve.weights)
 
     def masks(self) -> None:
         """Single units inside the corridor between the anchors."""
         parents = pairs(self._task, TURN)
         for curve, rows in self._owners(np.array([couple.counts().mean() for couple in parents])):
             couples = pf.Masks.join([parents[row] for row in rows])
-            self._stairs.evaluate(self._breed(self._task, curve.scores, couples))
+            self._stairs.evaluate(self._breed(self._task, curve.scores, couples), curve.weights)
 
     def _owners(self, kept: NDArray[np.integer] | NDArray[np.floating]) -> Iterator[tuple[Curve, NDArray[np.intp]]]:
         """Each curve that errs least at some of these sizes, with their places."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..encoding import Scores
 from ..mask import Layout, Masks
 from ..search.task import Task
+from ..search.workbench import DENSE
 from .ranking import Highest
 
 NONE = 1e-3  # share of the reference: a smaller excess of error is none
@@ -39,6 +40,7 @@ class Staircase:
         self._counts: NDArray[np.int64] = nothing.counts()
         self._sizes: NDArray[np.float64] = task.network.params(nothing) / task.network.total_params
         self._errors = np.ones(1)
+        self._dense = np.ones(1, dtype=bool)  # whether under the unpruned network's weights
         self.ends = {0: 1.0}  # errors by units kept, of what all scores share: nothing, and everything once it is known
 
     @property
@@ -46,15 +48,16 @@ class Staircase:
         """Units that there are."""
         return self._task.layout.total
 
-    def evaluate(self, masks: Masks) -> NDArray[np.float64]:
+    def evaluate(self, masks: Masks, weights: str = DENSE) -> NDArray[np.float64]:
         """Errors float64[n]."""
-        values = self._task.evaluate(masks)[:, self._column]
+        values = self._task.evaluate(masks, weights)[:, self._column]
         errors = np.minimum(1, values / self._task.references[self._column])
         self._counts = np.append(self._counts, masks.counts())
         self._sizes = np.append(self._sizes, self._task.network.params(masks) / self._task.network.total_params)
         self._errors = np.append(self._errors, errors)
+        self._dense = np.append(self._dense, np.full(len(masks), weights == DENSE))
         whole = masks.counts() == self.total
-        if whole.any():
+        if whole.any() and weights == DENSE:
             self.ends[self.total] = float(errors[whole][0])
         return errors
 
@@ -66,24 +69,36 @@ class Staircase:
         widest = open_[np.argsort(-areas[open_], kind="stable")[:number]]
         return (counts[widest] + counts[widest + 1]) // 2
 
-    def steps(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Units kept, size, and the least error up to that size, of all that has been evaluated, the smallest first."""
+    def steps(self, trained: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Units kept, size, and the least error up to that size, of all that has been evaluated, the smallest first.
+
+        Without those under other weights than the unpruned network's, unless `trained`.
+        """
         order = np.lexsort((self._errors, self._sizes))
+        order = order[trained | self._dense[order]]
         return self._counts[order], self._sizes[order], np.minimum.accumulate(self._errors[order])
 
 
 class Curve:
-    """A score and the errors of its cuts, between which others are guessed."""
+    """A score and the errors of its cuts, between which others are guessed.
 
-    def __init__(self, scores: Scores, layout: Layout, stairs: Staircase) -> None:
+    Under other weights than the unpruned network's, those that are trained for a mask of so many units as `most`,
+    nothing is guessed of larger cuts, which only keep zeros in addition.
+    """
+
+    def __init__(
+        self, scores: Scores, layout: Layout, stairs: Staircase, weights: str = DENSE, most: int | None = None
+    ) -> None:
         self.scores = scores
+        self.weights = weights
+        self.most = layout.total if most is None else most
         self._layout = layout
         self._stairs = stairs
         self._known: dict[int, float] = {}  # errors by units kept
 
     def cut(self, kept: NDArray[np.integer]) -> NDArray[np.float64]:
         """Evaluate one cut per entry of `kept`; errors as the staircase gives them."""
-        errors = self._stairs.evaluate(best(self.scores, self._layout, kept))
+        errors = self._stairs.evaluate(best(self.scores, self._layout, kept), self.weights)
         self._known |= dict(zip(kept.tolist(), errors.tolist(), strict=True))
         return errors
 
@@ -93,13 +108,14 @@ class Curve:
         That is what is added to the least error that is known. It falls by about the same factor for every so many
         units more, so that a straight line of errors would rate a score that was cut at few sizes too low.
         """
-        told = self._stairs.ends | self._known
+        told = {count: error for count, error in (self._stairs.ends | self._known).items() if count <= self.most}
         counts = np.array(sorted(told))
         known = np.array([told[count] for count in counts.tolist()])
         least = known.min()
         guesses = least + np.exp(np.interp(kept, counts, np.log(np.maximum(known - least, NONE))))
         at = np.minimum(np.searchsorted(counts, kept), len(counts) - 1)
         found: NDArray[np.float64] = np.where(counts[at] == kept, known[at], guesses)
+        found[np.asarray(kept) > self.most] = np.inf
         return found
 
 

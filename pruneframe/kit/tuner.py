@@ -76,6 +76,6 @@ def edge(stairs: Staircase) -> tuple[float, float]:
 
 def _reached(stairs: Staircase, way: float) -> float:
     """The smallest share kept with an error so little of the way from the least to guessing."""
-    counts, _, errors = stairs.steps()
+    counts, _, errors = stairs.steps(trained=False)
     alive = counts[errors <= errors[-1] + way * (1 - errors[-1])]
     return min(1.0, max(1, int(alive.min())) / stairs.total)

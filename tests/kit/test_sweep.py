@@ -8,6 +8,7 @@ import pytest
 from pruneframe.kit.sweep import NONE, Curve, Staircase, ablest, best, middles, split
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
+from pruneframe.search.workbench import DENSE
 from pruneframe.testing import make_task, tiny_problem
 
 
@@ -34,7 +35,7 @@ def test_thresholds_on_one_score_are_nested(task: Task) -> None:
 def stepped(task: Task, patch: pytest.MonkeyPatch, alive: int) -> Staircase:
     """A staircase on a problem where so many units are enough, and fewer guess."""
 
-    def evaluate(masks: Masks) -> np.ndarray:
+    def evaluate(masks: Masks, weights: str) -> np.ndarray:
         return np.stack([np.where(masks.counts() < alive, 1.0, 0.1) * task.references[0], masks.counts()], axis=1)
 
     patch.setattr(task, "evaluate", evaluate)
@@ -99,9 +100,9 @@ def test_at_each_size_the_curve_that_errs_least_serves_and_of_equal_ones_the_lat
     few, many = task.layout.total // 4, task.layout.total // 2
     stairs = stepped(task, monkeypatch, few)
     curves = [Curve(task.scores("magnitude"), task.layout, stairs) for _ in range(3)]
-    monkeypatch.setattr(task, "evaluate", lambda masks: np.array([[0.2, 0], [0.5, 0]]) * task.references[0])
+    monkeypatch.setattr(task, "evaluate", lambda masks, weights: np.array([[0.2, 0], [0.5, 0]]) * task.references[0])
     curves[0].cut(np.array([few, many]))
-    monkeypatch.setattr(task, "evaluate", lambda masks: np.array([[0.3, 0], [0.1, 0]]) * task.references[0])
+    monkeypatch.setattr(task, "evaluate", lambda masks, weights: np.array([[0.3, 0], [0.1, 0]]) * task.references[0])
     curves[1].cut(np.array([few, many]))
     curves[2].cut(np.array([few, many]))
     assert ablest(curves, np.array([few, many])).tolist() == [0, 2]
@@ -110,3 +111,29 @@ def test_at_each_size_the_curve_that_errs_least_serves_and_of_equal_ones_the_lat
 def test_middles_lie_at_equal_ratios_and_fewer_where_they_fall_together() -> None:
     assert middles(0.1, 0.8, 2, 1000).tolist() == [200, 400]
     assert middles(0.01, 0.02, 4, 100).tolist() == [1, 2]
+
+
+def test_a_curve_of_trained_weights_asks_for_them_and_says_nothing_of_more_than_was_trained(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stairs, asked = Staircase(task), list[str]()
+    total = task.layout.total
+
+    def evaluate(masks: Masks, weights: str = DENSE) -> np.ndarray:
+        asked.append(weights)
+        error = 0.5 if weights == DENSE else 0.2
+        return np.column_stack([np.full(len(masks), error * task.references[0]), masks.counts()])
+
+    monkeypatch.setattr(task, "evaluate", evaluate)
+    plain = Curve(task.scores("magnitude"), task.layout, stairs)
+    trained = Curve(task.scores("magnitude"), task.layout, stairs, "trained", total // 2)
+    plain.cut(np.array([total // 4, total]))
+    before = stairs.steps()
+    trained.cut(np.array([total // 4, total // 2]))
+    assert asked == [DENSE, "trained"]
+    assert trained.errors(np.array([total // 2]))[0] == pytest.approx(0.2)
+    assert trained.errors(np.array([total // 2 + 1]))[0] == np.inf
+    assert ablest([plain, trained], np.array([total // 4, total])).tolist() == [1, 0]
+    assert stairs.ends[total] == pytest.approx(0.5)
+    assert [part.tolist() for part in stairs.steps(trained=False)] == [part.tolist() for part in before]
+    assert stairs.steps()[2].min() == pytest.approx(0.2)

@@ -44,7 +44,7 @@ def test_slope_and_shoulder_meet_where_the_front_has_fallen(monkeypatch: pytest.
     task = make_task(tiny_problem(), 100)
     total = task.layout.total
 
-    def evaluate(masks: Masks) -> np.ndarray:
+    def evaluate(masks: Masks, weights: str) -> np.ndarray:
         shares = masks.counts() / total
         return np.stack([(1 - shares) * task.references[0], shares], axis=1)
 

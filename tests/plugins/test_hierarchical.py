@@ -32,7 +32,7 @@ from pruneframe_reports.records import Records
 
 ABLATIONS = ("share=0", "share=1", "crossover=none", "phase2=moead", "threshold_scope=unit", "corridor=anchors")
 ABLATIONS += ("schedule=success", "scorer=taylor", "mutation=block-shift", "threshold_scope=layer")
-BEST = ("sources=cuts", "sources=tuned", "sources=masks+factors", "scorers=random", "crossover=none")
+BEST = ("sources=cuts", "sources=tuned", "sources=trained", "sources=masks+factors", "scorers=random", "crossover=none")
 PAPER = "hierarchical[preset=paper]"
 SEEDS = st.integers(0, 2**31)
 
@@ -114,7 +114,7 @@ def test_what_the_sources_spent_and_gained_adds_up(seed: int) -> None:
     assert phases.passes.sum() == pytest.approx(task.budget.spent)
     assert sources.passes.sum() == pytest.approx(phases.loc["turns", "passes"])
     assert sources.gain.sum() == pytest.approx(phases.loc["turns", "gain"])
-    assert sources.source.tolist() == ["cuts", "tuned", "factors", "masks", "upper", "edge"]
+    assert sources.source.tolist() == list(module.SOURCES)
     assert sources.turns.min() >= 1
 
 
@@ -266,7 +266,8 @@ def test_a_run_on_real_digits_records_its_phases(tmp_path: Path) -> None:
     assert run.result["hypervolume"] > 0.9
     diagnostics = run.diagnostics()
     assert isinstance(diagnostics, pd.DataFrame)
-    assert set(diagnostics.record) == {"sources", "tuning", "phases", "coarse front", "anchors", "corridor"}
+    told = {"sources", "tuning", "retraining", "phases", "coarse front", "anchors", "corridor"}
+    assert set(diagnostics.record) == told
     drawn = list(Records().draw(long_table(study), facts(study)))
     captions = {item.caption.partition(": ")[2].partition(",")[0] for item in drawn}
     assert captions == set(diagnostics.record)

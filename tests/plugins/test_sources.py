@@ -37,7 +37,7 @@ def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monk
     sizes = np.array([total // 10, total // 2, total])
 
     def answering(*errors: float) -> None:
-        def evaluate(masks: Masks) -> np.ndarray:
+        def evaluate(masks: Masks, weights: str) -> np.ndarray:
             return np.column_stack([np.array(errors) * task.references[0], masks.counts()])
 
         monkeypatch.setattr(task, "evaluate", evaluate)
@@ -53,10 +53,25 @@ def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monk
         return curve
 
     monkeypatch.setattr("pruneframe.kit.tuner.Tuner.piece", piece)
-    sources = Sources(task, stairs, [deep, high], 0.05, lambda task, scores, parents: parents)
+    sources = Sources(task, stairs, [deep, high], lambda task, scores, parents: parents, 0.05, 0.05)
     sources.tuned()
     sources.upper()
     assert asked == [(deep, slope(stairs)[0]), (high, shoulder(stairs)[0])]
+
+
+def test_nothing_is_tuned_where_trained_networks_err_less(task: Task) -> None:
+    stairs = Staircase(task)
+    curves = opening(task, stairs, ("magnitude",))
+    sources = Sources(task, stairs, curves, lambda task, scores, parents: parents, 0.05, 0.05)
+    spent = task.budget.spent
+    sources.trained()
+    assert task.budget.spent > spent
+    spent = task.budget.spent
+    sources.tuned()
+    assert task.budget.spent == spent
+    assert "tuning" not in task.records
+    sources.upper()
+    assert "tuning" in task.records
 
 
 def test_couples_near_the_best_err_little_more_than_it(task: Task) -> None:
