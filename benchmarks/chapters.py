@@ -13,15 +13,8 @@ TABLED = ("results", "running-times", "seconds")
 SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "random")
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
 RANKED = tuple(f"magnitude[scorer={scorer}]" for scorer in ("magnitude", "lamp", "reconstruction"))
-PIECES = (
-    "cuts",
-    "tuned",
-    "trained",
-    "factors",
-    "masks",
-    "upper",
-    "edge",
-)  # of `hierarchical`; what one lacks others get
+# Sources of `hierarchical`; where one is left out, the others get its turns.
+PIECES = ("cuts", "tuned", "trained", "factors", "masks", "upper", "edge")
 ABLATIONS = (
     "hierarchical",
     *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
