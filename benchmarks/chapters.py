@@ -14,7 +14,7 @@ SCORERS = ("magnitude", "lamp", "taylor", "snip", "fisher", "reconstruction", "r
 SWEEPS = tuple(f"magnitude[scorer={scorer}]" for scorer in SCORERS)
 RANKED = tuple(f"magnitude[scorer={scorer}]" for scorer in ("magnitude", "lamp", "reconstruction"))
 # Sources of `hierarchical`; where one is left out, the others get its turns.
-PIECES = ("cuts", "tuned", "trained", "factors", "masks", "upper", "edge")
+PIECES = ("cuts", "tuned", "trained", "factors", "masks", "edge")
 ABLATIONS = (
     "hierarchical",
     *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),

@@ -13,15 +13,16 @@ from typing import Any, Literal
 import numpy as np
 
 import pruneframe as pf
-from pruneframe.kit import SMALLEST, Corridor, Staircase, Turns, evolve, ranks, recorded
+from pruneframe.kit import SMALLEST, Corridor, Staircase, Tuner, Turns, evolve, ranks, recorded
 
 from .anchors import Front, record_corridor
 from .experiments import HIERARCHICAL
 from .presets import Presets, written
 from .rates import Rates
+from .retraining import Retraining
 from .sources import Sources, opening
 
-SOURCES = ("cuts", "tuned", "trained", "factors", "masks", "upper", "edge")
+SOURCES = ("cuts", "tuned", "trained", "factors", "masks", "edge")
 BOTH: dict[str, Any] = {
     "delta": 2.0,
     "corridor": "survivors",
@@ -156,7 +157,9 @@ class Hierarchical(pf.Method):
         stairs = Staircase(task)
         with recorded(task, "opening"):
             curves = opening(task, stairs, self.scorers)
-        sources = Sources(task, stairs, curves, self._breed, self.tuning_rate, self.training_rate)
+        tuner = Tuner(task, stairs, self.tuning_rate)
+        retraining = Retraining(task, stairs, self.training_rate, self.scorers)
+        sources = Sources(task, stairs, curves, self._breed, tuner, retraining)
         with recorded(task, "turns"):
             Turns(task, {name: getattr(sources, name) for name in self.sources})()
 

@@ -1,106 +1,143 @@
 """Pruning and retraining in turn, from where a front has fallen down to its end.
 
 A retraining after each pruning is Han et al., NeurIPS 2015; that each begins at a high learning rate again, Renda,
-Frankle and Carbin, ICLR 2020. Where a descent begins and ends, and the cuts between its rounds, are ours.
+Frankle and Carbin, ICLR 2020. Where a descent begins and ends, the cuts between its rounds, and how its rate falls are
+ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.kit import Curve, Staircase, middles, slope
+from pruneframe.kit import Curve, Staircase, slope
 
 from .encodings import least
 from .iterative_magnitude import pruned
 
-TOP, KEPT, FINAL = 0.7, 0.7, 0.02  # of the size where the front has fallen, of the round before, and of all at the end
+TOP, FINAL = 0.7, 0.01  # of the size where the front has fallen, and of all units at the end
+KEPT = (0.7, 0.84, 0.92)  # of the round before: a smaller share where a cut to the one before only guesses
 DEAD = 0.9  # of the way to guessing: below such a network there is nothing to lose
-BETWEEN = 2  # cuts of a round's weights, at sizes down to the next round's
-PIECE, SHARE = 20, 0.2  # passes of a round in the first descent, and the share of the budget that it takes at most
+PIECE, SHARE = 20, 0.2  # passes of a training in the first descent, and the share of the budget that it takes at most
 STEPS, SMALLEST, LARGEST = 100, 16, 128  # of a training, about, and images of a step
+ENOUGH = 0.5  # of what a cut has lost: what a training must regain
+FALL = 4  # the rate is divided by it where one has not
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A mask, and the weights that were trained under it, or are to be."""
+class Network:
+    """A mask with weights, and the error under them."""
 
     keep: pf.Masks
     weights: str
+    error: float
+    intact: float  # error of the network that it was cut from
+
+    @property
+    def kept(self) -> int:
+        """Units."""
+        return int(self.keep.counts()[0])
+
+    @property
+    def bound(self) -> float:
+        """An error above which its training was in vain; none where nothing was cut."""
+        return np.inf if self.error <= self.intact else self.error - ENOUGH * (self.error - self.intact)
 
 
 class Retraining:
     """Rounds of pruning and retraining; a descent that has ended begins again at its top, with rounds twice as long.
 
-    `curves` are those of the rounds' weights, by their magnitudes, and `rate` is the learning rate that each round
-    begins with. Rounds are rows of the table `retraining`.
+    After a round, those of the `scorers` that cost nothing compete for the next cut: the one that errs least is made.
+    `curves` are theirs, of the rounds' weights. `rate` is the learning rate that a training begins with. As long as
+    none has regained half of what its cut has lost, each is done once more at a quarter of it, and where that errs
+    less, this is the rate from then on. Trainings are rows of the table `retraining`.
     """
 
-    def __init__(self, task: pf.Task, stairs: Staircase, rate: float) -> None:
+    def __init__(self, task: pf.Task, stairs: Staircase, rate: float, scorers: Sequence[str]) -> None:
         self.curves: list[Curve] = []
         self._task = task
         self._stairs = stairs
         self._rate = rate
+        self._serves = False  # whether a training at this rate has regained enough
+        self._scorers = [scorer for scorer in scorers if task.price_of_scores(scorer) == 0] or ["magnitude"]
         self._fewest = int(least(task.layout).sum())
         self._descents = 0
-        self._top: Trained | None = None  # with the latest weights
-        self._next: Trained | None = None  # with the weights to begin with
+        self._top: Network | None = None  # with the latest weights
+        self._next: Network | None = None  # with the weights to begin with
 
     def round(self, ablest: Callable[[int], Curve]) -> None:
-        """The next network, trained and evaluated, and a few cuts of it; nothing where the budget does not pay for it.
+        """The next network, trained and evaluated, and cuts of it; nothing where the budget does not pay for it.
 
         `ablest` says which score the first one is pruned by to so many units.
         """
-        began = self._next or self._first(ablest)
-        if (recipe := self._recipe()) is None:
+        if (recipe := self._recipe(self._rate)) is None:
             return
-        reached = Trained(began.keep, self._task.train(began.keep, began.weights, recipe))
-        curve = self._curve(reached)
-        (error,) = curve.cut(reached.keep.counts())
-        self._record(reached, recipe, error)
-        self.curves.append(curve)
-        if self._top is None or reached.keep.counts()[0] == self._top.keep.counts()[0]:
+        began = self._next = self._next or self._first(ablest)
+        reached = self._trained(began, recipe)
+        self._serves |= reached.error <= began.bound
+        slower = None if self._serves else self._recipe(self._rate / FALL)
+        if slower is not None and (again := self._trained(began, slower)).error < reached.error:
+            reached, self._rate = again, slower.learning_rate
+        if self._top is None or reached.kept == self._top.kept:
             self._top = reached
-        self._next = Trained(self._pruned(curve, KEPT * curve.most), reached.weights)
-        if error > DEAD or KEPT * curve.most < max(FINAL * self._stairs.total, self._fewest):
+        self._next = self._cut(reached)
+        ends = self._next.kept < max(FINAL * self._stairs.total, self._fewest) or self._next.kept == reached.kept
+        if ends or reached.error > DEAD:
             self._descents, self._next = self._descents + 1, self._top
-        share = curve.most / self._stairs.total
-        curve.cut(middles(KEPT * share, share, BETWEEN, self._stairs.total))
 
-    def _first(self, ablest: Callable[[int], Curve]) -> Trained:
-        """The mask that the first descent begins with."""
-        count = TOP * slope(self._stairs)[1] * self._stairs.total
-        return Trained(self._pruned(ablest(int(count)), count), pf.DENSE)
+    def _first(self, ablest: Callable[[int], Curve]) -> Network:
+        """What the first descent begins with."""
+        kept = int(TOP * slope(self._stairs)[1] * self._stairs.total)
+        curve = ablest(kept)
+        (error,) = curve.cut(np.array([kept]))
+        return Network(self._pruned(curve, kept), pf.DENSE, error, self._stairs.ends[self._stairs.total])
 
-    def _pruned(self, curve: Curve, count: float) -> pf.Masks:
+    def _pruned(self, curve: Curve, kept: int) -> pf.Masks:
         """What a curve keeps at a size, and of every layer what it must."""
-        return pruned(curve.scores, self._task.layout.full(), count / self._stairs.total, "global")
+        return pruned(curve.scores, self._task.layout.full(), kept / self._stairs.total, "global")
 
-    def _recipe(self) -> pf.Recipe | None:
-        """The training of a round; None where it would see too few images."""
+    def _recipe(self, rate: float) -> pf.Recipe | None:
+        """A training; None where it would see too few images."""
         task = self._task
         passes = min(PIECE * 2**self._descents, SHARE * task.budget.total, task.budget.left)
-        rest = task.prices.new_weights + (1 + BETWEEN) * task.prices.evaluation
+        rest = task.prices.new_weights + (1 + len(self._scorers)) * task.prices.evaluation
         visits = int(task.prices.trainable(max(0.0, passes - rest)))
         if visits < SMALLEST:
             return None
         epochs = -(-visits // task.train_images)
         batch = min(LARGEST, max(SMALLEST, visits // STEPS))
-        return pf.Recipe(epochs, self._rate, batch=batch, images=visits // epochs)
+        return pf.Recipe(epochs, rate, batch=batch, images=visits // epochs)
 
-    def _curve(self, trained: Trained) -> Curve:
-        """Cuts of what a mask keeps, the weakest of its weights first."""
-        scores = self._task.scores("magnitude", trained.weights)
-        own = np.where(trained.keep.unpack(0), scores, -np.inf).astype(np.float32)
-        return Curve(own, self._task.layout, self._stairs, trained.weights, int(trained.keep.counts()[0]))
-
-    def _record(self, trained: Trained, recipe: pf.Recipe, error: float) -> None:
-        kept = int(trained.keep.counts()[0]) / self._stairs.total
-        row = {"descent": self._descents + 1, "kept": kept, "images": recipe.epochs * (recipe.images or 0)}
+    def _trained(self, began: Network, recipe: pf.Recipe) -> Network:
+        """The same mask under new weights."""
+        weights = self._task.train(began.keep, began.weights, recipe)
+        (error,) = self._stairs.evaluate(began.keep, weights)
+        row = {"descent": self._descents + 1, "kept": began.kept / self._stairs.total, "rate": recipe.learning_rate}
+        row |= {"images": recipe.epochs * (recipe.images or 0), "before": began.error, "after": error}
         earlier = self._task.records.get("retraining", pd.DataFrame())
-        added = pd.DataFrame([row | {"rate": self._rate, "error": error}])
-        self._task.record("retraining", pd.concat([earlier, added], ignore_index=True))
+        self._task.record("retraining", pd.concat([earlier, pd.DataFrame([row])], ignore_index=True))
+        return Network(began.keep, weights, error, error)
+
+    def _cut(self, reached: Network) -> Network:
+        """What the next round begins with."""
+        curves = [self._curve(scorer, reached) for scorer in self._scorers]
+        for share in KEPT:
+            kept = int(share * reached.kept)
+            errors = [float(curve.cut(np.array([kept]))[0]) for curve in curves]
+            if min(errors) < DEAD:
+                break
+        curve, error = curves[int(np.argmin(errors))], min(errors)
+        self.curves.append(curve)
+        return Network(self._pruned(curve, kept), reached.weights, error, reached.error)
+
+    def _curve(self, scorer: str, reached: Network) -> Curve:
+        """Cuts of what a mask keeps, the weakest of its units first."""
+        scores = self._task.scores(scorer, reached.weights)
+        own = np.where(reached.keep.unpack(0), scores, -np.inf).astype(np.float32)
+        curve = Curve(own, self._task.layout, self._stairs, reached.weights, reached.kept)
+        curve.cut(reached.keep.counts())  # known already, and free
+        return curve

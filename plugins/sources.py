@@ -51,9 +51,9 @@ def opening(task: pf.Task, stairs: Staircase, scorers: Sequence[str]) -> list[Cu
 class Sources:
     """What each source does in a turn.
 
-    One score is tuned for small networks, where the front falls, and one for large ones, above that place: of the
-    curves that the opening has found, those that err least there. Where the front falls, pruned networks are retrained
-    as well. Elsewhere whichever curve errs least at a size serves it, with the weights that it has.
+    One score is tuned for small networks, where the front falls: of the curves that the opening has found, the one that
+    errs least there. From there on down pruned networks are retrained as well. Elsewhere whichever curve errs least at
+    a size serves it, with the weights that it has.
     """
 
     def __init__(
@@ -62,21 +62,21 @@ class Sources:
         stairs: Staircase,
         curves: Sequence[Curve],
         breed: Breed,
-        tuning_rate: float,
-        training_rate: float,
+        tuner: Tuner,
+        retraining: Retraining,
     ) -> None:
         self._task = task
         self._stairs = stairs
         self._found = list(curves)
-        self._steep, self._flat = (self._ablest(*place(stairs)) for place in (slope, shoulder))
-        self._steeply, self._flatly = Tuner(task, stairs, tuning_rate), Tuner(task, stairs, tuning_rate)
-        self._retraining = Retraining(task, stairs, training_rate)
+        self._tuned = self._ablest(*slope(stairs))
+        self._tuner = tuner
+        self._retraining = retraining
         self._breed = breed
 
     @property
     def _untrained(self) -> list[Curve]:
         """Those of the unpruned network's weights, the latest last."""
-        return [*self._found, self._flat, self._steep]
+        return [*self._found, self._tuned]
 
     @property
     def _curves(self) -> list[Curve]:
@@ -91,22 +91,16 @@ class Sources:
         """A piece of tuning where the front falls, and cuts that judge it, until trained networks err less there."""
         least, most = slope(self._stairs)
         if not self._overtaken(least, most):
-            self._steep = self._piece(self._steeply, self._steep, least, most)
+            passes = min(PIECE, SHARE * self._task.budget.total)
+            self._tuned = self._tuner.piece(self._tuned, passes, least, most)
 
     def trained(self) -> None:
         """A round of pruning and retraining, and a few cuts below it."""
         self._retraining.round(lambda kept: self._untrained[ablest(self._untrained, np.array([kept]))[0]])
 
-    def upper(self) -> None:
-        """The same above that place, where pruning is felt."""
-        self._flat = self._piece(self._flatly, self._flat, *shoulder(self._stairs))
-
-    def _piece(self, tuner: Tuner, curve: Curve, least: float, most: float) -> Curve:
-        return tuner.piece(curve, min(PIECE, SHARE * self._task.budget.total), least, most)
-
     def _overtaken(self, least: float, most: float) -> bool:
         """Whether trained networks err less between two shares kept, on average up to the largest of them."""
-        trained = self._retraining.curves
+        trained = [curve for curve in self._retraining.curves if curve.most]  # blocks may all go
         if not trained:
             return False
         kept = middles(

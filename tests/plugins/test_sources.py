@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from tiny import registry
 
 from pruneframe.kit.sweep import Curve, Staircase
-from pruneframe.kit.tuner import shoulder, slope
+from pruneframe.kit.tuner import Tuner, slope
 from pruneframe.mask import Masks
 from pruneframe.search.task import Task
 from pruneframe.testing import make_task
+from pruneframe_plugins.retraining import Retraining
 from pruneframe_plugins.sources import Sources, opening, pairs
 
 
@@ -31,7 +34,13 @@ def test_a_score_alone_is_cut_and_compared_with_none(task: Task) -> None:
     assert task.budget.spent == len(curve._known)
 
 
-def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def sources_of(task: Task, stairs: Staircase, curves: Sequence[Curve]) -> Sources:
+    """Sources whose masks are their parents."""
+    tuner, retraining = Tuner(task, stairs, 0.05), Retraining(task, stairs, 0.05, ["magnitude"])
+    return Sources(task, stairs, curves, lambda task, scores, parents: parents, tuner, retraining)
+
+
+def test_the_score_that_errs_least_where_the_front_falls_is_tuned(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     stairs, total = Staircase(task), task.layout.total
     deep, high = (Curve(task.scores(name), task.layout, stairs) for name in ("magnitude", "lamp"))
     sizes = np.array([total // 10, total // 2, total])
@@ -53,16 +62,14 @@ def test_each_place_is_tuned_by_the_score_that_errs_least_there(task: Task, monk
         return curve
 
     monkeypatch.setattr("pruneframe.kit.tuner.Tuner.piece", piece)
-    sources = Sources(task, stairs, [deep, high], lambda task, scores, parents: parents, 0.05, 0.05)
-    sources.tuned()
-    sources.upper()
-    assert asked == [(deep, slope(stairs)[0]), (high, shoulder(stairs)[0])]
+    sources_of(task, stairs, [high, deep]).tuned()
+    assert asked == [(deep, slope(stairs)[0])]
 
 
 def test_nothing_is_tuned_where_trained_networks_err_less(task: Task) -> None:
     stairs = Staircase(task)
     curves = opening(task, stairs, ("magnitude",))
-    sources = Sources(task, stairs, curves, lambda task, scores, parents: parents, 0.05, 0.05)
+    sources = sources_of(task, stairs, curves)
     spent = task.budget.spent
     sources.trained()
     assert task.budget.spent > spent
@@ -70,8 +77,6 @@ def test_nothing_is_tuned_where_trained_networks_err_less(task: Task) -> None:
     sources.tuned()
     assert task.budget.spent == spent
     assert "tuning" not in task.records
-    sources.upper()
-    assert "tuning" in task.records
 
 
 def test_couples_near_the_best_err_little_more_than_it(task: Task) -> None:
