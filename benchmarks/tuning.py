@@ -121,7 +121,7 @@ CHAPTERS = (
         (
             *((f"{name}[preset=paper]", name) for name in ("s-nsga2", "pm-moea", "evopress", "nndrea")),
             ("ts-sparse-ea[preset=paper,order=score]", "ts-sparse-ea"),  # no budget pays for each weight by itself
-            ("iterative-magnitude", "iterative-magnitude"),
+            ("iterative-magnitude[preset=paper]", "iterative-magnitude"),
         ),
     ),
     Chapter(

@@ -15,8 +15,15 @@ from pruneframe.kit import best
 
 from .encodings import keep_best, least
 from .magnitude import Magnitude
+from .presets import Presets
 
 SHARE = 0.2  # of what remains goes in a round
+PRESETS = Presets(
+    {
+        "best": {"scorer": "lamp", "final": 0.01, "learning_rate": 0.05},
+        "paper": {"scorer": "magnitude", "final": 0.02, "learning_rate": 0.02},
+    }
+)
 DEAREST = 4  # evaluations that a round is given at least, where their number is not set
 
 
@@ -53,7 +60,8 @@ class IterativeMagnitude(pf.Method):
         "in each round, all layers under one threshold, and a retraining that begins at a high learning rate again "
         "(Renda, Frankle and Carbin, ICLR 2020); the cubic schedule (Zhu and Gupta, arXiv 1710.01878). Ours: rounds "
         "share what is left of the budget equally, with a cosine in each; a filter's magnitude is the mean over its "
-        "weights; no layer goes entirely. Weights are not rewound, since those of an early epoch are not at hand."
+        "weights; no layer goes entirely. Weights are not rewound, since those of an early epoch are not at hand. "
+        "preset=paper prunes by magnitude; by default it is LAMP of the current weights, down to fewer of them."
     )
     bibtex = (
         Magnitude.bibtex
@@ -72,23 +80,30 @@ class IterativeMagnitude(pf.Method):
     }
     """
     )
-    scorer: str = pf.setting("magnitude", "importance of the current weights; the least goes first", kind="scorer")
+    preset: Literal["best", "paper"] = pf.setting("best", "where settings that are not given come from", tried=())
+    scorer: str = PRESETS.setting("scorer", "importance of the current weights; the least goes first", kind="scorer")
     schedule: Literal["geometric", "cubic"] = pf.setting(
         "geometric", "equal shares of what remains go, or ever fewer of all (cubic)"
     )
     scope: Literal["global", "layer"] = pf.setting("global", "one threshold for all layers, or the same share of each")
-    final: float = pf.setting(0.02, "share of units that the last round keeps", above=0, below=1, tried=(0.005, 0.2))
+    final: float = PRESETS.setting(
+        "final", "share of units that the last round keeps", above=0, below=1, tried=(0.005, 0.2)
+    )
     rounds: int | None = pf.setting(
         None, f"of pruning; none: what removes {SHARE:.0%} of the rest in each, if the budget pays for them", least=1
     )
     retraining: bool = pf.setting(True, "off: nothing is trained, so that rounds are cuts of one score")
-    learning_rate: float = pf.setting(0.02, "of a retraining, at first", above=0, tried=(0.002, 0.1))
+    learning_rate: float = PRESETS.setting("learning_rate", "of a retraining, at first", above=0, tried=(0.002, 0.1))
 
     @property
     def deterministic(self) -> bool:
         return not self.retraining
 
     def search(self, task: pf.Task) -> None:
+        PRESETS.suited(self, self.preset, task)._search(task)
+
+    def _search(self, task: pf.Task) -> None:
+        """The search, with a value for every setting."""
         keep, weights = task.layout.full(), pf.DENSE
         task.scores(self.scorer, weights)  # first, so that a score that is not defined is refused before a run begins
         task.evaluate(keep)

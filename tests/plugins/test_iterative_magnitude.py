@@ -71,7 +71,7 @@ def test_without_retraining_rounds_are_cuts_of_one_score() -> None:
 
 def test_rounds_are_as_many_as_the_budget_pays_for() -> None:
     assert len(searched("iterative-magnitude", 20).archive.evaluations) == 1 + 19 // 4
-    assert len(searched("iterative-magnitude", 300, units="filter").archive.evaluations) == 1 + 18
+    assert len(searched("iterative-magnitude", 300, units="filter").archive.evaluations) == 1 + 21
 
 
 def test_a_score_that_costs_is_charged_in_every_round() -> None:
@@ -79,3 +79,10 @@ def test_a_score_that_costs_is_charged_in_every_round() -> None:
     assert task.budget.spent == pytest.approx(4 * task.prices.evaluation + task.price_of_scores("taylor"))
     task = searched("iterative-magnitude[scorer=taylor,rounds=3]", 300)
     assert 297 < task.budget.spent <= 300  # whole images in each of many epochs
+
+
+def test_the_papers_preset_prunes_by_magnitude() -> None:
+    spec = "iterative-magnitude[{},final=0.1,rounds=3,retraining=false]"
+    given = [searched(spec.format(one), 30) for one in ("preset=paper", "scorer=magnitude", "preset=best")]
+    masks = [[one.mask for one in task.archive.evaluations] for task in given]
+    assert masks[0] == masks[1] != masks[2]
