@@ -19,8 +19,9 @@ from pruneframe.kit import Curve, Staircase, slope
 from .encodings import least
 from .iterative_magnitude import pruned
 
-TOP, FINAL = 0.7, 0.01  # of the size where the front has fallen, and of all units at the end
-KEPT = (0.7, 0.84, 0.92)  # of the round before: a smaller share where a cut to the one before only guesses
+TOP = 0.7  # of the size where the front has fallen
+LITTLE = 0.008  # hypervolume: a descent ends where no more can lie below
+KEPT = (0.65, 0.8, 0.9)  # of the round before: a smaller share where a cut to the one before only guesses
 DEAD = 0.9  # of the way to guessing: below such a network there is nothing to lose
 PIECE, SHARE = 20, 0.2  # passes of a training in the first descent, and the share of the budget that it takes at most
 STEPS, SMALLEST, LARGEST = 100, 16, 128  # of a training, about, and images of a step
@@ -85,8 +86,8 @@ class Retraining:
         if self._top is None or reached.kept == self._top.kept:
             self._top = reached
         self._next = self._cut(reached)
-        ends = self._next.kept < max(FINAL * self._stairs.total, self._fewest) or self._next.kept == reached.kept
-        if ends or reached.error > DEAD:
+        below = reached.kept / self._stairs.total * (1 - reached.error)
+        if below < LITTLE or reached.error > DEAD or not self._fewest <= self._next.kept < reached.kept:
             self._descents, self._next = self._descents + 1, self._top
 
     def _first(self, ablest: Callable[[int], Curve]) -> Network:

@@ -16,7 +16,7 @@ from pruneframe.search.task import Task
 from pruneframe.search.workbench import DENSE
 from pruneframe.testing import make_task
 from pruneframe_plugins.encodings import least
-from pruneframe_plugins.retraining import FALL, FINAL, KEPT, PIECE, Retraining
+from pruneframe_plugins.retraining import FALL, KEPT, LITTLE, PIECE, Retraining
 from pruneframe_plugins.sources import opening
 
 
@@ -71,11 +71,15 @@ def test_a_descent_shrinks_and_hands_its_weights_on_and_the_next_begins_at_its_t
     assert images[again] > 1.8 * images[0]
 
 
-def test_a_descent_ends_above_the_least_share_and_each_round_keeps_so_much_of_the_one_before() -> None:
-    task, _ = retrained(8)
-    kept = task.records["retraining"].groupby("descent")["kept"].apply(np.array)
-    assert kept[1][1:] == pytest.approx(KEPT[0] * kept[1][:-1], rel=0.02)
-    assert kept[1][-1] >= FINAL > KEPT[0] * kept[1][-1]
+def test_a_descent_ends_where_little_can_lie_below_and_each_round_keeps_so_much_of_the_one_before() -> None:
+    task, _ = retrained(10, budget=900)
+    first, again = (rows for _, rows in task.records["retraining"].groupby("descent"))
+    kept = first["kept"].to_numpy()
+    assert kept[1:] == pytest.approx(KEPT[0] * kept[:-1], rel=0.02)
+    below = kept * (1 - first["after"])
+    assert np.all(below[:-1] >= LITTLE)
+    assert below.iloc[-1] < LITTLE
+    assert again["kept"].iloc[0] == kept[0]
 
 
 def test_a_round_costs_what_a_piece_may_and_its_cuts_are_of_its_own_weights() -> None:
