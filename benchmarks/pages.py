@@ -28,7 +28,8 @@ from pruneframe.study.table import long_table
 
 RUNS = (
     *("problem", "units", "method", "instance", "seed", "status", "budget", "search_images", "deterministic"),
-    *("passes_spent", "evaluations", "processor_seconds", "front_size", "dense_error", "dense_test_error"),
+    *("passes_spent", "evaluations", "processor_seconds", "seconds_in_all"),
+    *("front_size", "dense_error", "dense_test_error"),
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
 )
 TYPESET = "results,difference,comparisons,fronts,reductions,running-times"

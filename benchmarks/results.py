@@ -36,6 +36,10 @@ GLANCE = (
     "by Holm within each chapter: signed ranks over networks or splits of a problem, and Mann-Whitney over seeds where "
     "there is only one. = where no difference is shown, nothing where nothing may be claimed."
 )
+HOURS = (
+    "Hours: what all searches of a chapter took, one after the other, each on one core, from their last start to their "
+    "end; measuring final fronts on test and printing come on top."
+)
 COMMITS = "commits.txt"  # of a folder: which chapter's runs were computed at which commits
 
 
@@ -129,7 +133,7 @@ def _book(folder: Path) -> Iterator[str]:
         yield from ("", f"## {part.capitalize()} at a glance", "", GLANCE.format(control=own[0].methods[0]), "")
         yield from markdown(glance(own, folder))
         yield from _ranks(part, own, folder)
-    yield from ("", "## Chapters", "")
+    yield from ("", "## Chapters", "", HOURS, "")
     yield from markdown(pd.DataFrame([_told(chapter, folder) for chapter in there]))
     names = "\n".join(f"{folder.name}/{chapter.name}" for chapter in there)
     yield from ("", f"```{{toctree}}\n:hidden:\n\n{names}\n```", "")
@@ -142,6 +146,7 @@ def _told(chapter: Chapter, folder: Path) -> dict[str, str]:
     return {
         "chapter": f"[{chapter.title}]({where}.md)",
         "runs": f"{(told['status'] != 'missing').sum():,} of {chapter.runs:,}",
+        "hours": f"{told['seconds_in_all'].sum() / 3600:.2f}",
         "at": told["commit"].iloc[0],
         "with figures": f"[PDF]({where}.pdf)",
         "every run": f"[CSV]({where}.csv)",

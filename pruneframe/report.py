@@ -95,9 +95,10 @@ class RunSummary:
     rules that runs must share to be compared, each with those of its own `instance`, `hash` of all that the run is;
     `units`, `batch_norm`, `budget` (passes), `search_images`, `objectives` and the search's `precision` are among them.
     `seconds` are those of all answers to the search, `seconds_by_kind` apart by the kind of question, `own_seconds`
-    those of the method's work between them, `processor_seconds` those that its process worked for both; `evaluations`
-    says how many answers were candidates, `repeats` how many more were asked for that were known, and so were free. The
-    search `ended` by its budget, by its method, which returned, or by repeats, many on end. A `deterministic` run is
+    those of the method's work between them, `processor_seconds` those that its process worked for both, and
+    `seconds_in_all` those that went by from the search's last start to its end; `evaluations` says how many answers
+    were candidates, `repeats` how many more were asked for that were known, and so were free. The search `ended` by its
+    budget, by its method, which returned, or by repeats, many on end. A `deterministic` run is
     the same under every seed. `hypervolume` is with the errors on test, `hypervolume_search` on search,
     `hypervolume_region` where the error is near the unpruned network's, which is `dense_error` on search and
     `dense_test_error` on test, `hypervolume_log` with sizes on a log scale, `hypervolume_anytime` the mean over the
@@ -128,6 +129,7 @@ class RunSummary:
     seconds_by_kind: dict[str, float] = field(default_factory=dict)
     own_seconds: float = math.nan
     processor_seconds: float = math.nan
+    seconds_in_all: float = math.nan
     hypervolume: float = math.nan
     hypervolume_search: float = math.nan
     hypervolume_region: float = math.nan

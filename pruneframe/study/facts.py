@@ -26,7 +26,7 @@ IDENTITY = (
 )
 REACHED = (
     *("deterministic", "passes_spent", "evaluations", "repeats", "ended", "seconds", "seconds_by_kind", "own_seconds"),
-    "processor_seconds",
+    *("processor_seconds", "seconds_in_all"),
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
     *("front_size", "dense_error", "dense_test_error", "environment"),
 )
