@@ -97,6 +97,7 @@ CHAPTERS = (
         (
             *("hamp", "hierarchical", "netadapt", "netadapt[scorer=reconstruction]", "halp", "fast-nas", "evopress"),
             *("iterative-magnitude", "sparse-ea", "moea-psl", *SPARSE, "nsga2", "moead", "emo-dir", "random"),
+            "hierarchical[preset=paper]",
         ),
         (
             *("--problems", "lenet-digits", "--instances", "0-9", "--seeds", "0-1", "--budget", "300"),
@@ -200,7 +201,7 @@ CHAPTERS = (
     Chapter(
         "tiny-lenet",
         "Filters of a tiny LeNet on digits, whose true front is known",
-        (*BUNDLED, *BLIND, "sparse-ea", "moea-psl", *SPARSE, "evopress", "fast-nas"),
+        (*BUNDLED, *BLIND, "sparse-ea", "moea-psl", *SPARSE, *RIVALS, "fast-nas", "hierarchical[preset=paper]"),
         ("--problems", "tiny-lenet", "--seeds", "0-29", "--budget", "3000"),
         TABLED,
         part="filters",
@@ -208,7 +209,10 @@ CHAPTERS = (
     Chapter(
         "tiny-attention",
         "Heads and hidden units of a tiny transformer on digits, whose true front is known",
-        (*BUNDLED, *BLIND, "hamp[encoding=channel-count,scorer=taylor]", "sparse-ea", "moea-psl", *SPARSE, "evopress"),
+        (
+            *(*BUNDLED, *BLIND, "hamp[encoding=channel-count,scorer=taylor]", "sparse-ea", "moea-psl", *SPARSE),
+            *(*RIVALS, "hierarchical[preset=paper]"),
+        ),
         ("--problems", "tiny-attention", "--seeds", "0-29", "--budget", "500"),
         TABLED,
         part="filters",

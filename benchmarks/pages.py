@@ -18,6 +18,7 @@ from chapters import Chapter
 
 from pruneframe.comparison.document import close, compose
 from pruneframe.comparison.drawing import drawn, saved
+from pruneframe.comparison.verdicts import verdicts
 from pruneframe.errors import Faulty
 from pruneframe.item import Figure, Remark, Table
 from pruneframe.registry import Registry
@@ -32,6 +33,7 @@ RUNS = (
     *("front_size", "dense_error", "dense_test_error"),
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
 )
+CLAIMED = "Behind a name: what is claimed beside `{}` at equal compute, by Holm over {} comparisons."
 TYPESET = "results,difference,comparisons,fronts,reductions,running-times"
 MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
 
@@ -76,7 +78,12 @@ def _picture(chapter: Chapter, study: StudyFolder, known: StudyFacts) -> Iterato
     own = replace(known, runs=tuple(run for run in known.runs if run.method in chapter.shown))
     if own.runs:
         fronts = drawn(Registry().component(Report, "fronts"), long_table(study), own, _fail)
-        yield from (item for item in fronts if isinstance(item, Figure))
+        claimed = {one.found.second: one.text for one in verdicts(known.runs, chapter.methods[0])}
+        for figure in (item for item in fronts if isinstance(item, Figure)):
+            for text in (text for legend in figure.figure.legends for text in legend.get_texts()):
+                if told := claimed.get(text.get_text()):
+                    text.set_text(f"{text.get_text()}: {told}")
+            yield replace(figure, caption=f"{figure.caption} {CLAIMED.format(chapter.methods[0], len(claimed))}")
 
 
 def _fail(fault: Faulty) -> None:

@@ -125,7 +125,7 @@ def _claimed(told: Sequence[RunSummary], control: str) -> Iterator[tuple[str, st
 def _book(folder: Path) -> Iterator[str]:
     """The lines of docs/results.md, from the chapters that stand in a folder."""
     there = [chapter for chapter in CHAPTERS if (folder / f"{chapter.name}.csv").exists()]
-    yield from ("# Results", "")
+    yield from ("# Results", "", _standing(there, folder), "")
     yield "Printed by `python benchmarks/results.py`, nothing corrected by hand; each chapter names its commit."
     if lacking := [chapter.name for chapter in CHAPTERS if chapter not in there]:
         yield f"Not run yet: {', '.join(lacking)}."
@@ -137,6 +137,23 @@ def _book(folder: Path) -> Iterator[str]:
     yield from markdown(pd.DataFrame([_told(chapter, folder) for chapter in there]))
     names = "\n".join(f"{folder.name}/{chapter.name}" for chapter in there)
     yield from ("", f"```{{toctree}}\n:hidden:\n\n{names}\n```", "")
+
+
+def _standing(chapters: Sequence[Chapter], folder: Path) -> str:
+    """Beside which methods the control of the parts is not better, and on what."""
+    found: dict[str, dict[str, list[str]]] = {NO_DIFFERENCE: {}, "better": {}}
+    compared = [chapter for chapter in chapters if chapter.part]
+    for chapter in compared:
+        for one in verdicts(runs(folder / f"{chapter.name}.csv"), chapter.methods[0]):
+            if one.text in found:
+                found[one.text].setdefault(one.found.second, []).append(chapter.column)
+    told = [
+        f"{words} `{method}` ({', '.join(columns)})"
+        for words, by_method in zip(("no difference is shown from", "worse than"), found.values(), strict=True)
+        for method, columns in by_method.items()
+    ]
+    start = f"At equal compute `{compared[0].methods[0]}` is better than all methods beside it, where enough was run"
+    return f"{start} for a claim{', but for these: ' if told else ''}{'; '.join(told)}." if compared else ""
 
 
 def _told(chapter: Chapter, folder: Path) -> dict[str, str]:

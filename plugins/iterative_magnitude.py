@@ -1,4 +1,4 @@
-"""Pruning and retraining in turn, the smallest weights first."""
+"""Pruning and retraining in turn, the weakest by a score of the current weights first."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 import pruneframe as pf
-from pruneframe.kit import Curve, Staircase, slope
+from pruneframe.kit import Curve, Staircase, shoulder
 
 from .encodings import least
 from .iterative_magnitude import pruned
 
-TOP = 0.7  # of the size where the front has fallen
+TOP = 0.7  # of the size where the front has fallen, and later where pruning is first felt
 LITTLE = 0.008  # hypervolume: a descent ends where no more can lie below
 KEPT = (0.65, 0.8, 0.9)  # of the round before: a smaller share where a cut to the one before only guesses
 DEAD = 0.9  # of the way to guessing: below such a network there is nothing to lose
@@ -50,12 +50,16 @@ class Network:
 
 
 class Retraining:
-    """Rounds of pruning and retraining; a descent that has ended begins again at its top, with rounds twice as long.
+    """Rounds of pruning and retraining, descent by descent, each with rounds twice as long as those of the one before.
+
+    The first begins below the place where the front has fallen, for there hypervolume is lost, and the second higher,
+    below the place where pruning is first felt; from then on each begins again at that top, with the weights it has.
 
     After a round, those of the `scorers` that cost nothing compete for the next cut: the one that errs least is made.
     `curves` are theirs, of the rounds' weights. `rate` is the learning rate that a training begins with. As long as
-    none has regained half of what its cut has lost, each is done once more at a quarter of it, and where that errs
-    less, this is the rate from then on. Trainings are rows of the table `retraining`.
+    none has regained half of what its cut has lost, each is done once more at a quarter of it; where that errs less,
+    and less than before any training, this is the rate from then on. From a new top this is judged anew. Trainings are
+    rows of the table `retraining`.
     """
 
     def __init__(self, task: pf.Task, stairs: Staircase, rate: float, scorers: Sequence[str]) -> None:
@@ -82,17 +86,23 @@ class Retraining:
         self._serves |= reached.error <= began.bound
         slower = None if self._serves else self._recipe(self._rate / FALL)
         if slower is not None and (again := self._trained(began, slower)).error < reached.error:
-            reached, self._rate = again, slower.learning_rate
+            reached = again
+            if again.error < began.error:  # otherwise it was not the rate
+                self._rate = slower.learning_rate
         if self._top is None or reached.kept == self._top.kept:
             self._top = reached
         self._next = self._cut(reached)
         below = reached.kept / self._stairs.total * (1 - reached.error)
         if below < LITTLE or reached.error > DEAD or not self._fewest <= self._next.kept < reached.kept:
-            self._descents, self._next = self._descents + 1, self._top
+            self._descents += 1
+            if self._descents == 1:
+                self._top, self._serves = None, False
+            self._next = self._top
 
     def _first(self, ablest: Callable[[int], Curve]) -> Network:
-        """What the first descent begins with."""
-        kept = int(TOP * slope(self._stairs)[1] * self._stairs.total)
+        """What a descent from a new top begins with."""
+        place = shoulder(self._stairs)[min(self._descents, 1)]
+        kept = int(TOP * place * self._stairs.total)
         curve = ablest(kept)
         (error,) = curve.cut(np.array([kept]))
         return Network(self._pruned(curve, kept), pf.DENSE, error, self._stairs.ends[self._stairs.total])

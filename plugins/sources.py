@@ -17,7 +17,7 @@ from .retraining import Retraining
 FIRST = 6  # cuts by the first score
 PLACES = 4  # sizes by which curves are compared
 RIVALS = 3  # cuts by each further score, of sizes that the best so far was cut to
-OPENING = 0.2  # of the budget at most, for a score and its cuts
+OPENING = 0.2  # of the budget at most, for a score
 TURN = 4  # candidates of a turn
 PIECE, SHARE = 20, 0.2  # passes of a piece of tuning, and the share of the budget that it takes at most
 Breed = Callable[[pf.Task, pf.Scores, pf.Masks], pf.Masks]

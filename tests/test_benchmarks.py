@@ -27,7 +27,7 @@ from pruneframe.method import Method
 from pruneframe.registry import Registry
 from pruneframe.report import Report
 from pruneframe.spec import numbers
-from pruneframe.study.facts import summaries
+from pruneframe.study.facts import facts, summaries
 from pruneframe.study.plan import plan
 from pruneframe.study.store import StudyFolder
 from pruneframe.study.worker import carry_out
@@ -322,11 +322,18 @@ def test_a_chapter_is_printed_once_and_the_book_from_what_stands_there(
     assert told == f"{np.median(values['random']):.4f} {'better' if ahead else 'worse'}"
     assert (tmp_path / "book" / "a.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "book" / "a.png").read_bytes()[1:4] == b"PNG"
-    assert "![Final fronts](a.png)" in (tmp_path / "book" / "a.md").read_text()
+    page = (tmp_path / "book" / "a.md").read_text()
+    assert "![Final fronts](a.png)" in page
+    assert "Behind a name: what is claimed beside `magnitude` at equal compute, by Holm over 1 comparisons" in page
+    (picture,) = pages._picture(chapters[0], study, facts(study))
+    claim = told.split()[1]
+    assert [text.get_text() for text in picture.figure.legends[0].get_texts()] == [f"random: {claim}"]
 
     monkeypatch.setattr(results, "CHAPTERS", [*chapters, results.Chapter("c", "c", methods, (), part="weights")])
     shutil.rmtree(study.path)
     book = "\n".join(results._book(tmp_path / "book"))
+    first = "At equal compute `magnitude` is better than all methods beside it, where enough was run for a claim"
+    assert book.split("\n")[2] == f"{first}{', but for these: worse than `random` (a, b)' if ahead else ''}."
     assert "Not run yet: c." in book
     assert f"| random | {told} | {told} |" in book
     assert "| 12 of " in book

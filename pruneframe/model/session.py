@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,7 +168,12 @@ class Session:
         return state, facts
 
     def _ended(self, epoch: int, loss: float) -> None:
-        """An epoch is over: evaluate, and write down everything."""
+        """An epoch is over: evaluate, and write down everything; InputError where training has diverged."""
+        if not math.isfinite(loss):
+            raise InputError(
+                f"training must keep its loss finite, but at a learning rate of {self._recipe.learning_rate:g} it is "
+                f"{loss} in epoch {epoch}; a recipe with a lower rate may do"
+            )
         self._module.eval()
         errors = self._error(self._seen), self._error(self._data.search)
         self._module.train()

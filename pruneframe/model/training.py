@@ -16,6 +16,7 @@ from .augmentation import augmented
 from .recipe import Recipe
 from .rows import Source
 
+PROBE = 16  # images by whose outputs a training is seen to have diverged
 FUSED = ("cpu", "cuda")  # devices on which torch has one operation for a whole step of SGD
 
 
@@ -71,13 +72,15 @@ def train(
     `progress` is called after every epoch with its number and mean loss, `tell` after some steps with the share done.
     `resume` is called before the first step: it may put all back as it was after some epoch, the generator behind
     order and augmentation and torch's own included, and returns how many epochs are done. The module ends in evaluation
-    mode.
+    mode, and with what it began with where training has diverged: where its outputs, or norms of its weights, are no
+    longer finite.
     """
     aim = aim if isinstance(aim, Aim) else Aim(aim)
     keep, device = keep or {}, aim.labels.device
     with torch.no_grad():
         for parameter, mask in masks(module, keep).items():
             parameter.mul_(mask)
+    start = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     module.train().requires_grad_(True)
     generator = torch.Generator().manual_seed(seed)
     taken = (steps or partial(TorchSteps, module))(augmented(images, recipe, generator), aim, recipe, keep)
@@ -98,6 +101,17 @@ def train(
             if progress:
                 progress(epoch + 1, total / len(images))
     module.eval().requires_grad_(False)
+    if _diverged(module, start, images[torch.arange(min(len(images), PROBE), device=device)]):
+        module.load_state_dict(start)
+
+
+def _diverged(module: nn.Module, start: Mapping[str, Tensor], batch: Tensor) -> bool:
+    """Whether a square of a number or an output is not finite; a buffer may hold infinities all along, as masks do."""
+    now = module.state_dict()
+    if any(bool((tensor.isfinite() & ~now[name].square().isfinite()).any()) for name, tensor in start.items()):
+        return True
+    with torch.no_grad():
+        return not bool(module(batch).isfinite().all())
 
 
 def masks(module: nn.Module, keep: Keep) -> dict[nn.Parameter, Tensor]:

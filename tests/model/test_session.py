@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pruneframe import Data, Recipe
+from pruneframe.errors import InputError
 from pruneframe.files import UNFINISHED
 from pruneframe.model.precision import multiplies_bfloat16
 from pruneframe.model.session import Epoch, Session, read_epochs
@@ -135,3 +136,9 @@ def test_a_closed_session_keeps_its_log_alone(tmp_path: Path) -> None:
     assert session.checkpoint.exists()
     session.close()
     assert [path.name for path in tmp_path.iterdir()] == ["epochs.jsonl"]
+
+
+def test_a_training_that_diverges_says_so_with_its_rate_and_keeps_no_such_weights(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"at a learning rate of 1e\+30 it is (nan|inf) in epoch 1; a recipe with"):
+        trained(tmp_path, recipe=replace(RECIPE, learning_rate=1e30))
+    assert not (tmp_path / "checkpoint.safetensors").exists()

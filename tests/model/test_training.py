@@ -160,3 +160,20 @@ def test_any_number_of_images_fits_into_batches() -> None:
     before = digest(module.state_dict())
     train(module, images[:17], labels[:17], Recipe(batch=16), seed=0)
     assert digest(module.state_dict()) != before
+
+
+@pytest.mark.parametrize("rate", [1e4, 1e30])
+def test_a_training_that_diverges_leaves_the_weights_as_they_were_and_zeros_zero(rate: float) -> None:
+    module, images, labels = tiny()
+    keep, before = random_keep(module), copy.deepcopy(module.state_dict())
+    train(module, images.mul_(1e3), labels, Recipe(epochs=2, learning_rate=rate, batch=16), seed=1, keep=keep)
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, before[name] * keep[name] if name in keep else before[name])
+
+
+def test_a_buffer_of_infinities_is_no_divergence() -> None:
+    module, images, labels = tiny()
+    module.register_buffer("mask", torch.full((2,), -torch.inf))
+    before = digest(module.state_dict())
+    train(module, images, labels, RECIPE, seed=1)
+    assert digest(module.state_dict()) != before

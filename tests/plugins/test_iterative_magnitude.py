@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from searches import searched
+from tiny import registry
 
+from pruneframe.search.ledger import BudgetSpent
 from pruneframe.testing import check_method, make_task, tiny_problem
 from pruneframe_plugins.iterative_magnitude import IterativeMagnitude, pruned, schedule_of
 
@@ -86,3 +90,11 @@ def test_the_papers_preset_prunes_by_magnitude() -> None:
     given = [searched(spec.format(one), 30) for one in ("preset=paper", "scorer=magnitude", "preset=best")]
     masks = [[one.mask for one in task.archive.evaluations] for task in given]
     assert masks[0] == masks[1] != masks[2]
+
+
+@pytest.mark.parametrize("rate", [20, 1e15])
+def test_rounds_go_on_where_a_training_diverges(rate: float) -> None:
+    task = make_task(registry().problem("lenet-digits"), 150)
+    with contextlib.suppress(BudgetSpent):
+        IterativeMagnitude(learning_rate=rate).search(task)
+    assert len(task.archive.members) > 2

@@ -16,7 +16,7 @@ from pruneframe.search.task import Task
 from pruneframe.search.workbench import DENSE
 from pruneframe.testing import make_task
 from pruneframe_plugins.encodings import least
-from pruneframe_plugins.retraining import FALL, KEPT, LITTLE, PIECE, Retraining
+from pruneframe_plugins.retraining import FALL, KEPT, LITTLE, PIECE, Network, Retraining
 from pruneframe_plugins.sources import opening
 
 
@@ -50,25 +50,29 @@ def retrained(
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
-def test_a_descent_shrinks_and_hands_its_weights_on_and_the_next_begins_at_its_top_for_longer(units: str) -> None:
-    task, found = retrained(12, units=units, budget=900)
+def test_a_descent_shrinks_and_hands_its_weights_on_and_the_next_begins_higher_and_then_at_its_top(
+    units: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruneframe_plugins.retraining.PIECE", 8)
+    task, found = retrained(24, units=units, budget=900)
     table = task.records["retraining"]
-    first = table[table["descent"] == 1]
-    assert 1 < len(first) < 12
+    first, second, third = (len(table[table["descent"] == number]) for number in (1, 2, 3))
+    assert 1 < first < 12 < first + second < 24
     masks = Masks.join([mask for mask, _, _ in task.trained])
-    rows = range(len(first))
-    assert all(masks[[row]].within(masks[[row - 1]])[0] for row in rows[1:])
-    assert np.all(np.diff(first["kept"]) < 0)
-    assert first["kept"].to_list() == pytest.approx((masks.counts() / task.layout.total)[: len(first)].tolist())
+    assert all(masks[[row]].within(masks[[row - 1]])[0] for row in range(1, first))
+    assert np.all(np.diff(table["kept"][:first]) < 0)
+    assert table["kept"].to_list() == pytest.approx((masks.counts() / task.layout.total).tolist())
     assert np.all(masks.layer_counts() >= least(task.layout))
     before = [weights for _, weights, _ in task.trained]
-    assert before[0] == DENSE
-    assert before[1 : len(first)] == [curve.weights for curve in found.curves[: len(first) - 1]]
-    again = len(first)
-    assert masks[[again]].digests() == masks[[0]].digests()
-    assert before[again] == found.curves[0].weights
+    assert before[0] == before[first] == DENSE
+    assert before[1:first] == [curve.weights for curve in found.curves[: first - 1]]
+    assert masks.counts()[first] >= masks.counts()[0]
+    again = first + second
+    assert third
+    assert masks[[again]].digests() == masks[[first]].digests()
+    assert before[again] == found.curves[first].weights
     images = table["images"]
-    assert images[again] > 1.8 * images[0]
+    assert images[again] > 1.8 * images[first] > 3 * images[0]
 
 
 def test_a_descent_ends_where_little_can_lie_below_and_each_round_keeps_so_much_of_the_one_before() -> None:
@@ -79,7 +83,7 @@ def test_a_descent_ends_where_little_can_lie_below_and_each_round_keeps_so_much_
     below = kept * (1 - first["after"])
     assert np.all(below[:-1] >= LITTLE)
     assert below.iloc[-1] < LITTLE
-    assert again["kept"].iloc[0] == kept[0]
+    assert again["kept"].iloc[0] > kept[0]
 
 
 def test_a_round_costs_what_a_piece_may_and_its_cuts_are_of_its_own_weights() -> None:
@@ -124,14 +128,30 @@ def test_without_a_score_that_is_free_cuts_are_by_magnitude() -> None:
 
 
 def test_a_training_in_vain_is_done_once_more_at_a_lower_rate_and_that_stays() -> None:
-    task, found = retrained(2, rate=5.0)
+    task, found = retrained(2, rate=0.8)
     table = task.records["retraining"]
-    assert table["rate"].to_list()[:2] == [5.0, 5.0 / FALL]
+    assert table["rate"].to_list()[:2] == [0.8, 0.8 / FALL]
     assert table["kept"][0] == table["kept"][1]
     assert task.trained[0][1] == task.trained[1][1] == DENSE
-    better = int(table["after"][:2].argmin())
-    assert table["rate"][2] == table["rate"][better]
+    assert table["after"][1] < min(table["after"][0], table["before"][0])
+    assert table["rate"][2] == 0.8 / FALL
     assert task.trained[2][1] in {found.curves[0].weights}
+
+
+@pytest.mark.parametrize(("second", "then"), [(-0.01, 0.05 / FALL), (0.01, 0.05)])
+def test_a_lower_rate_stays_only_where_it_errs_less_than_before_any_training(
+    second: float, then: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, rates = [0.02, second, 0.0, 0.0], []
+
+    def trained(self: Retraining, began: Network, recipe: Recipe) -> Network:
+        rates.append(recipe.learning_rate)
+        error = began.error + changes[len(rates) - 1]
+        return Network(began.keep, DENSE, error, error)
+
+    monkeypatch.setattr(Retraining, "_trained", trained)
+    retrained(2, scorers=("magnitude",))
+    assert rates[:3] == [0.05, 0.05 / FALL, then]
 
 
 def test_a_rate_that_serves_stays() -> None:
