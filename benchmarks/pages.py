@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import islice, takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,7 @@ RUNS = (
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
 )
 CLAIMED = "Behind a name: what is claimed beside `{}` at equal compute, by Holm over {} comparisons."
+OTHERWISE = {"better": "worse", "worse": "better"}  # the other way round
 TYPESET = "results,difference,comparisons,fronts,reductions,running-times"
 MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
 
@@ -62,6 +64,18 @@ def runs(path: Path) -> list[RunSummary]:
     frame = rows(path)
     told = frame[frame["status"] == "done"].drop(columns="commit").to_dict("records")
     return [RunSummary(**{str(name): value for name, value in row.items()}) for row in told]
+
+
+def at_equal_seconds(page: Path) -> list[tuple[str, str]]:
+    """Each method beside the control, and what its page claims of it at equal seconds; only the page has this."""
+    lines = iter(page.read_text().splitlines())
+    names = next((_cells(line) for line in lines if line.endswith("| verdict | at equal compute |")), [])
+    told = (dict(zip(names, _cells(line), strict=True)) for line in islice(takewhile(bool, lines), 1, None))
+    return [(row["against"], OTHERWISE.get(row["verdict"], row["verdict"])) for row in told]
+
+
+def _cells(line: str) -> list[str]:
+    return line.strip("| ").split(" | ")
 
 
 def _typeset(study: Path, path: Path) -> None:

@@ -20,7 +20,7 @@ import click
 import numpy as np
 import pandas as pd
 from chapters import CHAPTERS, Chapter
-from pages import markdown, race_of, rows, runs, write
+from pages import at_equal_seconds, markdown, race_of, rows, runs, write
 
 from pruneframe.comparison.drawing import saved
 from pruneframe.comparison.verdicts import NO_DIFFERENCE, values_of, verdicts
@@ -40,6 +40,7 @@ HOURS = (
     "Hours: what all searches of a chapter took, one after the other, each on one core, from their last start to their "
     "end; measuring final fronts on test and printing come on top."
 )
+JOINED = "Of the commits named here, 4e7c784 and 081b926 are not in the history: what they held is joined in d88484d."
 COMMITS = "commits.txt"  # of a folder: which chapter's runs were computed at which commits
 
 
@@ -133,27 +134,40 @@ def _book(folder: Path) -> Iterator[str]:
         yield from ("", f"## {part.capitalize()} at a glance", "", GLANCE.format(control=own[0].methods[0]), "")
         yield from markdown(glance(own, folder))
         yield from _ranks(part, own, folder)
-    yield from ("", "## Chapters", "", HOURS, "")
+    yield from ("", "## Chapters", "", f"{HOURS} {JOINED}", "")
     yield from markdown(pd.DataFrame([_told(chapter, folder) for chapter in there]))
     names = "\n".join(f"{folder.name}/{chapter.name}" for chapter in there)
     yield from ("", f"```{{toctree}}\n:hidden:\n\n{names}\n```", "")
 
 
 def _standing(chapters: Sequence[Chapter], folder: Path) -> str:
-    """Beside which methods the control of the parts is not better, and on what."""
-    found: dict[str, dict[str, list[str]]] = {NO_DIFFERENCE: {}, "better": {}}
-    compared = [chapter for chapter in chapters if chapter.part]
-    for chapter in compared:
-        for one in verdicts(runs(folder / f"{chapter.name}.csv"), chapter.methods[0]):
-            if one.text in found:
-                found[one.text].setdefault(one.found.second, []).append(chapter.column)
-    told = [
-        f"{words} `{method}` ({', '.join(columns)})"
-        for words, by_method in zip(("no difference is shown from", "worse than"), found.values(), strict=True)
-        for method, columns in by_method.items()
-    ]
-    start = f"At equal compute `{compared[0].methods[0]}` is better than all methods beside it, where enough was run"
-    return f"{start} for a claim{', but for these: ' if told else ''}{'; '.join(told)}." if compared else ""
+    """Beside which methods the control of the parts is not better, and where: at equal compute and at equal seconds."""
+    compute: list[tuple[Chapter, str, str]] = []
+    seconds: list[tuple[Chapter, str, str]] = []
+    for chapter in (chapter for chapter in chapters if chapter.part):
+        told = verdicts(runs(folder / f"{chapter.name}.csv"), chapter.methods[0])
+        compute += [(chapter, one.found.second, one.text) for one in told]
+        seconds += [(chapter, *one) for one in at_equal_seconds(folder / f"{chapter.name}.md")]
+    if not compute:
+        return ""
+    start = f"At equal compute `{compute[0][0].methods[0]}` is better than all methods beside it, where enough was run"
+    return (
+        f"{start} for a claim{_but(compute)}. At equal seconds, where a chapter tells of them, so it is{_but(seconds)}."
+    )
+
+
+def _but(claimed: Sequence[tuple[Chapter, str, str]]) -> str:
+    """The methods of which it is not claimed that they are worse."""
+    told = []
+    for text, words in (("better", "worse than"), (NO_DIFFERENCE, "no difference is shown from")):
+        found: dict[str, list[str]] = {}
+        for chapter, method, own in claimed:
+            if own == text:
+                found.setdefault(method, []).append(chapter.name)
+        if found:
+            names = [f"`{method}` ({', '.join(where)})" for method, where in found.items()]
+            told.append(f"{words} {', '.join(names)}")
+    return f", but for these: {', and '.join(told)}" if told else ""
 
 
 def _told(chapter: Chapter, folder: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from scipy.stats import binom, wilcoxon
@@ -333,11 +334,31 @@ def test_a_chapter_is_printed_once_and_the_book_from_what_stands_there(
     shutil.rmtree(study.path)
     book = "\n".join(results._book(tmp_path / "book"))
     first = "At equal compute `magnitude` is better than all methods beside it, where enough was run for a claim"
-    assert book.split("\n")[2] == f"{first}{', but for these: worse than `random` (a, b)' if ahead else ''}."
+    standing = f"{first}{', but for these: worse than `random` (a, b)' if ahead else ''}. At equal seconds, where a "
+    assert book.split("\n")[2] == f"{standing}chapter tells of them, so it is."
     assert "Not run yet: c." in book
     assert f"| random | {told} | {told} |" in book
     assert "| 12 of " in book
     assert "| 0e78381 |" in book, "which is no number"
+
+
+def test_a_page_is_read_for_what_is_claimed_at_equal_seconds(tmp_path: Path) -> None:
+    import pages
+    import results
+
+    names = ["method", "against", "verdict", "at equal compute"]
+    claims = [("x[a=1,b=2]", "worse", "better"), ("y", "no difference shown", "better"), ("z", "better", "better")]
+    frame = pd.DataFrame([("m", *claim) for claim in claims], columns=names)
+    other = pd.DataFrame([("m", "w", "worse")], columns=names[:3])
+    lines = ["tests", "", *pages.markdown(other), "", "seconds", "", *pages.markdown(frame), "", "| no | more |", ""]
+    (tmp_path / "a.md").write_text("\n".join(lines))
+    told = pages.at_equal_seconds(tmp_path / "a.md")
+    assert told == [("x[a=1,b=2]", "better"), ("y", "no difference shown"), ("z", "worse")]
+    chapter = results.Chapter("a", "a", ("m",), ())
+    but = results._but([(chapter, *one) for one in told])
+    assert but == ", but for these: worse than `x[a=1,b=2]` (a), and no difference is shown from `y` (a)"
+    (tmp_path / "a.md").write_text("\n".join(lines[:6]))
+    assert pages.at_equal_seconds(tmp_path / "a.md") == []
 
 
 def test_orders_of_scores_leave_something_of_a_true_front_to_be_found() -> None:
