@@ -17,6 +17,8 @@ from pruneframe.kit import SMALLEST, Corridor, Staircase, Tuner, Turns, evolve, 
 
 from .anchors import Front, record_corridor
 from .experiments import HIERARCHICAL
+from .iterative_magnitude import RENDA
+from .magnitude import Magnitude
 from .presets import Presets, written
 from .rates import Rates
 from .retraining import Retraining
@@ -68,10 +70,13 @@ class Hierarchical(pf.Method):
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction (preset=paper). preset=best keeps the hierarchy, coarse "
         "thresholds before masks in the corridor, and is otherwise ours: several scores to begin with, tuning by "
-        "gradient where the front falls, retraining there, factors per layer, and turns given by what each source has "
-        "gained."
+        "gradient where the front falls, retraining there (after Renda, Frankle and Carbin), factors per layer, and "
+        "turns given by what each source has gained."
     )
-    bibtex = """
+    bibtex = (
+        Magnitude.bibtex
+        + RENDA
+        + """
     @article{khan2026hierarchical,
       author = {Khan and Asilian Bidgoli},
       title = {A Hierarchical Importance-Guided Multi-objective Evolutionary Framework for Deep Neural Network Pruning},
@@ -79,6 +84,7 @@ class Hierarchical(pf.Method):
       year = {2026}
     }
     """
+    )
     experiments = HIERARCHICAL
     preset: Literal["paper", "best"] = pf.setting("best", "where settings that are not given come from", tried=())
     scorers: tuple[str, ...] = PRESETS.setting(

@@ -49,6 +49,16 @@ def pruned(scores: pf.Scores, keep: pf.Masks, share: float, scope: str) -> pf.Ma
     return best(own, layout, [max(int(fewest.sum()), round(share * layout.total))])
 
 
+RENDA = """
+    @inproceedings{renda2020comparing,
+      author = {Renda, Alex and Frankle, Jonathan and Carbin, Michael},
+      title = {Comparing Rewinding and Fine-tuning in Neural Network Pruning},
+      booktitle = {International Conference on Learning Representations},
+      year = {2020}
+    }
+    """
+
+
 @dataclass(frozen=True, repr=False)
 class IterativeMagnitude(pf.Method):
     """Rounds of pruning by a score of the current weights, each followed by training; every round gives a network."""
@@ -65,13 +75,8 @@ class IterativeMagnitude(pf.Method):
     )
     bibtex = (
         Magnitude.bibtex
+        + RENDA
         + """
-    @inproceedings{renda2020comparing,
-      author = {Renda, Alex and Frankle, Jonathan and Carbin, Michael},
-      title = {Comparing Rewinding and Fine-tuning in Neural Network Pruning},
-      booktitle = {International Conference on Learning Representations},
-      year = {2020}
-    }
     @article{zhu2017prune,
       author = {Zhu, Michael and Gupta, Suyog},
       title = {To prune, or not to prune: exploring the efficacy of pruning for model compression},
