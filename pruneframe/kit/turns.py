@@ -33,8 +33,12 @@ class Turns:
 
     def __call__(self) -> None:
         idle = 0
-        while idle < IDLE:
-            idle = 0 if self._give(self._next()) else idle + 1
+        try:
+            while idle < IDLE:
+                idle = 0 if self._give(self._next()) else idle + 1
+        finally:
+            rows = [{"source": name, "turns": t, "passes": p, "gain": g} for name, (t, p, g) in self._totals.items()]
+            self._task.record("sources", pd.DataFrame(rows))
 
     def _next(self) -> str:
         """Whose turn it is."""
@@ -54,6 +58,4 @@ class Turns:
             self._rates[name] = MEMORY * self._rates.get(name, rate) + (1 - MEMORY) * rate
             self._latest[name], self._turn = self._turn, self._turn + 1
             self._totals[name] = [a + b for a, b in zip(self._totals[name], (1, passes, gain), strict=True)]
-            rows = [{"source": name, "turns": t, "passes": p, "gain": g} for name, (t, p, g) in self._totals.items()]
-            self._task.record("sources", pd.DataFrame(rows))
         return passes > 0
