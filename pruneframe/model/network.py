@@ -124,8 +124,15 @@ class Network:
         return found
 
     def twin(self, module: nn.Module) -> Network:
-        """Another module of the same structure as a network of the same units."""
-        return Network(module, self.inputs, self.units, self.layout, self.notes)
+        """Another module of the same structure, with other weights, as a network of the same units.
+
+        What was found out about the structure is not found out again.
+        """
+        found = copy.copy(self)
+        for derived in ("norms", "_traced", "cutter", "cuts", "digest"):
+            found.__dict__.pop(derived, None)
+        found.module = module.eval().requires_grad_(False)
+        return found
 
     @cached_property
     def reach(self) -> float:

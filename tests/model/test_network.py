@@ -414,6 +414,28 @@ def test_modules_that_ask_for_versions_are_given_other_weights() -> None:
     assert torch.equal(shrunk.get_parameter("1.weight"), state["1.weight"])
 
 
+def test_a_twin_has_the_structure_of_its_network_and_weights_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(36, 3))
+    net = tiny.network(module, (1, 5, 5), "filter")
+    cached = [getattr(net, name) for name in ("norms", "digest", "cuts", "reach", "total_params")]
+    state = {name: tensor + 1 for name, tensor in module.state_dict().items()}
+    monkeypatch.setattr(network_module, "survey", None)
+    twin = net.twin(reweighted(module, state).train())
+    monkeypatch.undo()
+    fresh = tiny.network(reweighted(module, state), (1, 5, 5), "filter")
+    assert not twin.module.training
+    assert torch.equal(twin.parameter("0.weight"), state["0.weight"])
+    assert twin.norms["1"] is twin.module[1] is not net.norms["1"]  # type: ignore[index]
+    assert twin.digest == fresh.digest != cached[1]
+    assert twin.cutter is not net.cutter
+    assert [str(cut) for cut in twin.cuts] == [str(cut) for cut in fresh.cuts]
+    masks = random_masks(net, 5)
+    for told in ("params", "macs", "layer_weights", "widths"):
+        assert np.array_equal(getattr(twin, told)(masks), getattr(fresh, told)(masks))
+    for name, keep in twin.keep(masks, 0).items():
+        assert torch.equal(keep, fresh.keep(masks, 0)[name])
+
+
 def test_batches_of_large_images_hold_fewer_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     net = tiny.network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.Flatten(), nn.Linear(72, 5)), (3, 8, 8))
     largest, both = 4 * 4 * 36, 4 * (4 * 36 + 2 * 36 + 5)  # bytes of one image
