@@ -184,14 +184,13 @@ CHAPTERS = (
     ),
     Chapter(
         "resnet56",
-        "Weights of ResNet-56 on CIFAR-10",
+        "Weights of ResNet-56 on CIFAR-10, 1,000 passes, two seeds",
         ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
         ("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--precision", "bfloat16"),
-        part="weights",
     ),
     Chapter(
         "resnet56-shifted",
-        "Weights of ResNet-56 on CIFAR-10, with batch norm that follows",
+        "Weights of ResNet-56 on CIFAR-10, 1,000 passes, two seeds, with batch norm that follows",
         ("hierarchical", "magnitude", "magnitude[scorer=reconstruction]"),
         (
             *("--problems", "resnet56-cifar10", "--seeds", "0-1", "--budget", "1000", "--batch-norm", "shifted"),
