@@ -124,10 +124,7 @@ class Network:
         return found
 
     def twin(self, module: nn.Module) -> Network:
-        """Another module of the same structure, with other weights, as a network of the same units.
-
-        What was found out about the structure is not found out again.
-        """
+        """Another module of the same structure, which is not surveyed again, as a network of the same units."""
         found = copy.copy(self)
         for derived in ("norms", "_traced", "cutter", "cuts", "digest"):
             found.__dict__.pop(derived, None)
@@ -199,10 +196,7 @@ class Network:
         return self.spread(torch.from_numpy(masks.unpack(row)))
 
     def spread(self, values: Tensor) -> dict[str, Tensor]:
-        """One value per unit, [units], as factors of the shapes of the parameters that the units are made of, by name.
-
-        An entry that belongs to two units, as output of one filter and input of another, has the product of theirs.
-        """
+        """One value per unit, [units], as factors of the shapes of the parameters, by name, as `Places` says."""
         return self.places.spread(values)
 
     @cached_property
