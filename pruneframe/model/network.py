@@ -126,8 +126,8 @@ class Network:
     def twin(self, module: nn.Module) -> Network:
         """Another module of the same structure, which is not surveyed again, as a network of the same units."""
         found = copy.copy(self)
-        for derived in ("norms", "_traced", "cutter", "cuts", "digest"):
-            found.__dict__.pop(derived, None)
+        for derived in [name for name in vars(self) if isinstance(getattr(Network, name, None), cached_property)]:
+            del found.__dict__[derived]
         found.module = module.eval().requires_grad_(False)
         return found
 
