@@ -19,7 +19,7 @@ from chapters import Chapter
 
 from pruneframe.comparison.document import close, compose
 from pruneframe.comparison.drawing import drawn, saved
-from pruneframe.comparison.verdicts import verdicts
+from pruneframe.comparison.verdicts import TURNED, verdicts
 from pruneframe.errors import Faulty
 from pruneframe.item import Figure, Remark, Table
 from pruneframe.registry import Registry
@@ -35,7 +35,6 @@ RUNS = (
     *("hypervolume", "hypervolume_search", "hypervolume_region", "hypervolume_log", "hypervolume_anytime"),
 )
 CLAIMED = "Behind a name: what is claimed beside `{}` at equal compute, by Holm over {} comparisons."
-OTHERWISE = {"better": "worse", "worse": "better"}  # the other way round
 TYPESET = "results,difference,comparisons,fronts,reductions,running-times"
 MACHINE = ("platform", "machine", "processor", "kernel", "cores", "python", "torch", "numpy")  # told of a chapter's
 
@@ -71,10 +70,11 @@ def at_equal_seconds(page: Path) -> list[tuple[str, str]]:
     lines = iter(page.read_text().splitlines())
     names = next((_cells(line) for line in lines if line.endswith("| verdict | at equal compute |")), [])
     told = (dict(zip(names, _cells(line), strict=True)) for line in islice(takewhile(bool, lines), 1, None))
-    return [(row["against"], OTHERWISE.get(row["verdict"], row["verdict"])) for row in told]
+    return [(row["against"], TURNED.get(row["verdict"], row["verdict"])) for row in told]
 
 
 def _cells(line: str) -> list[str]:
+    """Of a row as `markdown` writes it."""
     return line.strip("| ").split(" | ")
 
 

@@ -12,6 +12,7 @@ from .statistics import SIGNIFICANT, Comparison, Pairs, Values, compare_pairs, n
 
 LIBRARIES = ("pruneframe", "torch")  # runs of other versions of these are not compared
 NO_DIFFERENCE = "no difference shown"
+TURNED = {"better": "worse", "worse": "better"}  # what is said of one method, of the other
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Verdict:
 
     def says(self, method: str) -> str:
         """The same of either of the two."""
-        turned = {"better": "worse", "worse": "better"}
-        return self.text if method == self.found.second else turned.get(self.text, self.text)
+        return self.text if method == self.found.second else TURNED.get(self.text, self.text)
 
 
 def values_of(runs: Sequence[RunSummary], indicator: str = "hypervolume") -> dict[str, Values]:
