@@ -37,6 +37,7 @@ BEST = BOTH | {
     "sources": SOURCES,
     "tuning_rate": 0.05,
     "training_rate": 0.05,
+    "alpha": 0.1,
     "rate": 0.002,
 }
 PAPER = BOTH | {
@@ -99,6 +100,12 @@ class Hierarchical(pf.Method):
     )
     training_rate: float = PRESETS.setting(
         "training_rate", "learning rate that a retraining begins with", above=0, tried=(0.01, 0.2)
+    )
+    alpha: float = PRESETS.setting(
+        "alpha",
+        "weight of the squared distance to the unpruned network's logits in retraining",
+        least=0,
+        tried=(0.01, 1),
     )
     phase2: Literal["nsga2", "moead"] = PRESETS.setting("phase2", "algorithm of phase 2")
     share: float = PRESETS.setting(
@@ -164,7 +171,7 @@ class Hierarchical(pf.Method):
         with recorded(task, "opening"):
             curves = opening(task, stairs, self.scorers)
         tuner = Tuner(task, stairs, self.tuning_rate)
-        retraining = Retraining(task, stairs, self.training_rate, self.scorers)
+        retraining = Retraining(task, stairs, self.training_rate, self.alpha, self.scorers)
         sources = Sources(task, stairs, curves, self._breed, tuner, retraining)
         with recorded(task, "turns"):
             Turns(task, {name: getattr(sources, name) for name in self.sources})()

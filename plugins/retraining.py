@@ -56,17 +56,18 @@ class Retraining:
     below the place where pruning is first felt; from then on each begins again at that top, with the weights it has.
 
     After a round, those of the `scorers` that cost nothing compete for the next cut: the one that errs least is made.
-    `curves` are theirs, of the rounds' weights. `rate` is the learning rate that a training begins with. As long as
-    none has regained half of what its cut has lost, each is done once more at a quarter of it; where that errs less,
-    and less than before any training, this is the rate from then on. From a new top this is judged anew. Trainings are
-    rows of the table `retraining`.
+    `curves` are theirs, of the rounds' weights. `alpha` is how much a training learns from the unpruned network's
+    logits, `rate` the learning rate that it begins with. As long as none has regained half of what its cut has lost,
+    each is done once more at a quarter of it; where that errs less, and less than before any training, this is the rate
+    from then on. From a new top this is judged anew. Trainings are rows of the table `retraining`.
     """
 
-    def __init__(self, task: pf.Task, stairs: Staircase, rate: float, scorers: Sequence[str]) -> None:
+    def __init__(self, task: pf.Task, stairs: Staircase, rate: float, alpha: float, scorers: Sequence[str]) -> None:
         self.curves: list[Curve] = []
         self._task = task
         self._stairs = stairs
         self._rate = rate
+        self._alpha = alpha
         self._serves = False  # whether a training at this rate has regained enough
         self._scorers = [scorer for scorer in scorers if task.price_of_scores(scorer) == 0] or ["magnitude"]
         self._fewest = int(least(task.layout).sum())
@@ -116,7 +117,7 @@ class Retraining:
         task = self._task
         passes = min(PIECE * 2**self._descents, SHARE * task.budget.total, task.budget.left)
         rest = task.prices.new_weights + (1 + len(self._scorers)) * task.prices.evaluation
-        visits = int(task.prices.trainable(max(0.0, passes - rest)))
+        visits = int(task.prices.trainable(max(0.0, passes - rest), taught=self._alpha > 0))
         if visits < SMALLEST:
             return None
         epochs = -(-visits // task.train_images)
@@ -125,7 +126,7 @@ class Retraining:
 
     def _trained(self, began: Network, recipe: pf.Recipe) -> Network:
         """The same mask under new weights."""
-        weights = self._task.train(began.keep, began.weights, recipe)
+        weights = self._task.train(began.keep, began.weights, recipe, self._alpha)
         (error,) = self._stairs.evaluate(began.keep, weights)
         row = {"descent": self._descents + 1, "kept": began.kept / self._stairs.total, "rate": recipe.learning_rate}
         row |= {"images": recipe.epochs * (recipe.images or 0), "before": began.error, "after": error}

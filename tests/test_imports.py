@@ -30,8 +30,8 @@ engine: trainable gradients plain shrunk capture flat gpu lists rooms curves ste
 engine: pooling views
 engine: compiler sparse moments halves agreement choice
 deploy: onnx
-search: slopes tuning prices pile archive answer journal ledger desk shelf spool loans scoring images judge workbench
-search: enumeration subnetwork part records task
+search: slopes tuning prices pile archive answer journal ledger desk shelf spool loans scoring images judge learner
+search: workbench enumeration subnetwork part records task
 kit: corridor ranking scheme pareto sweep tuner phase evolution turns
 reproduction: experiment
 pruneframe: method item report hookspecs index hooks plugin registry

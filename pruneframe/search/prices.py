@@ -77,9 +77,13 @@ class Prices:
         """The tuning of a score."""
         return self.tuned * tuning.images / self.search_images
 
-    def training(self, recipe: Recipe) -> float:
-        """New weights for a whole network: an image of an epoch is three forward passes; and their statistics."""
-        return self.trained * recipe.epochs * self.epoch(recipe) / self.search_images + self.new_weights
+    def training(self, recipe: Recipe, taught: bool = False) -> float:
+        """New weights for a whole network: an image of an epoch is three forward passes; and their statistics.
+
+        `taught`: the unpruned network's outputs for each of the images as well, once.
+        """
+        visits = self.trained * recipe.epochs + taught
+        return visits * self.epoch(recipe) / self.search_images + self.new_weights
 
     def part_training(self, recipe: Recipe, share: float) -> float:
         """Training of layers with so large a share of the network's multiply-adds, without statistics."""
@@ -89,9 +93,13 @@ class Prices:
         """Images of one epoch."""
         return min(recipe.images or self.train_images, self.train_images)
 
-    def trainable(self, passes: float) -> float:
-        """How often training can look at an image for so many passes, as a number of images."""
-        return passes * self.search_images / self.trained
+    def trainable(self, passes: float, taught: bool = False) -> float:
+        """How often training can look at an image for so many passes, as a number of images.
+
+        `taught`: where it asks for the unpruned network's outputs for each as well, which it does once.
+        """
+        images = passes * self.search_images
+        return max(images / (self.trained + taught), (images - taught * self.train_images) / self.trained)
 
     def probe(self, objectives: Sequence[Objective], count: int) -> float:
         """Objectives of one candidate on so many images: their outputs, and statistics, proof and timed passes.

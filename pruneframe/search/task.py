@@ -32,6 +32,7 @@ from .archive import Archive, Evaluation
 from .desk import Account, Compute, Desk
 from .images import Images
 from .journal import Journal
+from .learner import lesson
 from .ledger import Budget, BudgetSpent, Ledger
 from .loans import Loan, check, defined
 from .part import Fed, Part, assembled
@@ -216,22 +217,21 @@ class Task:
         values = self._measure(question, masks, weights, measured, subset, self.prices.probe(measured, size))
         return values[:, 0] if isinstance(objective, str) else values
 
-    def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None) -> str:
+    def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None, alpha: float = 0.0) -> str:
         """Masked training on the train split, for one mask; returns the id of the new weights. Zeros stay zero.
 
-        An image of an epoch is charged as three forward passes; the new weights' batch-norm images are charged as well.
+        The loss is cross-entropy plus alpha x mean squared distance of the logits to the unpruned network's. An image
+        of an epoch is charged as three forward passes, and once as another for those where `alpha` is above 0; the new
+        weights' batch-norm images are charged as well.
         """
         check_masks(mask, self.layout)
-        if len(mask) != 1:
-            raise ValueError(f"train takes one mask, but got {len(mask)}")
         recipe = recipe or Recipe()
-        price = self.prices.training(recipe)
-        question = Question.of("train", mask=mask.digests()[0], weights=weights, recipe=repr(recipe))
+        question, price = lesson(mask, weights, recipe, alpha), self.prices.training(recipe, taught=alpha > 0)
         seed = self._desk.seed_of(question)
 
         def compute() -> list[Any]:
             tell = self._desk.teller("training", price)
-            return [self._workbench.shelf.put(self._workbench.train(mask, weights, recipe, seed, tell))]
+            return [self._workbench.shelf.put(self._workbench.train(mask, weights, recipe, seed, alpha, tell))]
 
         return self._desk.ask(question, price, compute).values[0]
 

@@ -25,18 +25,18 @@ from ..model.network import Network
 from ..model.recipe import Recipe
 from ..model.rows import Source
 from ..model.shrink import proved
-from ..model.state import State, reweighted, versioned
-from ..model.training import train
+from ..model.state import State, reweighted
 from ..objective import Candidate, Logits, Objective
 from ..problem import LoadedProblem
 from ..scorer import Scorer
 from ..target import Meter
 from .images import Images
 from .judge import Judge
+from .learner import Learner
 from .loans import changed, tensors
 from .prices import PROOF, Prices
 from .scoring import scored
-from .shelf import Shelf, copied
+from .shelf import Shelf
 from .slopes import Slopes
 from .spool import spooled
 from .tuning import Tuning, tune
@@ -72,7 +72,6 @@ class Workbench:
             self._engine  # noqa: B018
         self._original = {name: tensor.detach().clone() for name, tensor in tensors(loaded.network.module).items()}
         self.judge = Judge(loaded.network)
-        self._latest: Images | None = None
         self._subsets: dict[tuple[str, int], Images] = {}
         self._dense: dict[Images, Candidate] = {}
         self._entering: dict[tuple[Images, int], Source] = {}  # features of the dense network, by images and layer
@@ -260,20 +259,22 @@ class Workbench:
         return Slopes(self.network, self.loaded.data, device, self.loaded.batch_norm_images is not None, halves)
 
     def train(
-        self, mask: Masks, weights: str, recipe: Recipe, seed: int, tell: Callable[[float], None] | None = None
+        self,
+        mask: Masks,
+        weights: str,
+        recipe: Recipe,
+        seed: int,
+        alpha: float = 0.0,
+        tell: Callable[[float], None] | None = None,
     ) -> State:
-        """The weights, on the CPU, after masked training on the train split; `tell` hears what share is done."""
-        images, learner = self._training(self.prices.epoch(recipe)), self._learner
-        labels = torch.from_numpy(images.labels).to(self.device)
-        learner.module.load_state_dict(versioned(self.state(weights), self.network.module.state_dict()))
-        keep = self.network.keep(mask, 0)
-        train(learner.module, images.tensor, labels, recipe, seed, keep=keep, steps=learner.steps, tell=tell)
-        return copied(learner.module)
+        """What masked training on the train split makes of weights, on the CPU; see `Learner.train`."""
+        return self._learner.train(mask, self.state(weights), recipe, self.prices.epoch(recipe), seed, alpha, tell)
 
     @cached_property
-    def _learner(self) -> Trainable:
+    def _learner(self) -> Learner:
         """A copy of the network whose weights change."""
-        return self.trainable(copy.deepcopy(self.network.module), self.network.inputs, 1.0)
+        own = self.trainable(copy.deepcopy(self.network.module), self.network.inputs, 1.0)
+        return Learner(self.loaded, own, self._dense_state, self.shelf.folder)
 
     def trainable(self, module: nn.Module, inputs: Inputs | Shape, share: float, pieces: Pieces = tuple) -> Trainable:
         """A module, or its `pieces`, that trains here: `share` of the network's multiply-adds, in its precision."""
@@ -284,11 +285,3 @@ class Workbench:
     @cached_property
     def _format(self) -> torch.memory_format:
         return memory_format(self.network)
-
-    def _training(self, count: int) -> Images:
-        """Training images as they are trained on, and their labels; those of the latest count are kept."""
-        if self._latest is None or len(self._latest.labels) != count:
-            self._latest = None  # before others take memory
-            split = self.loaded.training_images(count)
-            self._latest = Images(split, lambda: self._learner.place(self.loaded.data.source(split)))
-        return self._latest

@@ -19,16 +19,19 @@ from pruneframe_plugins.encodings import least
 from pruneframe_plugins.retraining import FALL, KEPT, LITTLE, PIECE, Network, Retraining
 from pruneframe_plugins.sources import opening
 
+ALPHA = 0.1
+
 
 class Watched(Task):
     """What a task was asked to train: masks, the weights before, and recipes."""
 
     trained: list[tuple[Masks, str, Recipe]]
 
-    def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None) -> str:
+    def train(self, mask: Masks, weights: str = DENSE, recipe: Recipe | None = None, alpha: float = 0.0) -> str:
         assert recipe is not None
+        assert alpha == ALPHA
         self.trained.append((mask, weights, recipe))
-        return super().train(mask, weights, recipe)
+        return super().train(mask, weights, recipe, alpha)
 
 
 def retrained(
@@ -43,7 +46,7 @@ def retrained(
     task.__class__, task.trained = Watched, []
     stairs = Staircase(task)
     curves = opening(task, stairs, ("magnitude",))
-    found = Retraining(task, stairs, rate, scorers)
+    found = Retraining(task, stairs, rate, ALPHA, scorers)
     for _ in range(rounds):
         found.round(lambda kept: curves[0])
     return task, found

@@ -107,6 +107,17 @@ def test_an_epoch_has_no_more_images_than_there_are(images: int | None, epoch: i
     assert prices.epoch(recipe) == epoch
     assert prices.training(recipe) == pytest.approx(3 * 4 * epoch / SEARCH)
     assert prices.part_training(recipe, 0.5) == pytest.approx(prices.training(recipe) / 2)
+    assert prices.training(recipe, taught=True) == pytest.approx((3 * 4 + 1) * epoch / SEARCH)
+
+
+@given(st.floats(0, 1e4), st.integers(1, 10_000), st.integers(1, 10_000))
+def test_as_many_images_can_be_trained_on_with_outputs_as_their_training_costs(
+    passes: float, search_images: int, train_images: int
+) -> None:
+    prices = Prices(search_images, train_images, 0)
+    visits = prices.trainable(passes, taught=True)
+    outputs = min(visits, train_images)  # an image of several epochs has one
+    assert prices.images(3 * visits + outputs) == pytest.approx(passes)
 
 
 @given(st.floats(0, 1e6), st.integers(1, 10_000))

@@ -325,6 +325,34 @@ def test_training_takes_one_mask() -> None:
     assert task.budget.spent == 0
 
 
+@pytest.mark.parametrize("recipe", [Recipe(epochs=4), Recipe(epochs=2, images=20)])
+def test_training_with_the_unpruned_networks_outputs_pays_for_each_once(recipe: Recipe) -> None:
+    task = door().task
+    weights = task.train(mask := random_masks(task.layout, 1), DENSE, recipe, 0.5)
+    spent = task.budget.spent
+    assert spent == pytest.approx((3 * recipe.epochs + 1) * (recipe.images or TRAIN) / SEARCH)
+    assert task.train(mask, DENSE, recipe, 0.5) == weights
+    assert task.budget.spent == spent
+    assert len({weights, task.train(mask, DENSE, recipe), task.train(mask, DENSE, recipe, 0.6)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("alpha", "recipe", "told"),
+    [
+        (-0.1, RECIPE, "alpha must be a finite number >= 0, but got -0.1"),
+        (float("nan"), RECIPE, "but got nan"),
+        (float("inf"), RECIPE, "but got inf"),
+        (0.1, Recipe(flip=True), "alpha must be 0 where a recipe crops or flips images, but got 0.1"),
+        (0.1, Recipe(crop=1), "crops or flips"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_and_not_charged(alpha: float, recipe: Recipe, told: str) -> None:
+    task = door().task
+    with pytest.raises(ValueError, match=told):
+        task.train(random_masks(task.layout, 1), DENSE, recipe, alpha)
+    assert task.budget.spent == 0
+
+
 def test_the_dense_network_is_never_changed() -> None:
     behind = door()
     before = behind.loaded.network.digest

@@ -169,7 +169,7 @@ def test_training_uses_as_many_images_as_the_recipe_says(monkeypatch: pytest.Mon
     def train(module: object, images: Tensor, *arguments: object, **settings: object) -> None:
         used.append(len(images))
 
-    monkeypatch.setattr("pruneframe.search.workbench.train", train)
+    monkeypatch.setattr("pruneframe.search.learner.train", train)
     for images in (None, 15, 999):
         one.train(one.network.layout.full(), DENSE, Recipe(images=images), seed=0)
     assert used == [60, 15, 60]
