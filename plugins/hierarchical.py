@@ -71,13 +71,20 @@ class Hierarchical(pf.Method):
         "MOEA/D in phase 2, the corridor between a heavy and a light anchor. All numbers and operators, the anchors' "
         "definition and the importance are our reconstruction (preset=paper). preset=best keeps the hierarchy, coarse "
         "thresholds before masks in the corridor, and is otherwise ours: several scores to begin with, tuning by "
-        "gradient where the front falls, retraining there (after Renda, Frankle and Carbin), factors per layer, and "
-        "turns given by what each source has gained."
+        "gradient where the front falls, retraining there (after Renda, Frankle and Carbin), also by the unpruned "
+        "network's logits (after Hinton, Vinyals and Dean), factors per layer, and turns given by what each source has "
+        "gained."
     )
     bibtex = (
         Magnitude.bibtex
         + RENDA
         + """
+    @article{hinton2015distilling,
+      author = {Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff},
+      title = {Distilling the Knowledge in a Neural Network},
+      journal = {arXiv preprint arXiv:1503.02531},
+      year = {2015}
+    }
     @article{khan2026hierarchical,
       author = {Khan and Asilian Bidgoli},
       title = {A Hierarchical Importance-Guided Multi-objective Evolutionary Framework for Deep Neural Network Pruning},

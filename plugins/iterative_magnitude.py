@@ -99,6 +99,9 @@ class IterativeMagnitude(pf.Method):
     )
     retraining: bool = pf.setting(True, "off: nothing is trained, so that rounds are cuts of one score")
     learning_rate: float = PRESETS.setting("learning_rate", "of a retraining, at first", above=0, tried=(0.002, 0.1))
+    alpha: float = pf.setting(
+        0.0, "weight of the squared distance to the unpruned network's logits in training", least=0, tried=(0, 0.3)
+    )
 
     @property
     def deterministic(self) -> bool:
@@ -126,11 +129,11 @@ class IterativeMagnitude(pf.Method):
 
     def _retrained(self, task: pf.Task, keep: pf.Masks, weights: str, passes: float) -> str:
         """The weights after a training that costs so many passes with the evaluation behind it, if they pay for one."""
-        visits = task.prices.trainable(passes - task.prices.evaluation - task.prices.new_weights)
+        visits = task.prices.trainable(passes - task.prices.evaluation - task.prices.new_weights, taught=self.alpha > 0)
         epochs = max(1, math.ceil(visits / task.train_images))
         if (images := int(visits / epochs)) < 1:
             return weights
-        return task.train(keep, weights, pf.Recipe(epochs, self.learning_rate, images=images))
+        return task.train(keep, weights, pf.Recipe(epochs, self.learning_rate, images=images), self.alpha)
 
 
 @pf.hookimpl

@@ -64,6 +64,14 @@ def test_every_round_gives_a_network_with_new_weights_and_the_budget_is_used() -
     assert "train" in task.account.seconds_by_kind
 
 
+def test_rounds_that_learn_from_the_unpruned_networks_logits_pay_for_them() -> None:
+    taught, plain = (searched(f"iterative-magnitude[rounds=3,final=0.1,alpha={alpha}]", 60) for alpha in (0.1, 0))
+    assert 59 < taught.budget.spent <= 60 + 1e-9
+    assert not {one.weights for one in taught.archive.evaluations[1:]} & {
+        one.weights for one in plain.archive.evaluations
+    }
+
+
 def test_without_retraining_rounds_are_cuts_of_one_score() -> None:
     assert not IterativeMagnitude().deterministic
     assert IterativeMagnitude(retraining=False).deterministic
