@@ -19,6 +19,7 @@ ABLATIONS = (
     "hierarchical",
     *(f"hierarchical[sources={'+'.join(one for one in PIECES if one != piece)}]" for piece in PIECES[1:]),
     *(f"hierarchical[sources={piece}]" for piece in PIECES[:3]),
+    "hierarchical[alpha=0]",  # labels alone teach
     *(f"hierarchical[scorers={scorers}]" for scorers in ("magnitude", "magnitude+lamp", "reconstruction")),
 )
 TOLD = ("nsga2", "moead", "platypus", "magnitude", "netadapt", "hamp", "random")  # a table answers all that they ask
