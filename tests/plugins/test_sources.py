@@ -36,7 +36,7 @@ def test_a_score_alone_is_cut_and_compared_with_none(task: Task) -> None:
 
 def sources_of(task: Task, stairs: Staircase, curves: Sequence[Curve]) -> Sources:
     """Sources whose masks are their parents."""
-    tuner, retraining = Tuner(task, stairs, 0.05), Retraining(task, stairs, 0.05, ["magnitude"])
+    tuner, retraining = Tuner(task, stairs, 0.05), Retraining(task, stairs, 0.05, 0.1, ["magnitude"])
     return Sources(task, stairs, curves, lambda task, scores, parents: parents, tuner, retraining)
 
 
