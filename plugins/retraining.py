@@ -7,6 +7,7 @@ ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,8 @@ class Retraining:
     """Rounds of pruning and retraining, descent by descent, each with rounds twice as long as those of the one before.
 
     The first begins below the place where the front has fallen, for there hypervolume is lost, and the second higher,
-    below the place where pruning is first felt; from then on each begins again at that top, with the weights it has.
+    below the place where pruning is first felt. The third begins half a round above the second, so that its sizes lie
+    between those. From then on the second's and the third's are gone down in turn, with the weights that they have.
 
     After a round, those of the `scorers` that cost nothing compete for the next cut: the one that errs least is made.
     `curves` are theirs, of the rounds' weights. `alpha` is how much a training learns from the unpruned network's
@@ -72,7 +74,7 @@ class Retraining:
         self._scorers = [scorer for scorer in scorers if task.price_of_scores(scorer) == 0] or ["magnitude"]
         self._fewest = int(least(task.layout).sum())
         self._descents = 0
-        self._top: Network | None = None  # with the latest weights
+        self._tops: dict[int, Network] = {}  # of each ladder, with the latest weights
         self._next: Network | None = None  # with the weights to begin with
 
     def round(self, ablest: Callable[[int], Curve]) -> None:
@@ -82,7 +84,7 @@ class Retraining:
         """
         if (recipe := self._recipe(self._rate)) is None:
             return
-        began = self._next = self._next or self._first(ablest)
+        began = self._next = self._next or self._tops.get(self._ladder) or self._first(ablest)
         reached = self._trained(began, recipe)
         self._serves |= reached.error <= began.bound
         slower = None if self._serves else self._recipe(self._rate / FALL)
@@ -90,20 +92,27 @@ class Retraining:
             reached = again
             if again.error < began.error:  # otherwise it was not the rate
                 self._rate = slower.learning_rate
-        if self._top is None or reached.kept == self._top.kept:
-            self._top = reached
+        if reached.kept == self._tops.setdefault(self._ladder, reached).kept:
+            self._tops[self._ladder] = reached
         self._next = self._cut(reached)
         below = reached.kept / self._stairs.total * (1 - reached.error)
         if below < LITTLE or reached.error > DEAD or not self._fewest <= self._next.kept < reached.kept:
             self._descents += 1
+            self._next = None
             if self._descents == 1:
-                self._top, self._serves = None, False
-            self._next = self._top
+                self._serves = False
+
+    @property
+    def _ladder(self) -> int:
+        """Which of the three series of sizes this descent goes down: the first once, and then the others in turn."""
+        return self._descents and 1 + (self._descents - 1) % 2
 
     def _first(self, ablest: Callable[[int], Curve]) -> Network:
         """What a descent from a new top begins with."""
-        place = shoulder(self._stairs)[min(self._descents, 1)]
-        kept = int(TOP * place * self._stairs.total)
+        if self._ladder == 2:
+            kept = min(self._stairs.total, int(self._tops[1].kept / math.sqrt(KEPT[0])))
+        else:
+            kept = int(TOP * shoulder(self._stairs)[self._ladder] * self._stairs.total)
         curve = ablest(kept)
         (error,) = curve.cut(np.array([kept]))
         return Network(self._pruned(curve, kept), pf.DENSE, error, self._stairs.ends[self._stairs.total])

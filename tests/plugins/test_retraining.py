@@ -53,29 +53,32 @@ def retrained(
 
 
 @pytest.mark.parametrize("units", ["weight", "filter"])
-def test_a_descent_shrinks_and_hands_its_weights_on_and_the_next_begins_higher_and_then_at_its_top(
+def test_a_descent_shrinks_and_hands_its_weights_on_and_later_ones_go_down_two_series_of_sizes_in_turn(
     units: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pruneframe_plugins.retraining.PIECE", 8)
-    task, found = retrained(24, units=units, budget=900)
+    task, found = retrained(40, units=units, budget=3000)
     table = task.records["retraining"]
-    first, second, third = (len(table[table["descent"] == number]) for number in (1, 2, 3))
-    assert 1 < first < 12 < first + second < 24
+    lengths = table.groupby("descent").size()
+    first, second, third, fourth, fifth, *_ = lengths.cumsum() - lengths  # where each begins
     masks = Masks.join([mask for mask, _, _ in task.trained])
-    assert all(masks[[row]].within(masks[[row - 1]])[0] for row in range(1, first))
-    assert np.all(np.diff(table["kept"][:first]) < 0)
-    assert table["kept"].to_list() == pytest.approx((masks.counts() / task.layout.total).tolist())
+    kept, images = table["kept"], table["images"]
+    assert kept.to_list() == pytest.approx((masks.counts() / task.layout.total).tolist())
     assert np.all(masks.layer_counts() >= least(task.layout))
+    for start, length in zip((first, second, third), lengths, strict=False):
+        rows = range(start + 1, start + length)
+        assert length > 1
+        assert all(masks[[row]].within(masks[[row - 1]])[0] for row in rows)
+        assert np.all(np.diff(kept[start : start + length]) < 0)
     before = [weights for _, weights, _ in task.trained]
-    assert before[0] == before[first] == DENSE
-    assert before[1:first] == [curve.weights for curve in found.curves[: first - 1]]
-    assert masks.counts()[first] >= masks.counts()[0]
-    again = first + second
-    assert third
-    assert masks[[again]].digests() == masks[[first]].digests()
-    assert before[again] == found.curves[first].weights
-    images = table["images"]
-    assert images[again] > 1.8 * images[first] > 3 * images[0]
+    assert before[first] == before[second] == before[third] == DENSE
+    assert before[1:second] == [curve.weights for curve in found.curves[: second - 1]]
+    assert kept[second] >= kept[first]
+    assert kept[third] > kept[second] > kept[third + 1]
+    for again, top in ((fourth, second), (fifth, third)):
+        assert masks[[again]].digests() == masks[[top]].digests()
+        assert before[again] == found.curves[top].weights
+    assert images[fourth] > 1.8 * images[third] > 3 * images[second]
 
 
 def test_a_descent_ends_where_little_can_lie_below_and_each_round_keeps_so_much_of_the_one_before() -> None:
