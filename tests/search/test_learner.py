@@ -12,6 +12,7 @@ from tiny import registry
 
 from pruneframe.engine import trainable
 from pruneframe.model.recipe import Recipe
+from pruneframe.model.rows import Stream
 from pruneframe.model.state import digest
 from pruneframe.search.shelf import Shelf
 from pruneframe.search.workbench import DENSE, Workbench
@@ -66,5 +67,7 @@ def test_logits_that_are_many_are_read_from_a_file(tmp_path: Path, monkeypatch: 
     mask = random_masks(one.network.layout, 1)
     found = one.train(mask, DENSE, RECIPE, 0, 0.3)
     monkeypatch.setattr("pruneframe.search.spool.HELD", 0)
-    streamed = bench(tmp_path).train(mask, DENSE, RECIPE, 0, 0.3)
+    other = bench(tmp_path)
+    streamed = other.train(mask, DENSE, RECIPE, 0, 0.3)
+    assert isinstance(other._learner._logits, Stream)
     assert all(torch.allclose(tensor, streamed[name], atol=1e-5) for name, tensor in found.items())
